@@ -1,0 +1,1 @@
+"""The service's database: typed tables, reading queries, the unit of work and the audit log."""
