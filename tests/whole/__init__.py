@@ -1,0 +1,1 @@
+"""Promises about the whole house rather than one room of it."""

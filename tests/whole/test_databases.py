@@ -1,0 +1,78 @@
+"""The databases that tests are lent: if these lied, every other database test would."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Connection, create_engine, inspect, text
+
+from tests.support.databases import Databases
+
+
+@pytest.fixture(params=["first", "second"])
+def opened(request: pytest.FixtureRequest, database_url: str) -> Iterator[Connection]:
+    """A connection to a lent database, asked for twice so that the second follows the first."""
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
+def test_a_lent_database_is_empty_even_after_a_test_that_filled_one(opened: Connection) -> None:
+    """A row left by one test must never decide another."""
+    found = inspect(opened).get_table_names()
+
+    opened.execute(text("CREATE TABLE left_behind (id INTEGER PRIMARY KEY)"))
+    opened.execute(text("INSERT INTO left_behind VALUES (1)"))
+
+    assert found == []
+
+
+def test_a_ready_database_is_built_once_and_lent_as_built(databases: Databases) -> None:
+    """Migrating for every test would take longer than the tests."""
+    builds = []
+
+    def build(url: str) -> None:
+        builds.append(url)
+        _execute(
+            url,
+            "CREATE TABLE version (number INTEGER)",
+            "INSERT INTO version VALUES (7)",
+            "CREATE TABLE family (id INTEGER PRIMARY KEY)",
+            "CREATE TABLE baby (id INTEGER PRIMARY KEY, family INTEGER REFERENCES family)",
+        )
+
+    with databases.ready(build) as url:
+        _execute(url, "INSERT INTO family VALUES (1)", "INSERT INTO baby VALUES (1, 1)")
+        _execute(url, "DELETE FROM version")
+    with databases.ready(build) as url:
+        rows = _count(url, "version"), _count(url, "family"), _count(url, "baby")
+
+    assert (rows, len(builds)) == ((1, 0, 0), 1)
+
+
+def test_two_databases_lent_together_are_apart(databases: Databases) -> None:
+    """Restore tests hold an old and a new database at the same time."""
+    with databases.empty() as one, databases.empty() as other:
+        _execute(one, "CREATE TABLE only_here (id INTEGER)")
+
+        engine = create_engine(other)
+        found = inspect(engine).get_table_names()
+        engine.dispose()
+
+    assert found == []
+
+
+def _execute(url: str, *statements: str) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    engine.dispose()
+
+
+def _count(url: str, table: str) -> int:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        rows = connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()
+    engine.dispose()
+    return int(rows)
