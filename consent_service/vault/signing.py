@@ -13,7 +13,6 @@ Signed notes follow https://c2sp.org/signed-note (signature type 0x01, Ed25519).
 """
 
 import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -279,12 +278,23 @@ def verify_note(note: str, keys: Sequence[PublicKey], use: SigningUse, name: str
     return parsed.text
 
 
+def decode_base64(text: str) -> bytes:
+    """Decode RFC 4648 base64; raises ValueError for any but the one way to write these bytes.
+
+    A decoder that lets unused bits vary would let a signed line be changed and still verify.
+    """
+    decoded = base64.b64decode(text, validate=True)
+    if base64.b64encode(decoded).decode() != text:
+        raise ValueError("not the canonical base64 of these bytes")
+    return decoded
+
+
 def _parse_signature(line: str) -> NoteSignature:
     dash, _, rest = line.partition(" ")
     name, _, encoded = rest.partition(" ")
     try:
-        signature = base64.b64decode(encoded, validate=True)
-    except (ValueError, binascii.Error) as fault:
+        signature = decode_base64(encoded)
+    except ValueError as fault:
         raise _no_note() from fault
     if dash != _DASH or not _is_key_name(name) or len(signature) <= _KEY_HASH_BYTES:
         raise _no_note()

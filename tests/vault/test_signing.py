@@ -292,6 +292,7 @@ def test_a_note_signed_for_another_use_or_name_is_refused(folder: Path) -> None:
         "text\n\n— a c2ln!mF0dXJl\n",
         "text\n\n— a ä\n",
         "text\n\n— a a2V5aA==\n",
+        "text\n\n— a a2V5aHNpZ25=\n",
         "text\n\n" + "— a c2lnbmF0dXJl\n" * 101,
     ],
 )
