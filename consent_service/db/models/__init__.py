@@ -1,0 +1,27 @@
+"""Every table of the service's database; importing this package registers them all."""
+
+from consent_service.db.models import (
+    accounts,
+    consent,
+    erasure,
+    handovers,
+    jobs,
+    people,
+    policies,
+    recordings,
+    retention,
+    reviews,
+)
+
+__all__ = [
+    "accounts",
+    "consent",
+    "erasure",
+    "handovers",
+    "jobs",
+    "people",
+    "policies",
+    "recordings",
+    "retention",
+    "reviews",
+]

@@ -1,0 +1,221 @@
+"""Settings: frozen, read once from the environment or `.env`, checked at start.
+
+Rules kept here:
+  * every name may also be given as `<NAME>_FILE`, the path of a file that holds the value;
+  * an unknown `CONSENT_` name is refused, since a mistyped setting is a setting not made;
+  * half-configured means refusing to start, naming the setting;
+  * plain http only on this machine's own address.
+"""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator
+
+from consent_service.errors import SettingsFault
+
+PREFIX = "CONSENT_"
+_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?", re.IGNORECASE)
+_UNITS = {"b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+class Settings(BaseModel):
+    """Everything that can be set; each field `x` is `CONSENT_X` in the environment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data_dir: Path = Path("./data")
+    database_url: str = ""
+    keyring_url: str = ""
+    blob_url: str = ""
+    journal_url: str = ""
+    key_provider: str = ""
+    escrow_provider: str = ""
+    signing_keys: Path | None = None
+    policy_dir: Path | None = None
+    listen: str = "127.0.0.1:8000"
+    base_url: str = ""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    trusted_proxies: str = ""
+    secret_key: SecretStr | None = None
+    organisation: str = ""
+    max_upload: int = 4 * 2**30
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr | None = None
+    smtp_url: SecretStr | None = None
+    notify_api_key: SecretStr | None = None
+    backup_recipient: str = ""
+    audit_witness: str = ""
+    metrics_token: SecretStr | None = None
+    log_format: str = "console"
+
+    @field_validator("max_upload", mode="before")
+    @classmethod
+    def _size(cls, value: object) -> object:
+        match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+        if match is None:
+            return value
+        return int(match[1]) * _UNITS[(match[2] or "B").lower()]
+
+    @field_validator("log_format")
+    @classmethod
+    def _log_format(cls, value: str) -> str:
+        if value not in {"console", "json"}:
+            raise ValueError("use console or json")
+        return value
+
+    @property
+    def listen_host(self) -> str:
+        """The address to listen on."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def listen_port(self) -> int:
+        """The port to listen on."""
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach us over https."""
+        return self.base_url.startswith("https://") or self.tls_cert is not None
+
+    @property
+    def public_url(self) -> str:
+        """The address that people type, without a slash at the end."""
+        scheme = "https" if self.tls_cert else "http"
+        return (self.base_url or f"{scheme}://{self.listen}").rstrip("/")
+
+    def under_data(self, *names: str) -> Path:
+        """Return a path in the data folder."""
+        return self.data_dir.absolute().joinpath(*names)
+
+    def filled(self) -> Self:
+        """Return the settings with every address that was left open set to the data folder."""
+        return self.model_copy(
+            update={
+                "data_dir": self.data_dir.absolute(),
+                "database_url": self.database_url
+                or f"sqlite:///{self.under_data('consent.sqlite3')}",
+                "keyring_url": self.keyring_url
+                or f"sqlite:///{self.under_data('keyring', 'keyring.sqlite3')}",
+                "blob_url": self.blob_url or f"file://{self.under_data('film')}",
+                "journal_url": self.journal_url
+                or f"file://{self.under_data('journal', 'journal.jsonl')}",
+                "key_provider": self.key_provider or f"file://{self.under_data('master')}",
+                "escrow_provider": self.escrow_provider or f"file://{self.under_data('escrow')}",
+                "signing_keys": self.signing_keys or self.under_data("signing"),
+            }
+        )
+
+    def masked(self) -> dict[str, str]:
+        """Return every setting as text for people, secrets masked."""
+        return {
+            f"{PREFIX}{name.upper()}": _mask(value) for name, value in self.model_dump().items()
+        }
+
+
+def load_settings(environ: Mapping[str, str], dotenv: Path | None = None) -> Settings:
+    """Read settings from `environ`, and from `dotenv` where the environment is silent.
+
+    Raises SettingsFault naming the setting that is unknown, unreadable, wrong or missing.
+    """
+    values: dict[str, Any] = {}
+    for source in (_from_dotenv(dotenv), environ):
+        values.update(_values(source))
+    try:
+        settings = Settings(**values).filled()
+    except ValidationError as fault:
+        raise _as_settings_fault(fault) from None
+    _require_whole(settings)
+    return settings
+
+
+def _from_dotenv(path: Path | None) -> Mapping[str, str]:
+    if path is None or not path.is_file():
+        return {}
+    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+
+
+def _values(source: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in source.items():
+        if not name.startswith(PREFIX):
+            continue
+        field, from_file = _field_of(name)
+        found[field] = _read_file(name, value) if from_file else value
+    return found
+
+
+def _field_of(name: str) -> tuple[str, bool]:
+    field = name.removeprefix(PREFIX).lower()
+    if field in Settings.model_fields:
+        return field, False
+    if field.endswith("_file") and field.removesuffix("_file") in Settings.model_fields:
+        return field.removesuffix("_file"), True
+    raise SettingsFault(
+        f"{name} is not a setting of this service. Run `consent-service check` to list them all."
+    )
+
+
+def _read_file(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise SettingsFault(f"{name} names a file that cannot be read. Check its path.") from None
+
+
+def _as_settings_fault(fault: ValidationError) -> SettingsFault:
+    first = fault.errors(include_input=False, include_url=False)[0]
+    name = f"{PREFIX}{str(first['loc'][0]).upper()}"
+    return SettingsFault(f"{name} is wrong: {first['msg']}. Correct it and start again.")
+
+
+def _require_whole(settings: Settings) -> None:
+    host, _, port = settings.listen.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise SettingsFault("CONSENT_LISTEN must be an address and a port, such as 127.0.0.1:8000.")
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        missing = "CONSENT_TLS_KEY" if settings.tls_cert else "CONSENT_TLS_CERT"
+        raise SettingsFault(f"{missing} is missing: a certificate and its key go together.")
+    oidc = (settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret)
+    if any(oidc) and not all(oidc):
+        raise SettingsFault(
+            "CONSENT_OIDC_ISSUER, CONSENT_OIDC_CLIENT_ID and CONSENT_OIDC_CLIENT_SECRET"
+            " go together: set all three or none."
+        )
+    _require_https(settings, host)
+
+
+def _require_https(settings: Settings, host: str) -> None:
+    public = urlsplit(settings.base_url).hostname if settings.base_url else host.strip("[]")
+    if settings.secure or is_this_machine(public or ""):
+        return
+    raise SettingsFault(
+        "Plain http is only for this machine. Set CONSENT_TLS_CERT and CONSENT_TLS_KEY, or"
+        " CONSENT_BASE_URL to the https address of the proxy in front."
+    )
+
+
+def is_this_machine(host: str) -> bool:
+    """Tell whether `host` is a loopback address or localhost."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _mask(value: object) -> str:
+    if value is None or value == "":
+        return "(not set)"
+    if isinstance(value, SecretStr):
+        return "********"
+    return re.sub(r"//([^:/@]+):[^@]+@", r"//\1:********@", str(value))
