@@ -16,6 +16,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from consent_service.clock import london_day
+from consent_service.domain.purposes import split_use
 
 
 class ConsentState(StrEnum):
@@ -186,12 +187,6 @@ class _Position:
     verdict: _Verdict | None
 
 
-def split_purpose(purpose: str) -> tuple[str, str | None]:
-    """Split `publication:web-2026` into its purpose and named use; plain purposes have none."""
-    base, _, named = purpose.partition(":")
-    return base, named or None
-
-
 def state_at(story: Story, at: datetime, known_at: datetime) -> Finding:
     """Compute the state of a (person, purpose) at `at` as known at `known_at` (rule 1).
 
@@ -202,7 +197,7 @@ def state_at(story: Story, at: datetime, known_at: datetime) -> Finding:
     voided = {e.ref for e in endings if e.kind is EndingKind.INVALIDATED}
     verdicts = _verdicts(
         [d for d in story.decisions if _counts(d, at, known_at) and d.act not in voided],
-        split_purpose(story.purpose)[1],
+        split_use(story.purpose)[1],
     )
     undone = {e.ref for e in endings if e.kind is EndingKind.UNDONE}
     withdrawals = [

@@ -1,0 +1,122 @@
+"""Who is asking, and whether they may.
+
+Rules kept here:
+  * a role grants verbs, its scope says how far: own team or the organisation;
+  * another team's things look exactly like things that do not exist, and the attempt is recorded;
+  * sensitive acts need a recent sign-in (`fresh`).
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from consent_service.db.models.people import Involvement, Person
+from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
+from consent_service.domain.roles import Permission, Role, Scope
+from consent_service.errors import NotFound, Refused
+from consent_service.services.context import Context
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls a use case: a member of staff, a program's token, a parent's link or a job.
+
+    `user` is the account that is answerable (None for jobs and links), `teams` the ids of its
+    teams, `fresh` whether they proved who they are within the last minutes.
+    """
+
+    actor: Actor
+    user: str | None = None
+    roles: frozenset[str] = frozenset()
+    teams: frozenset[str] = frozenset()
+    fresh: bool = True
+
+    @property
+    def id(self) -> str:
+        """The id under which acts are recorded."""
+        return self.user or self.actor.id
+
+
+def job_caller(name: str) -> Caller:
+    """Return the caller of a scheduled job."""
+    return Caller(Actor(ActorKind.JOB, name), roles=frozenset({"scheduled_job"}))
+
+
+def roles_of(ctx: Context, caller: Caller) -> tuple[Role, ...]:
+    """Return the caller's roles as policy has them; a role that policy dropped grants nothing."""
+    return tuple(
+        ctx.policies.roles[code] for code in sorted(caller.roles) if code in ctx.policies.roles
+    )
+
+
+def allows(ctx: Context, caller: Caller, permission: Permission) -> bool:
+    """Tell whether one of the caller's roles has the verb."""
+    return any(role.allows(permission) for role in roles_of(ctx, caller))
+
+
+def require(ctx: Context, caller: Caller, permission: Permission) -> None:
+    """Raise Refused (`role`) unless one of the caller's roles has the verb."""
+    if not allows(ctx, caller, permission):
+        raise Refused(
+            f"Your role does not include {permission.value}. Ask your administrator who does this.",
+            code="role",
+            permission=permission.value,
+        )
+
+
+def reaches(ctx: Context, caller: Caller, permission: Permission, team: str) -> bool:
+    """Tell whether a role that has the verb also reaches things of this team."""
+    return any(
+        role.allows(permission)
+        and (
+            role.scope is Scope.ORGANISATION or (role.scope is Scope.TEAM and team in caller.teams)
+        )
+        for role in roles_of(ctx, caller)
+    )
+
+
+def require_fresh(caller: Caller) -> None:
+    """Raise Refused (`sign_in_again`) unless the caller proved who they are just now."""
+    if not caller.fresh:
+        raise Refused("Sign in again to do this.", code="sign_in_again")
+
+
+def involvement_for(
+    ctx: Context, session: Session, caller: Caller, permission: Permission, involvement: str
+) -> Involvement:
+    """Return the involvement if the caller may do `permission` to it.
+
+    Raises Refused (`role`) without the verb, and the same NotFound for a foreign team's involvement
+    as for one that does not exist. Other teams' ids are recorded by `record_refusal`.
+    """
+    require(ctx, caller, permission)
+    row = session.get(Involvement, involvement)
+    if row is None or not reaches(ctx, caller, permission, row.team_id):
+        raise _not_found("involvement", involvement)
+    return row
+
+
+def person_for(
+    ctx: Context, session: Session, caller: Caller, permission: Permission, person: str
+) -> Person:
+    """Return the person if the caller may do `permission` to them; errors as above."""
+    require(ctx, caller, permission)
+    row = session.get(Person, person)
+    if row is None or not reaches(ctx, caller, permission, row.team_id):
+        raise _not_found("person", person)
+    return row
+
+
+def record_refusal(ctx: Context, caller: Caller, what: str, code: str) -> None:
+    """Write down that someone was refused `what` (an id or route code), in a transaction of its own.
+
+    Called by the web and API error handlers after the use case's transaction rolled back.
+    """
+    with ctx.begin() as uow:
+        uow.record(
+            AuditEvent(EventKind.ACCESS_REFUSED, caller.actor, what, details={"reason": code})
+        )
+
+
+def _not_found(kind: str, identifier: str) -> NotFound:
+    return NotFound(f"There is no {kind} {identifier[:32]} that you can see.", kind=kind)

@@ -1,0 +1,55 @@
+"""What a use case works with: one frozen value, built once in `wiring`, handed fakes in tests."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from consent_service.clock import Clock
+from consent_service.db import unit_of_work
+from consent_service.db.unit_of_work import UnitOfWork
+from consent_service.domain.policies import Policies
+from consent_service.settings import Settings
+from consent_service.vault.blobs import BlobStore
+from consent_service.vault.journal import Journal
+from consent_service.vault.keyring import Keyring
+from consent_service.vault.signing import PublicKey, Signer
+
+
+@dataclass(frozen=True)
+class Signers:
+    """One signing key each for log, journal and certificates, and every public key published."""
+
+    log: Signer
+    journal: Signer
+    certificates: Signer
+    published: Sequence[PublicKey]
+
+
+@dataclass(frozen=True)
+class Context:
+    """Settings, time, database, keys, store, journal, signatures and policies.
+
+    `begin` and `read` stand at the top level of public functions in `services/`, nowhere else.
+    """
+
+    settings: Settings
+    clock: Clock
+    engine: Engine
+    keyring: Keyring
+    blobs: BlobStore
+    journal: Journal
+    signers: Signers
+    policies: Policies
+
+    def begin(self) -> AbstractContextManager[UnitOfWork]:
+        """Open a writing transaction at the present instant."""
+        return unit_of_work.begin(self.engine, self.clock.now())
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Open a reading transaction."""
+        with unit_of_work.read(self.engine) as session:
+            yield session
