@@ -404,8 +404,9 @@ SENTENCES: dict[EventKind, str] = {
     K.JOURNAL_REPLAYED: "the journal was replayed[: {lines} lines][, {acts} acts restored]",
     K.RESTORE_FOUND: "a restored backup was found[: journal at {journal}][, database at {size}]",
     K.LOG_EPOCH_STARTED: (
-        "log epoch[ {epoch}] started after a restore[; epoch {previous_epoch} ended at"
-        " {previous_size} with root {previous_root}][; entries {lost_from} to {lost_to} were lost]"
+        "log epoch[ {epoch}] started after a restore[; epoch {previous_epoch} had ended at"
+        " {previous_size} with root {previous_root}]"
+        "[; the database holds epoch {kept_epoch} up to {kept_size}]"
     ),
     K.BACKUP_MADE: "{actor} made backup {subject}[, digest {digest}]",
     K.BACKUP_VERIFIED: "{actor} verified backup {subject}[: {outcome}]",

@@ -2,6 +2,7 @@
 
 from consent_service.db.models import (
     accounts,
+    audit,
     consent,
     erasure,
     handovers,
@@ -15,6 +16,7 @@ from consent_service.db.models import (
 
 __all__ = [
     "accounts",
+    "audit",
     "consent",
     "erasure",
     "handovers",
