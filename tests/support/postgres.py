@@ -104,7 +104,7 @@ def server_folder() -> Iterator[Path]:
     """
     _remove_abandoned()
     # Not pytest's own folder: a socket's path must stay under 108 characters.
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))  # noqa: S108
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))
     if os.geteuid() == 0:
         os.chown(folder, *_unprivileged())
     with (folder / "owner.lock").open("w", encoding="utf-8") as owner:
@@ -144,7 +144,7 @@ def _unprivileged() -> tuple[int, int]:
 
 def _remove_abandoned() -> None:
     # Only a folder with a cluster in it: a younger one may not have been locked yet.
-    for pid_file in Path("/tmp").glob(f"{_PREFIX}*/cluster/postmaster.pid"):  # noqa: S108
+    for pid_file in Path("/tmp").glob(f"{_PREFIX}*/cluster/postmaster.pid"):
         folder = pid_file.parent.parent
         try:
             owner: IO[str] = (folder / "owner.lock").open("r+", encoding="utf-8")
