@@ -186,6 +186,13 @@ class FormFacts:
 
 ORDER_OF_CAPACITIES = (AskedOf.ADULT_FILMED, AskedOf.OTHER_PERSON, AskedOf.HOLDER)
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+PASSAGES: Mapping[str, tuple[str, ...]] = {
+    "footage": tuple(f"footage.{record_class.value}" for record_class in RecordClass),
+    "hold_check": ("hold_check.none", "hold_check.some"),
+    "supervision": ("supervision.required", "supervision.optional"),
+}
+"""Placeholder -> the passages it may stand for; `passage_keys` chooses one of them."""
+
 LABELS = (
     "form",
     "leaflet",
@@ -229,14 +236,16 @@ def granting_statements(
 ) -> tuple[Statement, ...]:
     """Return the statements that must all be answered yes for `purpose` to be given.
 
-    Empty when this form never asks somebody in this capacity for the purpose. `CARE.SUMMARY` has
-    no purpose, so it never stands between a family and its film.
+    The needed ones of the purpose together or, where it has none, its first: photos may be kept
+    without a yes to further copies. Empty when this form never asks somebody in this capacity for
+    the purpose. `CARE.SUMMARY` has no purpose, so it never stands between a family and its film.
     """
-    return tuple(
+    asked = tuple(
         statement
         for statement in form.statements
         if statement.purpose == purpose and statement.asked(capacity, pregnant=pregnant)
     )
+    return tuple(s for s in asked if s.layer is Layer.NEEDED) or asked[:1]
 
 
 def passage_keys(facts: FormFacts) -> Mapping[str, str]:

@@ -160,6 +160,23 @@ QUOTED_PERIODS = {
 }
 """Placeholder of a form -> the rule and event whose period it prints."""
 
+FORM_VALUES = frozenset(
+    {
+        "organisation",
+        "team",
+        "telephone",
+        "email",
+        "address",
+        "data_protection_officer",
+        "undo_days",
+        "hold_check_hours",
+        "awaiting_consent_days",
+        "leaflet",
+        *QUOTED_PERIODS,
+    }
+)
+"""Every placeholder that `form_facts` has a value for."""
+
 
 def form_facts(
     organisation: Organisation, schedule: RetentionSchedule, leaflet_control_line: str

@@ -32,7 +32,6 @@ class RetentionAction(StrEnum):
     DESTROY = "destroy"
     ANONYMISE = "anonymise"
     RESTRICT = "restrict"
-    APPRAISE = "appraise"
 
 
 class Confidence(StrEnum):

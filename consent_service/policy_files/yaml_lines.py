@@ -1,0 +1,104 @@
+"""YAML as plain values of text, with the line on which each of them stands.
+
+Rules kept here:
+  * nothing is guessed: a scalar stays text (or None), so `no` is not false and a day is not a
+    number; the shapes decide what the text means;
+  * a key written twice, a tag, an anchor or an alias is a fault, since a reader may miss it;
+  * a file that is not UTF-8 or not YAML is a fault with its line, never a traceback.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from consent_service.policy_files.faults import Faults
+
+Location = tuple[int | str, ...]
+NULL_TAG = "tag:yaml.org,2002:null"
+
+
+@dataclass(frozen=True)
+class Document:
+    """One YAML file: its plain value and where everything in it stands."""
+
+    file: str
+    value: Any
+    root: yaml.Node
+
+    def line(self, location: Location = ()) -> int:
+        """Return the line of what stands at `location`, or of the nearest thing around it."""
+        node, line = self.root, _line(self.root)
+        for part in location:
+            found = _child(node, part)
+            if found is None:
+                continue
+            line, node = found
+        return line
+
+
+def read_text(folder: Path, file: str, faults: Faults) -> str | None:
+    """Return the text of a file, or None after noting why there is none."""
+    try:
+        return (folder / file).read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        faults.add(file, 1, "the file is missing, expected it here")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        faults.add(file, line, "the file is not UTF-8, expected UTF-8 text")
+    return None
+
+
+def read_yaml(folder: Path, file: str, faults: Faults) -> Document | None:
+    """Return the document, or None after noting why there is none."""
+    text = read_text(folder, file, faults)
+    if text is None:
+        return None
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        faults.add(file, line, f"this is not YAML ({error.problem}), expected YAML")
+        return None
+    except yaml.YAMLError:
+        faults.add(file, 1, "the file holds a character YAML does not allow, expected plain text")
+        return None
+    if not isinstance(root, yaml.MappingNode):
+        faults.add(file, 1, "the file has no keys, expected `key: value` lines")
+        return None
+    return Document(file, _plain(root, file, faults), root)
+
+
+def _plain(node: yaml.Node, file: str, faults: Faults) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return _plain_mapping(node, file, faults)
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item, file, faults) for item in node.value]
+    return None if node.tag == NULL_TAG else node.value
+
+
+def _plain_mapping(node: yaml.MappingNode, file: str, faults: Faults) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            faults.add(file, _line(key), "a key is a list or a mapping, expected a word")
+            continue
+        if key.value in values:
+            faults.add(file, _line(key), f"`{key.value}` is written twice, expected it once")
+        values[key.value] = _plain(value, file, faults)
+    return values
+
+
+def _child(node: yaml.Node, part: int | str) -> tuple[int, yaml.Node] | None:
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return _line(node.value[part]), node.value[part]
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == part:
+                return _line(key), value
+    return None
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
