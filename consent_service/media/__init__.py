@@ -1,0 +1,30 @@
+"""Film: probe, metadata strip with the index first, clips and stills, in a confined child.
+
+Callers use the names below. The modules that import PyAV (`reading`, `mux`, `copying`,
+`encoding`, `picture`, `operations`, `sample`) are loaded in the child only, `sample` apart.
+"""
+
+from consent_service.media.port import (
+    MAX_BLOCK,
+    ClipMade,
+    Confinement,
+    FilmSource,
+    Probe,
+    Remuxed,
+)
+from consent_service.media.work import clip, confinement, packet_digest, probe, remux, still
+
+__all__ = [
+    "MAX_BLOCK",
+    "ClipMade",
+    "Confinement",
+    "FilmSource",
+    "Probe",
+    "Remuxed",
+    "clip",
+    "confinement",
+    "packet_digest",
+    "probe",
+    "remux",
+    "still",
+]
