@@ -325,7 +325,7 @@ def test_a_forged_signature_of_a_known_key_refuses_the_note(folder: Path) -> Non
     """The specification: one bad signature by a known key condemns the whole note."""
     signer: Signer = load_signer(folder, SigningUse.LOG)
     good = signed_note("origin\n", signer, NAME)
-    forged = base64.b64encode(signer.note_key_hash(NAME) + bytes(64)).decode()
+    forged = base64.b64encode(note_key_hash(NAME, signer.public_raw()) + bytes(64)).decode()
 
     with pytest.raises(IntegrityFault) as refused:
         verify_note(f"{good}— {NAME} {forged}\n", public_keys(folder), SigningUse.LOG, NAME)
