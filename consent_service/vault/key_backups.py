@@ -1,0 +1,294 @@
+"""Key backups: the keyring's keys, encrypted to somebody who is not this service.
+
+A backup is one age file (age-encryption.org/v1, X25519) of JSON lines, written at once and kept
+elsewhere. It is what a lost keyring is restored from, and it lives at most seven days (R32),
+because until then it can open what was destroyed meanwhile.
+
+Rules kept here:
+- a backup is registered before its first byte leaves, so none exists that is not known of;
+- keys never touch the disk in the clear: lines are made in memory and encrypted as they are read;
+- restoring refuses every id and every fingerprint that has a tombstone, here or in the backup.
+"""
+
+import base64
+import io
+import json
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import chain
+from typing import Any, BinaryIO
+
+import pyrage
+from sqlalchemy import insert, select, update
+
+from consent_service.errors import IntegrityFault, SettingsFault
+from consent_service.ids import new_id
+from consent_service.vault import keyring_rows as rows
+from consent_service.vault import keyring_tables as t
+from consent_service.vault.key_providers import Assurance
+from consent_service.vault.keyring_database import KeyringDatabase
+from consent_service.vault.keyring_values import (
+    KeyBackup,
+    KeyEntry,
+    KeyKind,
+    Tombstone,
+    Zone,
+    require_key_id,
+    require_shard,
+)
+from consent_service.vault.shard_keys import (
+    OpenShard,
+    Place,
+    ShardKeys,
+    entry_of,
+    require_generations,
+    until_settled,
+)
+
+LIFETIME = timedelta(days=7)
+FORMAT = "consent-service/key-backup/v1"
+
+
+@dataclass(frozen=True)
+class RestoredKeys:
+    """How many keys came back, were there already, or were refused because a tombstone stands."""
+
+    restored: int
+    present: int
+    refused: int
+
+
+class KeyBackups:
+    """Makes, registers and restores key backups of one keyring."""
+
+    def __init__(self, database: KeyringDatabase, shards: ShardKeys) -> None:
+        self._database = database
+        self._shards = shards
+
+    def make(self, out: BinaryIO, recipient: str, at: datetime) -> KeyBackup:
+        """Write all keys, live and sealed, and all tombstones to `out`, encrypted to `recipient`.
+
+        `recipient` is an age X25519 recipient (`age1...`); another text raises SettingsFault.
+        """
+        reader = _recipient(recipient)
+        held, opened, stones, fences = until_settled(self._snapshot)
+        backup = KeyBackup(new_id(), at, at + LIFETIME, None)
+        with self._database.write() as connection:
+            connection.execute(
+                insert(t.backups).values(
+                    backup_id=backup.backup_id, made_at=at, expires_at=backup.expires_at
+                )
+            )
+        lines: Iterable[dict[str, object]] = chain(
+            [{"format": FORMAT, "backup": backup.backup_id, "made_at": at.isoformat()}],
+            (_key_line(row, opened) for row in held),
+            ({"fence": key_id} for key_id in fences),
+            (_stone_line(stone) for stone in stones),
+            [{"end": len(held) + len(fences) + len(stones)}],
+        )
+        pyrage.encrypt_io(io.BufferedReader(_Lines(lines)), out, [reader])
+        return backup
+
+    def restore(self, source: BinaryIO, identity: str, at: datetime) -> RestoredKeys:
+        """Put the keys of a backup back, save those that were destroyed since.
+
+        `identity` is the age identity (`AGE-SECRET-KEY-1...`) that belongs to the recipient. Raises
+        IntegrityFault when it does not open the file, or the file is not a whole key backup.
+        """
+        secrets, fences, stones = _parse(_decrypted(source, identity))
+        with self._database.write() as connection:
+            rows.bury(connection, stones)
+            rows.fence(connection, fences, at)
+        restored = refused = 0
+        for batch in t.batches(list(secrets)):
+            chosen = {entry: secrets[entry] for entry in batch}
+            came, dead = until_settled(partial(self._put_back, chosen, at))
+            restored, refused = restored + came, refused + dead
+        return RestoredKeys(restored, len(secrets) - restored - refused, refused)
+
+    def registered(self) -> list[KeyBackup]:
+        """Return every backup ever made, oldest first."""
+        with self._database.read() as connection:
+            found = connection.execute(select(t.backups).order_by(t.backups.c.made_at))
+            return [
+                KeyBackup(row.backup_id, row.made_at, row.expires_at, row.expired_at)
+                for row in found
+            ]
+
+    def expire(self, at: datetime) -> list[KeyBackup]:
+        """Note that the backups due by `at` are gone, and return them.
+
+        Call it when their files have been deleted: *irrecoverable since* builds on it.
+        """
+        due = [one for one in self.registered() if one.expired_at is None and one.expires_at <= at]
+        with self._database.write() as connection:
+            connection.execute(
+                update(t.backups)
+                .where(t.backups.c.backup_id.in_([one.backup_id for one in due]))
+                .values(expired_at=at)
+            )
+        return [KeyBackup(one.backup_id, one.made_at, one.expires_at, at) for one in due]
+
+    def irrecoverable_since(self, key_ids: Collection[str]) -> dict[str, datetime | None]:
+        """See `Keyring.irrecoverable_since`."""
+        made = self.registered()
+        since: dict[str, datetime | None] = {}
+        with self._database.read() as connection:
+            for batch in t.batches(list(set(key_ids))):
+                found = connection.execute(_WITH_ROTATION.where(t.tombstones.c.key_id.in_(batch)))
+                since.update({row.key_id: _gone_since(row, made) for row in found})
+        return since
+
+    def _snapshot(
+        self,
+    ) -> tuple[list[t.AnyRow], dict[Place, OpenShard], list[Tombstone], list[str]]:
+        with self._database.read() as connection:
+            held = list(connection.execute(rows.HELD_WITH_SHARD))
+            stones = rows.stones_of(connection, list(connection.scalars(_ALL_STONES)))
+            fences = list(connection.scalars(select(t.seal_fences.c.key_id)))
+        return held, self._shards.opened(held), list(stones.values()), fences
+
+    def _put_back(self, secrets: dict[KeyEntry, bytes], at: datetime) -> tuple[int, int]:
+        """Insert one batch; return how many were restored and how many refused."""
+        places = {(entry.zone, entry.shard) for entry in secrets}
+        shards: dict[Place, OpenShard] = {}
+        for zone in Zone:
+            shards |= self._shards.ensured(zone, {shard for held, shard in places if held is zone})
+        new = [rows.new_key_row(shards, entry, secret, at) for entry, secret in secrets.items()]
+        with self._database.write() as connection:
+            require_generations(connection, shards)
+            dead = rows.ids_in(connection, t.tombstones, [row["key_id"] for row in new])
+            prints = rows.buried_fingerprints(connection, [row["fingerprint"] for row in new])
+            alive = [
+                row for row in new if row["key_id"] not in dead and row["fingerprint"] not in prints
+            ]
+            return len(rows.insert_missing(connection, alive, taken=set())), len(new) - len(alive)
+
+
+class _Lines(io.RawIOBase):
+    """JSON lines, made as they are read, so that they never stand in memory all at once."""
+
+    def __init__(self, lines: Iterable[dict[str, object]]) -> None:
+        self._lines = iter(lines)
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while len(self._rest) < len(buffer) and (line := next(self._lines, None)) is not None:
+            self._rest += json.dumps(line).encode("ascii") + b"\n"
+        given, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(given)] = given
+        return len(given)
+
+
+def _recipient(text: str) -> pyrage.x25519.Recipient:
+    try:
+        return pyrage.x25519.Recipient.from_str(text)
+    except pyrage.RecipientError as fault:
+        raise SettingsFault(
+            "CONSENT_BACKUP_RECIPIENT is no age recipient. Make one with `age-keygen` and set the "
+            "line that begins with age1."
+        ) from fault
+
+
+def _decrypted(source: BinaryIO, identity: str) -> io.BytesIO:
+    plain = io.BytesIO()
+    try:
+        pyrage.decrypt_io(source, plain, [pyrage.x25519.Identity.from_str(identity)])
+    except (pyrage.IdentityError, pyrage.DecryptError, OSError) as fault:
+        raise IntegrityFault(
+            "This key backup does not open: the identity is not the recipient's, or the file was "
+            "altered or cut. Use the AGE-SECRET-KEY-1 line that belongs to the recipient.",
+            code="key_backup_unreadable",
+        ) from fault
+    plain.seek(0)
+    return plain
+
+
+def _parse(
+    plain: Iterable[bytes],
+) -> tuple[dict[KeyEntry, bytes], list[str], list[Tombstone]]:
+    """Read the lines; raises IntegrityFault when they are not those of one whole backup."""
+    secrets: dict[KeyEntry, bytes] = {}
+    fences: list[str] = []
+    stones: list[Tombstone] = []
+    try:
+        for line in _body(plain):
+            if "key" in line:
+                entry, secret = _key_of(line)
+                secrets[entry] = secret
+            elif "fence" in line:
+                fences.append(str(line["fence"]))
+            else:
+                stones.append(_stone_of(line))
+    except (KeyError, TypeError, ValueError) as fault:
+        raise IntegrityFault(
+            "This file is not a whole key backup of this service. Use another one.",
+            code="key_backup_unreadable",
+        ) from fault
+    return secrets, fences, stones
+
+
+def _body(plain: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    lines = [json.loads(line) for line in plain]
+    if len(lines) < 2 or lines[0]["format"] != FORMAT or lines[-1]["end"] != len(lines) - 2:
+        raise ValueError("first or last line missing")
+    yield from lines[1:-1]
+
+
+def _key_line(row: t.AnyRow, opened: dict[Place, OpenShard]) -> dict[str, object]:
+    entry = entry_of(row)
+    secret = opened[entry.zone, entry.shard].unwrap(entry, row.wrapped)
+    return {
+        "key": entry.key_id,
+        "kind": entry.kind,
+        "zone": entry.zone,
+        "shard": entry.shard,
+        "secret": base64.b64encode(secret).decode("ascii"),
+    }
+
+
+def _key_of(line: dict[str, Any]) -> tuple[KeyEntry, bytes]:
+    entry = KeyEntry(line["key"], KeyKind(line["kind"]), Zone(line["zone"]), line["shard"])
+    require_key_id(entry.key_id)
+    require_shard(entry.shard)
+    return entry, base64.b64decode(line["secret"], validate=True)
+
+
+def _stone_line(stone: Tombstone) -> dict[str, object]:
+    return {
+        "tombstone": stone.key_id,
+        "fingerprint": stone.fingerprint and stone.fingerprint.hex(),
+        "destroyed_at": stone.destroyed_at.isoformat(),
+        "order": stone.order_id,
+    }
+
+
+def _stone_of(line: dict[str, Any]) -> Tombstone:
+    printed = line["fingerprint"]
+    return Tombstone(
+        line["tombstone"],
+        None if printed is None else bytes.fromhex(printed),
+        datetime.fromisoformat(line["destroyed_at"]),
+        line["order"],
+    )
+
+
+def _gone_since(row: t.AnyRow, made: list[KeyBackup]) -> datetime | None:
+    if row.fingerprint is None:
+        return row.destroyed_at  # type: ignore[no-any-return]
+    if row.finished_at is None or row.assurance == Assurance.UNLINKED_ONLY:
+        return None
+    ends = [one.expired_at for one in made if one.made_at <= row.destroyed_at]
+    known = [end for end in ends if end is not None]
+    return max([row.finished_at, *known]) if len(known) == len(ends) else None
+
+
+_ALL_STONES = select(t.tombstones.c.key_id)
+_WITH_ROTATION = select(t.tombstones, t.rotations.c.finished_at, t.rotations.c.assurance).outerjoin(
+    t.rotations, t.rotations.c.rotation == t.tombstones.c.rotation
+)

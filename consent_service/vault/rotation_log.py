@@ -1,0 +1,96 @@
+"""What a rotation notes while it goes on, so that another process can take it up.
+
+Rules kept here:
+- only the newest rotation can be unfinished: none is started before the one before has ended;
+- every note is made in the transaction of what it is about.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from consent_service.vault import keyring_tables as t
+from consent_service.vault.key_providers import Assurance
+from consent_service.vault.keyring_values import RotationReport, Zone
+
+
+def newest(connection: Connection) -> t.AnyRow | None:
+    """Return the newest rotation; unfinished while it has no `finished_at`."""
+    return connection.execute(_NEWEST).first()
+
+
+def running(connection: Connection) -> t.AnyRow:
+    """Return the newest rotation, which the caller has started or taken up."""
+    return connection.execute(_NEWEST).one()
+
+
+def start(connection: Connection, at: datetime) -> None:
+    """Note a new rotation."""
+    last = connection.scalar(select(func.max(t.rotations.c.rotation))) or 0
+    connection.execute(
+        insert(t.rotations).values(
+            rotation=last + 1,
+            started_at=at,
+            shards_rotated=0,
+            keys_rewrapped=0,
+            shards_done=False,
+        )
+    )
+
+
+def count(connection: Connection, *, shards: int, keys: int) -> None:
+    """Note how much more was done."""
+    rotation = t.rotations.c
+    _change(
+        connection,
+        shards_rotated=rotation.shards_rotated + shards,
+        keys_rewrapped=rotation.keys_rewrapped + keys,
+    )
+
+
+def close_shards(connection: Connection) -> None:
+    """Note that no shard is dirty: this rotation covers every tombstone there is now."""
+    state = _change(connection, shards_done=True)
+    awaiting = update(t.tombstones).where(t.tombstones.c.rotation.is_(None))
+    connection.execute(awaiting.values(rotation=state.rotation))
+
+
+def note_master(connection: Connection, zone: Zone, target: int, old: Sequence[int]) -> None:
+    """Note a zone's new master version; from now on no shard key may use an older one."""
+    _change(connection, **{f"{zone}_master": target, f"{zone}_old": json.dumps(list(old))})
+    connection.execute(update(t.zones).where(t.zones.c.zone == zone).values(master_floor=target))
+
+
+def finish(connection: Connection, assurance: Assurance, at: datetime) -> t.AnyRow:
+    """Note the end and return the rotation's row."""
+    return _change(connection, assurance=assurance, finished_at=at)
+
+
+def report_of(row: t.AnyRow) -> RotationReport:
+    """Return the report of a finished rotation."""
+    return RotationReport(
+        rotation=row.rotation,
+        idle=False,
+        shards_rotated=row.shards_rotated,
+        keys_rewrapped=row.keys_rewrapped,
+        old_master_versions_destroyed={
+            "live": json.loads(row.live_old),
+            "escrow": json.loads(row.escrow_old),
+        },
+        assurance=Assurance(row.assurance),
+        live_master=row.live_master,
+        escrow_master=row.escrow_master,
+        finished_at=row.finished_at,
+    )
+
+
+def _change(connection: Connection, **changes: object) -> t.AnyRow:
+    rotation = running(connection).rotation
+    changed = update(t.rotations).where(t.rotations.c.rotation == rotation).values(**changes)
+    connection.execute(changed)
+    return running(connection)
+
+
+_NEWEST = select(t.rotations).order_by(t.rotations.c.rotation.desc()).limit(1)
