@@ -187,7 +187,8 @@ class FormFacts:
 ORDER_OF_CAPACITIES = (AskedOf.ADULT_FILMED, AskedOf.OTHER_PERSON, AskedOf.HOLDER)
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 PASSAGES: Mapping[str, tuple[str, ...]] = {
-    "footage": tuple(f"footage.{record_class.value}" for record_class in RecordClass),
+    "footage": tuple(f"footage.{kind.value}" for kind in RecordClass),
+    "after_withdrawal": tuple(f"after_withdrawal.{kind.value}" for kind in RecordClass),
     "hold_check": ("hold_check.none", "hold_check.some"),
     "supervision": ("supervision.required", "supervision.optional"),
 }
@@ -252,6 +253,7 @@ def passage_keys(facts: FormFacts) -> Mapping[str, str]:
     """Return which passage each passage placeholder stands for under these facts."""
     return {
         "footage": f"footage.{facts.record_class.value}",
+        "after_withdrawal": f"after_withdrawal.{facts.record_class.value}",
         "hold_check": "hold_check.some" if facts.hold_check_hours else "hold_check.none",
         "supervision": (
             "supervision.required" if facts.supervision_required else "supervision.optional"
@@ -279,7 +281,7 @@ def rendered_text(
     """
     words = form.words[language]
     blocks = [
-        f"{words.labels['form']}: {form.id}, {form.version}, {language}",
+        f"{words.labels['form']}: {form.id}, V{form.version}, {language}",
         f"{words.labels['leaflet']}: {facts.leaflet_control_line}",
         words.title,
         words.introduction,

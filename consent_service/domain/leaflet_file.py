@@ -110,8 +110,8 @@ def _lines(raw: bytes, name: str) -> list[str]:
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        _refuse(name, line, "the file is not UTF-8", "plain text saved as UTF-8")
+        bad_line = error.object[: error.start].count(b"\n") + 1
+        _refuse(name, bad_line, "the file is not UTF-8", "plain text saved as UTF-8")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     for number, line in enumerate(lines, start=1):
         if "\x00" in line:
