@@ -108,7 +108,7 @@ def person_for(
 
 
 def record_refusal(ctx: Context, caller: Caller, what: str, code: str) -> None:
-    """Write down that someone was refused `what` (an id or route code), in a transaction of its own.
+    """Write down that someone was refused `what` (an id or route code), in its own transaction.
 
     Called by the web and API error handlers after the use case's transaction rolled back.
     """

@@ -1,0 +1,1 @@
+"""Migrations of the service's own database, run by Alembic."""

@@ -1,0 +1,1 @@
+"""Reading: from rows to domain values. Nothing here writes."""

@@ -1,0 +1,227 @@
+"""Reading consent: the story of each (person, purpose), and the state that follows.
+
+Rules kept here: a child's story also holds the noes of its other open involvements, and only
+those; an act recorded late or from paper counts only once a second person has checked it (rule 9).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from consent_service.clock import london_day
+from consent_service.db.models.consent import (
+    ConsentAct,
+    ConsentActCheck,
+    ConsentDecision,
+    ConsentEnding,
+)
+from consent_service.db.models.people import Involvement
+from consent_service.db.queries.people import children_among, open_involvements_of
+from consent_service.domain.calendar import Period, Unit, gone_by
+from consent_service.domain.consent import (
+    Asked,
+    Decision,
+    Ending,
+    Finding,
+    Story,
+    state_at,
+)
+from consent_service.domain.forms import Layer
+from consent_service.domain.purposes import split_use
+
+CARE_AFTER_END = Period(2, Unit.MONTHS)
+"""`care` holds until the involvement's end and two months (the form's own promise)."""
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Whose state, in which involvement, for which purposes; `on` decides who is a child."""
+
+    involvement: str
+    persons: tuple[str, ...]
+    purposes: tuple[str, ...]
+    on: date
+
+
+def stories(session: Session, question: Question) -> dict[Pair, Story]:
+    """Return the story of every (person, purpose) asked about."""
+    persons = question.persons
+    bases = {split_use(purpose)[0] for purpose in question.purposes}
+    children = children_among(session, persons, question.on)
+    siblings = open_involvements_of(session, children)
+    decisions = _decisions(session, persons, bases)
+    endings = _endings(session, persons, bases)
+    ended_on = session.scalar(
+        select(Involvement.ended_on).where(Involvement.id == question.involvement)
+    )
+    found: dict[Pair, Story] = {}
+    for person in persons:
+        scope = {question.involvement}
+        if person in children:
+            scope |= siblings.get(person, frozenset())
+        for purpose in question.purposes:
+            base, _ = split_use(purpose)
+            mine = decisions.get((person, base), [])
+            found[person, purpose] = Story(
+                person,
+                purpose,
+                question.involvement,
+                person in children,
+                tuple(_limited(d, ended_on) for d in mine if d.involvement in scope),
+                tuple(
+                    e
+                    for e in endings.get((person, base), [])
+                    if e.involvement in scope and e.purpose in (purpose, base)
+                ),
+                tuple(
+                    Asked(person, purpose, d.event_at, d.recorded_at)
+                    for d in mine
+                    if d.involvement == question.involvement
+                ),
+            )
+    return found
+
+
+def findings(
+    session: Session, question: Question, at: datetime, known_at: datetime | None = None
+) -> dict[Pair, Finding]:
+    """Return every (person, purpose)'s state at `at` as known at `known_at` (default: `at`)."""
+    known = known_at or at
+    return {pair: state_at(story, at, known) for pair, story in stories(session, question).items()}
+
+
+def states_now(
+    session: Session,
+    involvement: str,
+    persons: Iterable[str],
+    purposes: Iterable[str],
+    at: datetime,
+) -> Mapping[Pair, Finding]:
+    """Return the present state of every (person, purpose) in an involvement."""
+    question = Question(involvement, tuple(persons), tuple(purposes), london_day(at))
+    return findings(session, question, at)
+
+
+def yes_decisions(session: Session, involvement: str, person: str, purpose: str) -> list[str]:
+    """Return every decision that ever said yes to this, oldest first: the keys an end must end."""
+    base, _ = split_use(purpose)
+    return list(
+        session.scalars(
+            select(ConsentDecision.id)
+            .where(
+                ConsentDecision.involvement_id == involvement,
+                ConsentDecision.person_id == person,
+                ConsentDecision.purpose == base,
+                ConsentDecision.answer == "yes",
+            )
+            .order_by(ConsentDecision.event_at, ConsentDecision.recorded_at, ConsentDecision.id)
+        )
+    )
+
+
+def purposes_answered(session: Session, involvement: str, person: str) -> list[str]:
+    """Return the purposes this person ever said yes to in this involvement, uses spelt out."""
+    rows = session.execute(
+        select(ConsentDecision.purpose, ConsentDecision.named).where(
+            ConsentDecision.involvement_id == involvement,
+            ConsentDecision.person_id == person,
+            ConsentDecision.purpose.is_not(None),
+            ConsentDecision.answer == "yes",
+        )
+    )
+    found: set[str] = set()
+    for purpose, named in rows:
+        found |= {f"{purpose}:{use}" for use in named} if named else {purpose or ""}
+    return sorted(found)
+
+
+def _decisions(
+    session: Session, persons: Iterable[str], bases: Iterable[str]
+) -> dict[Pair, list[Decision]]:
+    rows = session.execute(
+        select(ConsentDecision, ConsentAct, ConsentActCheck.checked_at)
+        .join(ConsentAct, ConsentAct.id == ConsentDecision.act_id)
+        .outerjoin(ConsentActCheck, ConsentActCheck.act_id == ConsentAct.id)
+        .where(
+            ConsentDecision.person_id.in_(list(persons)),
+            ConsentDecision.purpose.in_(list(bases)),
+        )
+    )
+    found: dict[Pair, list[Decision]] = {}
+    for row, act, checked_at in rows:
+        if act.recorded_late and checked_at is None and row.answer == "yes":
+            continue
+        decision = _decision(row, act, checked_at)
+        found.setdefault((decision.person, decision.purpose), []).append(decision)
+    return found
+
+
+def _decision(row: ConsentDecision, act: ConsentAct, checked_at: datetime | None) -> Decision:
+    late = act.recorded_late and checked_at is not None and row.answer == "yes"
+    return Decision(
+        id=row.id,
+        act=row.act_id,
+        involvement=row.involvement_id,
+        person=row.person_id,
+        decided_by=row.decided_by,
+        purpose=row.purpose or "",
+        answer=row.answer,
+        position=row.position,
+        core=row.layer == Layer.NEEDED.value,
+        event_at=row.event_at,
+        recorded_at=checked_at if late and checked_at else row.recorded_at,
+        named=tuple(row.named),
+        valid_until=row.valid_until,
+        may_overrule=row.may_overrule,
+        form=act.form_id,
+        form_version=act.form_version,
+    )
+
+
+def _limited(decision: Decision, ended_on: date | None) -> Decision:
+    """Return the decision with the end that the involvement's end gives to `care` (layer C)."""
+    if not decision.core or ended_on is None:
+        return decision
+    last = gone_by(ended_on, CARE_AFTER_END)
+    until = last if decision.valid_until is None else min(last, decision.valid_until)
+    return replace(decision, valid_until=until)
+
+
+def _endings(
+    session: Session, persons: Iterable[str], bases: Iterable[str]
+) -> dict[Pair, list[Ending]]:
+    wanted = list(bases)
+    rows = session.scalars(
+        select(ConsentEnding).where(
+            ConsentEnding.person_id.in_(list(persons)),
+            or_(
+                ConsentEnding.purpose.in_(wanted),
+                *[ConsentEnding.purpose.startswith(f"{base}:", autoescape=True) for base in wanted],
+            ),
+        )
+    )
+    found: dict[Pair, list[Ending]] = {}
+    for row in rows:
+        base, _ = split_use(row.purpose)
+        found.setdefault((row.person_id, base), []).append(_ending(row))
+    return found
+
+
+def _ending(row: ConsentEnding) -> Ending:
+    return Ending(
+        row.id,
+        row.kind,
+        row.involvement_id,
+        row.person_id,
+        row.purpose,
+        row.event_at,
+        row.recorded_at,
+        row.by_person_id,
+        row.ref,
+        row.may_overrule,
+    )

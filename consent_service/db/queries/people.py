@@ -1,0 +1,75 @@
+"""Reading people, responsibilities and involvements."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from consent_service.db.models.people import (
+    Involvement,
+    InvolvementPerson,
+    ParentalResponsibility,
+    Person,
+)
+from consent_service.domain.people import FamilyRole, Responsibility, is_child
+
+
+def responsibilities_for(session: Session, children: Iterable[str]) -> list[Responsibility]:
+    """Return every responsibility recorded for these children."""
+    rows = session.scalars(
+        select(ParentalResponsibility)
+        .where(ParentalResponsibility.child_id.in_(list(children)))
+        .order_by(ParentalResponsibility.recorded_at, ParentalResponsibility.id)
+    )
+    return [
+        Responsibility(
+            r.id, r.child_id, r.holder_id, r.basis, r.from_on, r.until_on, r.may_overrule
+        )
+        for r in rows
+    ]
+
+
+def members(session: Session, involvement: str) -> Sequence[tuple[InvolvementPerson, Person]]:
+    """Return who belongs to an involvement, in the order they were added."""
+    rows = session.execute(
+        select(InvolvementPerson, Person)
+        .join(Person, Person.id == InvolvementPerson.person_id)
+        .where(InvolvementPerson.involvement_id == involvement)
+        .order_by(InvolvementPerson.added_at, InvolvementPerson.person_id)
+    )
+    return [(member, person) for member, person in rows]
+
+
+def children_among(session: Session, persons: Iterable[str], on: date) -> frozenset[str]:
+    """Return those of `persons` for whom others decide on that day.
+
+    Someone under 18 who decides for themselves is no child here; a baby without a birth date is.
+    """
+    ids = list(persons)
+    babies = set(
+        session.scalars(
+            select(InvolvementPerson.person_id).where(
+                InvolvementPerson.person_id.in_(ids), InvolvementPerson.role == FamilyRole.BABY
+            )
+        )
+    )
+    rows = session.scalars(select(Person).where(Person.id.in_(ids)))
+    return frozenset(
+        p.id
+        for p in rows
+        if not p.decides_for_self and is_child(p.born_on, on, baby=p.id in babies)
+    )
+
+
+def open_involvements_of(session: Session, persons: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Return, per person, the involvements they belong to that have not ended."""
+    rows = session.execute(
+        select(InvolvementPerson.person_id, Involvement.id)
+        .join(Involvement, Involvement.id == InvolvementPerson.involvement_id)
+        .where(InvolvementPerson.person_id.in_(list(persons)), Involvement.ended_on.is_(None))
+    )
+    found: dict[str, set[str]] = {}
+    for person, involvement in rows:
+        found.setdefault(person, set()).add(involvement)
+    return {person: frozenset(ids) for person, ids in found.items()}

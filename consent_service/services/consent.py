@@ -1,0 +1,556 @@
+"""Capturing consent: answers bound to exact words, appended and never overwritten.
+
+Rules kept here:
+  * every decision refers to form version, language, digest of the rendered text and the leaflet
+    that the person was given (rule 2);
+  * nobody consents for an adult, and nobody for a child without parental responsibility (14);
+  * an act recorded later, or from paper, counts once a second person has checked it (rule 9);
+  * the yes is committed first, its key is made after: no key yet means not permitted yet.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from consent_service.clock import london_day
+from consent_service.db.models.consent import ConsentAct, ConsentActCheck, ConsentDecision
+from consent_service.db.models.people import Involvement, InvolvementPerson, Person
+from consent_service.db.models.policies import LeafletIssue, LeafletVersion, PublishedPolicy
+from consent_service.db.queries.consent import Question as StateQuestion
+from consent_service.db.queries.consent import findings
+from consent_service.db.queries.people import children_among, members, responsibilities_for
+from consent_service.db.unit_of_work import UnitOfWork
+from consent_service.domain.answers import GivenAnswer, Sitting, check_answers
+from consent_service.domain.audit import AuditEvent, EventKind
+from consent_service.domain.calendar import Unit, gone_by
+from consent_service.domain.consent import Answer, Capacity, ConsentState, SignatureKind
+from consent_service.domain.forms import (
+    AskedOf,
+    Audience,
+    ConsentFormVersion,
+    Statement,
+    ValidFrom,
+    rendered_text,
+    text_digest,
+)
+from consent_service.domain.people import holder_for
+from consent_service.domain.policies import form_facts
+from consent_service.domain.roles import Permission
+from consent_service.domain.withdrawal import Route
+from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
+from consent_service.ids import new_id
+from consent_service.services import disputes, keys
+from consent_service.services.access import Caller, involvement_for, person_for
+from consent_service.services.context import Context
+from consent_service.services.policies import published_form
+
+SHORT_FORM = "vig-other-person"
+CLOCK_SLACK = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """How the act was signed: strokes drawn (lists of points), a name typed, or on paper."""
+
+    kind: SignatureKind
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CaptureConsent:
+    """One act of answering a form, as it was done. `event_at` is an aware instant."""
+
+    involvement: str
+    person: str
+    form: str
+    language: str
+    leaflet_issue: str
+    route: Route
+    capacity: Capacity
+    answers: tuple[GivenAnswer, ...]
+    signature: Signature
+    event_at: datetime
+    version: int | None = None
+    witness: str | None = None
+    interpreter: str | None = None
+    ask_again_on: date | None = None
+
+
+@dataclass(frozen=True)
+class DecisionView:
+    """One decision as recorded."""
+
+    id: str
+    statement: str
+    person: str
+    decided_by: str
+    purpose: str | None
+    answer: Answer
+    named: tuple[str, ...]
+    words: str | None
+    basis: str | None
+    valid_until: date | None
+
+
+@dataclass(frozen=True)
+class ConsentActView:
+    """One act as recorded, with the exact words and their digest."""
+
+    id: str
+    involvement: str
+    person: str
+    form: str
+    form_version: int
+    language: str
+    leaflet_code: str
+    leaflet_version: int
+    rendered_text: str
+    rendered_sha256: str
+    record_class: str
+    route: Route
+    capacity: Capacity
+    signature: Signature
+    witness: str | None
+    interpreter: str | None
+    recorded_by: str
+    event_at: datetime
+    recorded_at: datetime
+    recorded_late: bool
+    checked_at: datetime | None
+    decisions: tuple[DecisionView, ...] = ()
+
+
+@dataclass(frozen=True)
+class AskedQuestion:
+    """One box to answer: the statement and about whom it is asked."""
+
+    statement: Statement
+    about: str
+    for_child: bool
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What a form puts to a person, and the exact text it shows them."""
+
+    form: ConsentFormVersion
+    language: str
+    person: str
+    questions: tuple[AskedQuestion, ...]
+    text: str
+    digest: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StateView:
+    """The state of one purpose for one person in one involvement."""
+
+    person: str
+    purpose: str
+    involvement: str
+    state: ConsentState
+    since: datetime | None
+    valid_until: date | None
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """What an act stands on: the rows and the form that it refers to."""
+
+    involvement: Involvement
+    policy: PublishedPolicy
+    form: ConsentFormVersion
+    issue: LeafletIssue
+    leaflet: LeafletVersion
+    sitting: Sitting
+    text: str
+
+
+def questions(
+    ctx: Context, caller: Caller, involvement: str, person: str, form: str, language: str
+) -> Questions:
+    """Return what `form` asks this person now, with the text of the leaflet they last got."""
+    with ctx.read() as session:
+        row = involvement_for(ctx, session, caller, Permission.CONSENT_CAPTURE, involvement)
+        _, version = published_form(ctx, session, form, None)
+        leaflet = _latest_issue(session, involvement, person)
+        on = london_day(ctx.clock.now())
+        sitting = _sitting(session, row, person, version, on)
+        text = _text(ctx, sitting, language, leaflet.control_line)
+        asked = tuple(AskedQuestion(s, about, about != person) for s, about in sitting.asked())
+        facts = form_facts(ctx.policies.organisation, ctx.policies.schedule, leaflet.control_line)
+        return Questions(version, language, person, asked, text, text_digest(text), facts.values)
+
+
+def capture(ctx: Context, caller: Caller, request: CaptureConsent) -> ConsentActView:
+    """Record one act of consent, then make the keys that its yeses call for.
+
+    Raises InvalidInput with every fault by field; Conflict `leaflet_archived` when the leaflet was
+    given when it could no longer be; NotFound for a form, person or leaflet issue unknown here.
+    """
+    with ctx.begin() as uow:
+        involvement_for(ctx, uow.session, caller, Permission.CONSENT_CAPTURE, request.involvement)
+        row = uow.lock_involvement(request.involvement)
+        ground = _ground(ctx, uow, row, request)
+        _require_sound(ctx, uow, ground, request)
+        act = _append_act(ctx, uow, caller, ground, request)
+        _append_decisions(uow, act, ground, request)
+        row.consent_epoch += 1
+        row.last_entry_at = uow.at
+        uow.session.flush()
+        disputes.open_where_parents_disagree(ctx, uow, row.id)
+        _record_capture(uow, caller, act, request)
+        view = _view(uow.session, act)
+    keys.settle(ctx, request.involvement)
+    return view
+
+
+def check_late(ctx: Context, caller: Caller, act: str) -> ConsentActView:
+    """Confirm an act recorded late or from paper: a second person, who did not record it."""
+    with ctx.begin() as uow:
+        row = _act_for(ctx, uow.session, caller, Permission.CONSENT_CONFIRM_LATE, act)
+        uow.lock_involvement(row.involvement_id)
+        if not row.recorded_late:
+            raise Conflict("This act needs no check.", code="not_late")
+        if row.recorded_by == caller.id:
+            raise Refused("A second person checks this, not who recorded it.", code="second_person")
+        if uow.session.get(ConsentActCheck, act) is None:
+            uow.session.add(ConsentActCheck(act_id=act, checked_by=caller.id, checked_at=uow.at))
+            uow.record(AuditEvent(EventKind.CONSENT_CHECKED, caller.actor, act, row.involvement_id))
+            uow.session.flush()
+            disputes.open_where_parents_disagree(ctx, uow, row.involvement_id)
+        view = _view(uow.session, row)
+    keys.settle(ctx, row.involvement_id)
+    return view
+
+
+def consent_act(ctx: Context, caller: Caller, act: str) -> ConsentActView:
+    """Return one act that the caller may see."""
+    with ctx.read() as session:
+        return _view(session, _act_for(ctx, session, caller, Permission.CONSENT_READ, act))
+
+
+def acts(ctx: Context, caller: Caller, involvement: str) -> list[ConsentActView]:
+    """Return every act of an involvement, oldest first."""
+    with ctx.read() as session:
+        involvement_for(ctx, session, caller, Permission.CONSENT_READ, involvement)
+        rows = session.scalars(
+            select(ConsentAct)
+            .where(ConsentAct.involvement_id == involvement)
+            .order_by(ConsentAct.event_at, ConsentAct.recorded_at, ConsentAct.id)
+        )
+        return [_view(session, row) for row in rows]
+
+
+def state(
+    ctx: Context, caller: Caller, person: str, at: datetime | None, known_at: datetime | None
+) -> list[StateView]:
+    """Return the state of every purpose in every involvement of a person, for any two moments."""
+    now = ctx.clock.now()
+    moment, known = at or now, known_at or now
+    with ctx.read() as session:
+        person_for(ctx, session, caller, Permission.CONSENT_READ, person)
+        involvements = session.scalars(
+            select(InvolvementPerson.involvement_id)
+            .where(InvolvementPerson.person_id == person)
+            .order_by(InvolvementPerson.added_at, InvolvementPerson.involvement_id)
+        )
+        return [
+            view
+            for involvement in involvements
+            for view in states_in(ctx, session, involvement, (person,), moment, known)
+        ]
+
+
+def states_in(
+    ctx: Context,
+    session: Session,
+    involvement: str,
+    persons: tuple[str, ...],
+    at: datetime,
+    known_at: datetime,
+) -> list[StateView]:
+    """Return the state of every purpose for these people in one involvement."""
+    purposes = _purposes_with_uses(ctx, session, involvement)
+    question = StateQuestion(involvement, persons, purposes, london_day(at))
+    found = findings(session, question, at, known_at)
+    return [
+        StateView(person, purpose, involvement, f.state, f.since, f.valid_until)
+        for (person, purpose), f in found.items()
+    ]
+
+
+def _purposes_with_uses(ctx: Context, session: Session, involvement: str) -> tuple[str, ...]:
+    rows = session.execute(
+        select(ConsentDecision.purpose, ConsentDecision.named).where(
+            ConsentDecision.involvement_id == involvement, ConsentDecision.purpose.is_not(None)
+        )
+    )
+    spelt = {f"{purpose}:{use}" for purpose, named in rows for use in named}
+    return (*ctx.policies.purposes, *sorted(spelt))
+
+
+def _ground(ctx: Context, uow: UnitOfWork, row: Involvement, request: CaptureConsent) -> _Ground:
+    session = uow.session
+    policy, form = published_form(ctx, session, request.form, request.version)
+    issue = session.get(LeafletIssue, request.leaflet_issue)
+    if issue is None or issue.involvement_id != row.id or issue.person_id != request.person:
+        raise NotFound(
+            "This leaflet was not given to this person in this involvement. Give it first.",
+            kind="leaflet_issue",
+        )
+    leaflet = session.get_one(LeafletVersion, issue.leaflet_version_id)
+    sitting = _sitting(session, row, request.person, form, london_day(request.event_at))
+    text = _text(ctx, sitting, request.language, leaflet.control_line)
+    return _Ground(row, policy, form, issue, leaflet, sitting, text)
+
+
+def _sitting(
+    session: Session, row: Involvement, person: str, form: ConsentFormVersion, on: date
+) -> Sitting:
+    people = members(session, row.id)
+    mine = next((m for m, p in people if p.id == person), None)
+    if mine is None:
+        raise NotFound("This person does not belong to the involvement.", kind="person")
+    children = children_among(session, [p.id for _, p in people], on)
+    held = responsibilities_for(session, children)
+    capacity = AskedOf.OTHER_PERSON if form.id == SHORT_FORM else AskedOf.ADULT_FILMED
+    return Sitting(
+        form,
+        person,
+        None if person in children else capacity,
+        mine.pregnant,
+        {c: holder_for(held, c, person, on) for c in sorted(children) if c != person},
+    )
+
+
+def _text(ctx: Context, sitting: Sitting, language: str, control_line: str) -> str:
+    capacities = {sitting.capacity} if sitting.capacity else set()
+    if any(sitting.children.values()):
+        capacities.add(AskedOf.HOLDER)
+    audience = Audience(frozenset(capacities), sitting.pregnant)
+    facts = form_facts(ctx.policies.organisation, ctx.policies.schedule, control_line)
+    if language not in sitting.form.words:
+        sentence = f"This form is not published in {language[:20]}."
+        raise InvalidInput(sentence, {"language": sentence})
+    return rendered_text(sitting.form, language, audience, facts)
+
+
+def _latest_issue(session: Session, involvement: str, person: str) -> LeafletVersion:
+    found = session.scalar(
+        select(LeafletVersion)
+        .join(LeafletIssue, LeafletIssue.leaflet_version_id == LeafletVersion.id)
+        .where(LeafletIssue.involvement_id == involvement, LeafletIssue.person_id == person)
+        .order_by(LeafletIssue.given_on.desc(), LeafletIssue.recorded_at.desc())
+        .limit(1)
+    )
+    if found is None:
+        raise Conflict(
+            "No leaflet has been given to this person yet. Give it first.", code="leaflet_not_given"
+        )
+    return found
+
+
+def _require_sound(ctx: Context, uow: UnitOfWork, ground: _Ground, request: CaptureConsent) -> None:
+    """Raise InvalidInput with every fault of the act."""
+    faults = _event_faults(uow, ground, request)
+    if ground.leaflet.code != ground.form.leaflet:
+        faults["leaflet_issue"] = f"This form goes with leaflet {ground.form.leaflet}."
+    if request.capacity is Capacity.LACKS_NOW:
+        faults |= _lacking_capacity_faults(request)
+    else:
+        faults |= check_answers(ground.sitting, request.answers)
+    faults |= _signature_faults(request)
+    if faults:
+        raise InvalidInput("This consent cannot be recorded yet. Put these right.", faults)
+
+
+def _event_faults(uow: UnitOfWork, ground: _Ground, request: CaptureConsent) -> dict[str, str]:
+    day = london_day(request.event_at)
+    if request.event_at > uow.at + CLOCK_SLACK:
+        return {"event_at": "The act cannot be in the future."}
+    if day < ground.issue.given_on:
+        return {"event_at": "The act cannot be before the leaflet was given."}
+    if day < ground.involvement.started_on:
+        return {"event_at": "The act cannot be before the involvement started."}
+    person = uow.session.get_one(Person, request.person)
+    if person.died_on is not None and day >= person.died_on:
+        return {"event_at": "The act cannot be after this person died."}
+    return {}
+
+
+def _lacking_capacity_faults(request: CaptureConsent) -> dict[str, str]:
+    faults: dict[str, str] = {}
+    if request.answers:
+        faults["answers"] = "Someone who lacks capacity now cannot answer, and nobody else can."
+    if request.ask_again_on is None or request.ask_again_on <= london_day(request.event_at):
+        faults["ask_again_on"] = "Say on which later day you will ask again."
+    return faults
+
+
+def _signature_faults(request: CaptureConsent) -> dict[str, str]:
+    kind, content = request.signature.kind, request.signature.content
+    if request.capacity is Capacity.LACKS_NOW:
+        return {}
+    if kind is SignatureKind.TYPED and not str(content.get("name", "")).strip():
+        return {"signature": "Type the full name of the person signing."}
+    if kind is SignatureKind.DRAWN and not content.get("strokes"):
+        return {"signature": "Draw a signature, or type the full name."}
+    if kind is SignatureKind.PAPER and request.route is not Route.PAPER:
+        return {"signature": "A signature on paper goes with the paper route."}
+    return {}
+
+
+def _append_act(
+    ctx: Context, uow: UnitOfWork, caller: Caller, ground: _Ground, request: CaptureConsent
+) -> ConsentAct:
+    late = request.route is Route.PAPER or london_day(request.event_at) < london_day(uow.at)
+    act = ConsentAct(
+        id=new_id(),
+        involvement_id=ground.involvement.id,
+        person_id=request.person,
+        form_id=ground.form.id,
+        form_version=ground.form.version,
+        form_policy_id=ground.policy.id,
+        language=request.language,
+        rendered_text=ground.text,
+        rendered_sha256=text_digest(ground.text),
+        record_class=ctx.policies.organisation.footage.record_class.value,
+        leaflet_issue_id=ground.issue.id,
+        route=request.route,
+        capacity=request.capacity,
+        ask_again_on=request.ask_again_on,
+        signature_kind=request.signature.kind,
+        signature=dict(request.signature.content),
+        witness=request.witness,
+        interpreter=request.interpreter,
+        recorded_by=caller.id,
+        event_at=request.event_at,
+        recorded_at=uow.at,
+        recorded_late=late,
+    )
+    uow.session.add(act)
+    uow.session.flush()
+    return act
+
+
+def _append_decisions(
+    uow: UnitOfWork, act: ConsentAct, ground: _Ground, request: CaptureConsent
+) -> None:
+    places = {s.code: place for place, s in enumerate(ground.form.statements)}
+    for given in request.answers:
+        statement = ground.form.statement(given.statement)
+        held = ground.sitting.children.get(given.about)
+        uow.session.add(
+            ConsentDecision(
+                id=new_id(),
+                act_id=act.id,
+                involvement_id=act.involvement_id,
+                person_id=given.about,
+                decided_by=request.person,
+                responsibility_id=held.id if held else None,
+                basis=held.basis if held else None,
+                may_overrule=held.may_overrule if held else False,
+                statement=statement.code,
+                position=places[statement.code],
+                layer=statement.layer.value,
+                purpose=statement.purpose,
+                answer=given.answer,
+                named=list(given.named),
+                words=given.words,
+                valid_until=_valid_until(statement, request.event_at),
+                event_at=request.event_at,
+                recorded_at=uow.at,
+            )
+        )
+
+
+def _valid_until(statement: Statement, event_at: datetime) -> date | None:
+    """Return the last day of a yes; one that ends with the involvement is worked out when read."""
+    valid = statement.valid_for
+    if valid is None or valid.period is None or valid.counted_from is not ValidFrom.DECISION:
+        return None
+    day = london_day(event_at)
+    return gone_by(day, valid.period) - timedelta(days=valid.period.unit is not Unit.DAYS)
+
+
+def _record_capture(
+    uow: UnitOfWork, caller: Caller, act: ConsentAct, request: CaptureConsent
+) -> None:
+    declined = [a.statement for a in request.answers if a.answer is Answer.NO]
+    kind = EventKind.CONSENT_CAPTURED
+    if request.answers and not any(a.answer is Answer.YES for a in request.answers):
+        kind = EventKind.CONSENT_DECLINED
+    details: dict[str, Any] = {
+        "person": act.person_id,
+        "form": f"{act.form_id}/{act.form_version}",
+        "digest": act.rendered_sha256,
+        "route": act.route.value,
+        "declined": len(declined),
+    }
+    uow.record(AuditEvent(kind, caller.actor, act.id, act.involvement_id, details))
+
+
+def _act_for(
+    ctx: Context, session: Session, caller: Caller, permission: Permission, act: str
+) -> ConsentAct:
+    row = session.get(ConsentAct, act)
+    if row is None:
+        raise NotFound("There is no such act of consent that you can see.", kind="consent")
+    involvement_for(ctx, session, caller, permission, row.involvement_id)
+    return row
+
+
+def _view(session: Session, act: ConsentAct) -> ConsentActView:
+    issue = session.get_one(LeafletIssue, act.leaflet_issue_id)
+    leaflet = session.get_one(LeafletVersion, issue.leaflet_version_id)
+    checked = session.get(ConsentActCheck, act.id)
+    decisions = session.scalars(
+        select(ConsentDecision)
+        .where(ConsentDecision.act_id == act.id)
+        .order_by(ConsentDecision.position, ConsentDecision.person_id)
+    )
+    return ConsentActView(
+        id=act.id,
+        involvement=act.involvement_id,
+        person=act.person_id,
+        form=act.form_id,
+        form_version=act.form_version,
+        language=act.language,
+        leaflet_code=leaflet.code,
+        leaflet_version=leaflet.version,
+        rendered_text=act.rendered_text,
+        rendered_sha256=act.rendered_sha256,
+        record_class=act.record_class,
+        route=act.route,
+        capacity=act.capacity,
+        signature=Signature(act.signature_kind, act.signature),
+        witness=act.witness,
+        interpreter=act.interpreter,
+        recorded_by=act.recorded_by,
+        event_at=act.event_at,
+        recorded_at=act.recorded_at,
+        recorded_late=act.recorded_late,
+        checked_at=checked.checked_at if checked else None,
+        decisions=tuple(_decision_view(row) for row in decisions),
+    )
+
+
+def _decision_view(row: ConsentDecision) -> DecisionView:
+    return DecisionView(
+        row.id,
+        row.statement,
+        row.person_id,
+        row.decided_by,
+        row.purpose,
+        row.answer,
+        tuple(row.named),
+        row.words,
+        row.basis.value if row.basis else None,
+        row.valid_until,
+    )

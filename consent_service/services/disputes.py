@@ -1,0 +1,130 @@
+"""Parents who disagree about a child: frozen, the IG officer told, nothing erased.
+
+Rules kept here: a dispute counts as a hold; the IG officer settles it either way, with a reason.
+"""
+
+from sqlalchemy import select
+
+from consent_service.clock import london_day
+from consent_service.db.models.consent import ConsentDecision, ConsentEnding, Dispute
+from consent_service.db.queries.consent import states_now
+from consent_service.db.queries.people import children_among, members
+from consent_service.db.unit_of_work import UnitOfWork
+from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
+from consent_service.domain.consent import ConsentState, EndingKind
+from consent_service.domain.roles import IG_OFFICER, Permission
+from consent_service.errors import Conflict, InvalidInput, NotFound
+from consent_service.ids import new_id
+from consent_service.services import keys
+from consent_service.services.access import Caller, involvement_for
+from consent_service.services.context import Context
+from consent_service.services.notices import notify
+
+SERVICE = Actor(ActorKind.SYSTEM, "service")
+
+
+def open_where_parents_disagree(ctx: Context, uow: UnitOfWork, involvement: str) -> list[str]:
+    """Open a dispute for each child's purpose that is *disputed* and has none open.
+
+    A disagreement that has ended since closes its dispute. Returns the ids newly opened.
+    """
+    states = _children_states(uow, involvement)
+    standing = {
+        (d.person_id, d.purpose): d
+        for d in uow.session.scalars(
+            select(Dispute).where(
+                Dispute.involvement_id == involvement, Dispute.resolved_at.is_(None)
+            )
+        )
+    }
+    opened = []
+    for (person, purpose), state in states.items():
+        if state is ConsentState.DISPUTED and (person, purpose) not in standing:
+            opened.append(_open(uow, involvement, person, purpose))
+    for pair, dispute in standing.items():
+        if states.get(pair) is not ConsentState.DISPUTED:
+            dispute.resolved_at = uow.at
+            dispute.resolution = "agreed"
+    return opened
+
+
+def resolve(ctx: Context, caller: Caller, dispute: str, *, give: bool, reason: str) -> None:
+    """Settle a dispute either way; raises Conflict when it is settled already."""
+    if not reason.strip():
+        raise InvalidInput("Say why.", {"reason": "Give the reason for this decision."})
+    with ctx.begin() as uow:
+        row = uow.session.get(Dispute, dispute)
+        if row is None:
+            raise NotFound("There is no such dispute.", kind="dispute")
+        involvement_for(ctx, uow.session, caller, Permission.DISPUTE_RESOLVE, row.involvement_id)
+        involvement = uow.lock_involvement(row.involvement_id)
+        if row.resolved_at is not None:
+            raise Conflict("This dispute is settled already.", code="already_settled")
+        kind = EndingKind.RESOLVED_GIVEN if give else EndingKind.RESOLVED_DECLINED
+        uow.session.add(
+            ConsentEnding(
+                id=new_id(),
+                kind=kind,
+                involvement_id=row.involvement_id,
+                person_id=row.person_id,
+                purpose=row.purpose,
+                by_user_id=caller.id,
+                ref=row.id,
+                reason=reason,
+                event_at=uow.at,
+                recorded_at=uow.at,
+            )
+        )
+        row.resolved_at = uow.at
+        row.resolution = kind.value
+        row.resolved_by = caller.id
+        row.reason = reason
+        involvement.consent_epoch += 1
+        uow.record(
+            AuditEvent(
+                EventKind.DISPUTE_RESOLVED,
+                caller.actor,
+                row.id,
+                row.involvement_id,
+                {"decision": kind.value},
+            )
+        )
+    keys.settle(ctx, row.involvement_id)
+
+
+def _children_states(uow: UnitOfWork, involvement: str) -> dict[tuple[str, str], ConsentState]:
+    people = [person.id for _, person in members(uow.session, involvement)]
+    children = sorted(children_among(uow.session, people, london_day(uow.at)))
+    purposes = sorted(
+        p
+        for p in uow.session.scalars(
+            select(ConsentDecision.purpose)
+            .where(ConsentDecision.person_id.in_(children))
+            .distinct()
+        )
+        if p
+    )
+    found = states_now(uow.session, involvement, children, purposes, uow.at)
+    return {pair: finding.state for pair, finding in found.items()}
+
+
+def _open(uow: UnitOfWork, involvement: str, person: str, purpose: str) -> str:
+    row = Dispute(
+        id=new_id(),
+        involvement_id=involvement,
+        person_id=person,
+        purpose=purpose,
+        opened_at=uow.at,
+    )
+    uow.session.add(row)
+    uow.record(
+        AuditEvent(
+            EventKind.DISPUTE_OPENED,
+            SERVICE,
+            row.id,
+            involvement,
+            {"person": person, "purpose": purpose},
+        )
+    )
+    notify(uow, "dispute_opened", role=IG_OFFICER, subject=row.id)
+    return row.id

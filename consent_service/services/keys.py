@@ -1,0 +1,294 @@
+"""Consent becomes keys: the cryptographic state is made to follow the consent state.
+
+Rules kept here:
+  * a consent key exists only while the state is *given*; where parents dispute it is sealed;
+  * a wrap exists exactly while every key that it needs is live;
+  * everything here is idempotent: it runs right after a commit and again by a job;
+  * key work never happens inside a database transaction.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from consent_service.db.models.consent import ConsentDecision
+from consent_service.db.models.people import Involvement
+from consent_service.db.models.recordings import Asset, AssetWrap, DepictedPerson
+from consent_service.db.queries.consent import Pair, states_now, yes_decisions
+from consent_service.db.queries.people import members
+from consent_service.db.unit_of_work import UnitOfWork
+from consent_service.domain.assets import AssetKind, AssetState, Depiction
+from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
+from consent_service.domain.consent import ConsentState, Finding
+from consent_service.services.context import Context
+from consent_service.vault.container import ObjectKind
+from consent_service.vault.keyring import KeyKind
+from consent_service.vault.keyring_values import KeyStatus, NewKey
+from consent_service.vault.wraps import Sidecar, Wrap, make_wrap, open_wrap, sidecar_bytes
+
+KEY_MAKER = Actor(ActorKind.JOB, "make-keys")
+OPENABLE = (AssetState.STORED, AssetState.AWAITING_CONSENT)
+
+OBJECT_KINDS: Mapping[AssetKind, ObjectKind] = {
+    AssetKind.RECORDING: ObjectKind.RECORDING,
+    AssetKind.CLIP: ObjectKind.CLIP,
+    AssetKind.STILL: ObjectKind.STILL,
+}
+
+
+@dataclass(frozen=True)
+class KeyChanges:
+    """What had to be done so that keys follow consent."""
+
+    made: tuple[str, ...] = ()
+    sealed: tuple[str, ...] = ()
+    unsealed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """Everyone's consent in an involvement, by (person, purpose)."""
+
+    shard: int
+    findings: Mapping[Pair, Finding]
+    disputed: tuple[str, ...]
+
+
+def settle(ctx: Context, involvement: str) -> KeyChanges:
+    """Make keys and wraps of an involvement follow its consents; safe to run at any time."""
+    changes = ensure_consent_keys(ctx, involvement)
+    ensure_wraps(ctx, involvement)
+    return changes
+
+
+def ensure_consent_keys(ctx: Context, involvement: str) -> KeyChanges:
+    """Make the keys that a yes calls for, unseal what is *given* again, seal what is disputed."""
+    with ctx.read() as session:
+        picture = _picture(ctx, session, involvement)
+    granting = [f.granting for f in picture.findings.values() if f.granting]
+    known = {key for keys in granting for key in keys} | set(picture.disputed)
+    status = ctx.keyring.status(sorted(known))
+    to_make, to_unseal = _wanted(granting, status)
+    to_seal = [k for k in picture.disputed if status[k] is KeyStatus.LIVE]
+    now = ctx.clock.now()
+    sealed = ctx.keyring.seal(to_seal, now) if to_seal else set()
+    unsealed = ctx.keyring.unseal(to_unseal, now) if to_unseal else set()
+    fresh = [NewKey(key, KeyKind.CONSENT, picture.shard) for key in to_make]
+    made = ctx.keyring.create_many(fresh, now) if fresh else set()
+    changes = KeyChanges(tuple(sorted(made)), tuple(sorted(sealed)), tuple(sorted(unsealed)))
+    _record_changes(ctx, involvement, changes)
+    return changes
+
+
+def ensure_wraps(ctx: Context, involvement: str) -> int:
+    """Give every stored asset exactly the wraps that live keys allow; returns assets changed."""
+    with ctx.read() as session:
+        picture = _picture(ctx, session, involvement)
+        assets = list(
+            session.scalars(
+                select(Asset)
+                .where(Asset.involvement_id == involvement, Asset.state.in_(OPENABLE))
+                .order_by(Asset.id)
+            )
+        )
+        depicted = depicted_by_asset(session, [a.id for a in assets])
+        wraps = wraps_by_asset(session, [a.id for a in assets])
+    key_ids = {k for f in picture.findings.values() for k in f.granting}
+    key_ids |= {k for rows in wraps.values() for wrap in rows for k in wrap.key_ids}
+    key_ids |= {a.asset_key_id for a in assets}
+    live = ctx.keyring.read(sorted(key_ids))
+    changed = 0
+    for asset in assets:
+        wanted = wanted_keys(picture.findings, depicted.get(asset.id, ()), live)
+        changed += _settle_asset(ctx, asset, wraps.get(asset.id, ()), wanted, live)
+    return changed
+
+
+def wanted_keys(
+    findings: Mapping[Pair, Finding], depicted: Sequence[str], live: Mapping[str, bytes]
+) -> dict[str, tuple[str, ...]]:
+    """Return, per purpose that everyone depicted permits, the live keys that wrap for it."""
+    purposes = {purpose for _, purpose in findings}
+    found: dict[str, tuple[str, ...]] = {}
+    for purpose in sorted(purposes):
+        keys = [_live_key(findings.get((person, purpose)), live) for person in depicted]
+        whole = [key for key in keys if key is not None]
+        if depicted and len(whole) == len(depicted):
+            found[purpose] = tuple(sorted(whole))
+    return found
+
+
+def make_wraps(
+    asset: tuple[str, int],
+    data_key: bytes,
+    asset_key: bytes,
+    wanted: Mapping[str, Mapping[str, bytes]],
+) -> list[Wrap]:
+    """Wrap a data key once for each purpose; `wanted` maps purpose to consent keys by id."""
+    identifier, generation = asset
+    return [
+        make_wrap((identifier, generation, purpose), data_key, asset_key, keys)
+        for purpose, keys in sorted(wanted.items())
+    ]
+
+
+def write_sidecar(ctx: Context, asset: Asset, wraps: Iterable[Wrap]) -> None:
+    """Write the asset's sidecar anew, so that blobs and keyring alone suffice for recovery."""
+    content = sidecar_bytes(
+        Sidecar(asset.id, asset.generation, asset.kind.value, asset.asset_key_id, tuple(wraps))
+    )
+    with ctx.blobs.put(sidecar_name(asset.id), replace=True) as sink:
+        sink.write(content)
+
+
+def sidecar_name(asset: str) -> str:
+    """Return the name of an asset's sidecar object."""
+    return f"{asset}.json"
+
+
+def depicted_by_asset(session: Session, assets: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return who is seen or heard in each asset, sorted."""
+    rows = session.execute(
+        select(DepictedPerson.asset_id, DepictedPerson.person_id)
+        .where(
+            DepictedPerson.asset_id.in_(list(assets)),
+            DepictedPerson.depiction == Depiction.DEPICTED,
+        )
+        .order_by(DepictedPerson.asset_id, DepictedPerson.person_id)
+    )
+    found: dict[str, list[str]] = {}
+    for asset, person in rows:
+        found.setdefault(asset, []).append(person)
+    return {asset: tuple(people) for asset, people in found.items()}
+
+
+def wraps_by_asset(session: Session, assets: Sequence[str]) -> dict[str, list[Wrap]]:
+    """Return the wraps of each asset."""
+    found: dict[str, list[Wrap]] = {}
+    for row in session.scalars(select(AssetWrap).where(AssetWrap.asset_id.in_(list(assets)))):
+        wrap = Wrap(row.asset_id, row.generation, row.purpose, tuple(row.key_ids), row.wrapped)
+        found.setdefault(row.asset_id, []).append(wrap)
+    return found
+
+
+def consent_picture(ctx: Context, session: Session, involvement: str) -> Mapping[Pair, Finding]:
+    """Return everyone's present consent in an involvement, named uses spelt out."""
+    return _picture(ctx, session, involvement).findings
+
+
+def _picture(ctx: Context, session: Session, involvement: str) -> _Picture:
+    row = session.get_one(Involvement, involvement)
+    persons = [person.id for _, person in members(session, involvement)]
+    named = session.execute(
+        select(ConsentDecision.purpose, ConsentDecision.named).where(
+            ConsentDecision.involvement_id == involvement, ConsentDecision.purpose.is_not(None)
+        )
+    )
+    answered: set[str] = set()
+    for purpose, uses in named:
+        answered |= {f"{purpose}:{use}" for use in uses} if uses else {purpose or ""}
+    found = states_now(session, involvement, persons, sorted(answered), ctx.clock.now())
+    disputed = [
+        key
+        for (person, purpose), finding in found.items()
+        if finding.state is ConsentState.DISPUTED
+        for key in yes_decisions(session, involvement, person, purpose)
+    ]
+    return _Picture(row.shard, found, tuple(sorted(set(disputed))))
+
+
+def _wanted(
+    granting: Iterable[Sequence[str]], status: Mapping[str, KeyStatus]
+) -> tuple[list[str], list[str]]:
+    """Return the keys to make and the keys to unseal so that each grant has one live key."""
+    to_make, to_unseal = set(), set()
+    for keys in granting:
+        if any(status[k] is KeyStatus.LIVE for k in keys):
+            continue
+        sealed = [k for k in keys if status[k] is KeyStatus.SEALED]
+        absent = [k for k in keys if status[k] is KeyStatus.ABSENT]
+        if sealed:
+            to_unseal.add(sealed[0])
+        elif absent:
+            to_make.add(absent[0])
+    return sorted(to_make), sorted(to_unseal)
+
+
+def _live_key(finding: Finding | None, live: Mapping[str, bytes]) -> str | None:
+    if finding is None:
+        return None
+    return next((key for key in finding.granting if key in live), None)
+
+
+def _settle_asset(
+    ctx: Context,
+    asset: Asset,
+    standing: Sequence[Wrap],
+    wanted: Mapping[str, tuple[str, ...]],
+    live: Mapping[str, bytes],
+) -> int:
+    """Add the wraps that are missing and drop those whose keys are gone; 1 when changed."""
+    asset_key = live.get(asset.asset_key_id)
+    if asset_key is None:
+        return 0
+    good = [w for w in standing if all(k in live for k in w.key_ids)]
+    missing = {p: k for p, k in wanted.items() if p not in {w.purpose for w in good}}
+    if not missing and len(good) == len(standing):
+        return 0
+    added = []
+    if missing and good:
+        data_key = open_wrap(good[0], asset_key, live)
+        keys = {p: {k: live[k] for k in ids} for p, ids in missing.items()}
+        added = make_wraps((asset.id, asset.generation), data_key, asset_key, keys)
+    if not added and len(good) == len(standing):
+        return 0
+    _store_wraps(ctx, asset, good, added)
+    write_sidecar(ctx, asset, [*good, *added])
+    return 1
+
+
+def _store_wraps(ctx: Context, asset: Asset, good: Sequence[Wrap], added: Sequence[Wrap]) -> None:
+    with ctx.begin() as uow:
+        uow.lock_involvement(asset.involvement_id)
+        kept = [w.purpose for w in good]
+        uow.session.execute(
+            delete(AssetWrap).where(AssetWrap.asset_id == asset.id, AssetWrap.purpose.not_in(kept))
+        )
+        uow.session.add_all(wrap_row(wrap, uow) for wrap in added)
+        uow.record(
+            AuditEvent(
+                EventKind.ASSET_WRAPS_CHANGED,
+                KEY_MAKER,
+                asset.id,
+                asset.involvement_id,
+                {"purposes": sorted([*kept, *(w.purpose for w in added)])},
+            )
+        )
+
+
+def wrap_row(wrap: Wrap, uow: UnitOfWork) -> AssetWrap:
+    """Return the row of a wrap."""
+    return AssetWrap(
+        asset_id=wrap.asset_id,
+        purpose=wrap.purpose,
+        generation=wrap.generation,
+        key_ids=list(wrap.key_ids),
+        wrapped=wrap.wrapped,
+        made_at=uow.at,
+    )
+
+
+def _record_changes(ctx: Context, involvement: str, changes: KeyChanges) -> None:
+    kinds = (
+        (EventKind.CONSENT_KEY_MADE, changes.made),
+        (EventKind.CONSENT_KEY_SEALED, changes.sealed),
+        (EventKind.CONSENT_KEY_UNSEALED, changes.unsealed),
+    )
+    if not any(keys for _, keys in kinds):
+        return
+    with ctx.begin() as uow:
+        for kind, keys in kinds:
+            for key in keys:
+                uow.record(AuditEvent(kind, KEY_MAKER, key, involvement))

@@ -1,0 +1,454 @@
+"""Leaflets: imported, given, reviewed, archived by the day (rule 9).
+
+Rules kept here:
+  * what counts is the day on which a leaflet was *given*: from its archive date on a version
+    cannot be given, unless the IG officer granted an override that covers that day;
+  * an imported file is kept byte for byte; other words for a registered version are refused.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from consent_service.clock import london_day
+from consent_service.db.models.policies import (
+    LeafletIssue,
+    LeafletOverride,
+    LeafletVersion,
+    LeafletWords,
+)
+from consent_service.db.queries.people import members
+from consent_service.db.unit_of_work import UnitOfWork
+from consent_service.domain import leaflets as words
+from consent_service.domain.audit import AuditEvent, EventKind
+from consent_service.domain.leaflet_file import LeafletDraft, parse_leaflet_file
+from consent_service.domain.leaflets import LeafletRoute, LeafletStatus
+from consent_service.domain.roles import IG_OFFICER, Permission
+from consent_service.errors import Conflict, InvalidInput, NotFound
+from consent_service.ids import new_id
+from consent_service.services.access import Caller, involvement_for, require
+from consent_service.services.context import Context
+from consent_service.services.notices import notify
+from consent_service.services.policies import attach_quotes, attach_words, register_leaflet
+
+
+@dataclass(frozen=True)
+class LeafletView:
+    """A leaflet version and where it stands today."""
+
+    code: str
+    version: int
+    issued_on: date
+    archive_on: date
+    status: LeafletStatus
+    title: str
+    owner: str
+    control_line: str
+    languages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did. `changed` is False when the same file was imported before."""
+
+    code: str
+    version: int
+    issued_on: date
+    archive_on: date
+    status: LeafletStatus
+    sha256: str
+    notes: tuple[str, ...]
+    changed: bool
+
+
+@dataclass(frozen=True)
+class GiveLeaflet:
+    """A leaflet given to a person. Without `version`, the current one on the day given."""
+
+    involvement: str
+    person: str
+    code: str
+    given_on: date
+    how: LeafletRoute
+    language: str
+    version: int | None = None
+
+
+@dataclass(frozen=True)
+class IssueView:
+    """A leaflet as given."""
+
+    id: str
+    involvement: str
+    person: str
+    code: str
+    version: int
+    language: str
+    given_on: date
+    how: str
+    recorded_late: bool
+
+
+@dataclass(frozen=True)
+class LeafletText:
+    """The words of a leaflet version in one language."""
+
+    view: LeafletView
+    language: str
+    text: str
+    sha256: str
+    notes: tuple[str, ...]
+
+
+def import_leaflet(ctx: Context, caller: Caller, raw: bytes, name: str = "leaflet") -> Imported:
+    """Register a leaflet from the team's own file; the same file again changes nothing.
+
+    Raises PolicyFault `name:line: ...` for a file that is not of the shape, Conflict
+    `leaflet_registered` for other words or dates of a version that is registered.
+    """
+    require(ctx, caller, Permission.LEAFLET_PUBLISH)
+    draft = parse_leaflet_file(raw, name)
+    organisation = ctx.policies.organisation
+    language = organisation.default_language
+    version = draft.version_of(organisation.leaflet_owner, language)
+    with ctx.begin() as uow:
+        row = _version(uow.session, draft.code, draft.version)
+        changed = True
+        if row is None:
+            row = register_leaflet(uow, caller, version, {language: (raw, draft.notes)})
+        else:
+            changed = _attach_to(uow, row, draft, language)
+        if changed:
+            uow.record(
+                AuditEvent(
+                    EventKind.LEAFLET_IMPORTED,
+                    caller.actor,
+                    f"{row.code}/{row.version}",
+                    details={"digest": draft.sha256},
+                )
+            )
+        status = _status(ctx, row, london_day(uow.at))
+    return Imported(
+        draft.code,
+        draft.version,
+        draft.issued_on,
+        draft.archive_on,
+        status,
+        draft.sha256,
+        draft.notes,
+        changed,
+    )
+
+
+def list_leaflets(ctx: Context) -> list[LeafletView]:
+    """Return every leaflet version, by code and version."""
+    with ctx.read() as session:
+        today = london_day(ctx.clock.now())
+        rows = session.scalars(
+            select(LeafletVersion).order_by(LeafletVersion.code, LeafletVersion.version)
+        )
+        return [_view(ctx, session, row, today) for row in rows]
+
+
+def leaflet_text(ctx: Context, code: str, version: int | None, language: str) -> LeafletText:
+    """Return the words of a version (the current one without `version`) in a language."""
+    today = london_day(ctx.clock.now())
+    with ctx.read() as session:
+        row = _version(session, code, version) if version else _current(session, code, today)
+        if row is None:
+            raise NotFound("There is no such leaflet version.", kind="leaflet")
+        found = session.get(LeafletWords, (row.id, language))
+        if found is None:
+            raise NotFound("This version has no words in that language.", kind="leaflet_words")
+        return LeafletText(
+            _view(ctx, session, row, today),
+            language,
+            found.raw.decode("utf-8-sig"),
+            found.sha256,
+            tuple(found.notes),
+        )
+
+
+def give_leaflet(ctx: Context, caller: Caller, request: GiveLeaflet) -> IssueView:
+    """Record that a leaflet was given.
+
+    Raises Conflict `leaflet_archived` (details: `current`) when that version could not be given
+    on that day, InvalidInput for impossible days, NotFound for an unknown version or person.
+    """
+    with ctx.begin() as uow:
+        involvement_for(ctx, uow.session, caller, Permission.LEAFLET_GIVE, request.involvement)
+        involvement = uow.lock_involvement(request.involvement)
+        belonging = {person.id for _, person in members(uow.session, request.involvement)}
+        if request.person not in belonging:
+            raise NotFound("This person does not belong to the involvement.", kind="person")
+        today = london_day(uow.at)
+        if request.given_on > today:
+            raise InvalidInput(
+                "A leaflet cannot be given in the future.",
+                {"given_on": "Enter today or a day before."},
+            )
+        row = _giveable(uow.session, request)
+        issue = LeafletIssue(
+            id=new_id(),
+            leaflet_version_id=row.id,
+            involvement_id=request.involvement,
+            person_id=request.person,
+            language=request.language,
+            given_on=request.given_on,
+            how=request.how.value,
+            given_by=caller.id,
+            recorded_at=uow.at,
+            recorded_late=request.given_on < today,
+        )
+        uow.session.add(issue)
+        involvement.last_entry_at = uow.at
+        uow.record(
+            AuditEvent(
+                EventKind.LEAFLET_ISSUED,
+                caller.actor,
+                issue.id,
+                request.involvement,
+                {"person": request.person, "leaflet": f"{row.code}/{row.version}"},
+            )
+        )
+        return _issue_view(issue, row)
+
+
+def issues(ctx: Context, caller: Caller, involvement: str) -> list[IssueView]:
+    """Return every leaflet given in an involvement, oldest first."""
+    with ctx.read() as session:
+        involvement_for(ctx, session, caller, Permission.LEAFLET_READ, involvement)
+        rows = session.execute(
+            select(LeafletIssue, LeafletVersion)
+            .join(LeafletVersion, LeafletVersion.id == LeafletIssue.leaflet_version_id)
+            .where(LeafletIssue.involvement_id == involvement)
+            .order_by(LeafletIssue.given_on, LeafletIssue.recorded_at)
+        )
+        return [_issue_view(issue, row) for issue, row in rows]
+
+
+def grant_override(
+    ctx: Context, caller: Caller, code: str, version: int, until_on: date, reason: str
+) -> None:
+    """Let an archived version be given until a day, with the reason (rule 9)."""
+    require(ctx, caller, Permission.LEAFLET_OVERRIDE)
+    with ctx.begin() as uow:
+        row = _version(uow.session, code, version)
+        if row is None:
+            raise NotFound("There is no such leaflet version.", kind="leaflet")
+        faults = {}
+        if until_on <= london_day(uow.at):
+            faults["until_on"] = "The override ends on a later day."
+        if not reason.strip():
+            faults["reason"] = "Give the reason for the override."
+        if faults:
+            raise InvalidInput("The override cannot be granted like this.", faults)
+        uow.session.add(
+            LeafletOverride(
+                id=new_id(),
+                leaflet_version_id=row.id,
+                reason=reason,
+                until_on=until_on,
+                granted_by=caller.id,
+                granted_at=uow.at,
+            )
+        )
+        uow.record(
+            AuditEvent(
+                EventKind.LEAFLET_OVERRIDE_GRANTED,
+                caller.actor,
+                f"{code}/{version}",
+                details={"until": until_on.isoformat()},
+            )
+        )
+
+
+def record_review(ctx: Context, caller: Caller, code: str, version: int) -> None:
+    """Record that a version was reviewed; reminders for it stop."""
+    require(ctx, caller, Permission.LEAFLET_REVIEW)
+    with ctx.begin() as uow:
+        row = _version(uow.session, code, version)
+        if row is None:
+            raise NotFound("There is no such leaflet version.", kind="leaflet")
+        row.reviewed_at = uow.at
+        uow.record(AuditEvent(EventKind.LEAFLET_REVIEWED, caller.actor, f"{code}/{version}"))
+
+
+def watch_dates(ctx: Context, caller: Caller) -> dict[str, int]:
+    """Remind, escalate and archive by the day; each once per version (a job runs this daily).
+
+    Review starts six months before the archive date and is told to the owner's team; in the last
+    month it is escalated to the IG officer; on the archive date the version is archived.
+    """
+    figures = {"review_due": 0, "escalated": 0, "archived": 0}
+    with ctx.begin() as uow:
+        today = london_day(uow.at)
+        rows = uow.session.scalars(
+            select(LeafletVersion).where(LeafletVersion.archived_at.is_(None)).with_for_update()
+        )
+        for row in rows:
+            stage = _stage(ctx, uow.session, row, today)
+            if stage is not None:
+                figures[stage] += _take(uow, caller, row, stage)
+    return figures
+
+
+_EVENTS = {
+    "review_due": EventKind.LEAFLET_REVIEW_DUE,
+    "escalated": EventKind.LEAFLET_REVIEW_ESCALATED,
+    "archived": EventKind.LEAFLET_ARCHIVED,
+}
+
+
+def _stage(ctx: Context, session: Session, row: LeafletVersion, today: date) -> str | None:
+    """Return what the calendar asks for now, if it was not done before."""
+    version = _value(row)
+    if today >= row.archive_on:
+        return "archived"
+    if row.reviewed_at is not None:
+        return None
+    told = _told(session, row)
+    if today >= version.review_from(1) and "leaflet_escalated" not in told:
+        return "escalated"
+    months = ctx.policies.organisation.leaflet_review_months
+    if today >= version.review_from(months) and not told:
+        return "review_due"
+    return None
+
+
+def _told(session: Session, row: LeafletVersion) -> set[str]:
+    from consent_service.db.models.jobs import Notice
+
+    return set(
+        session.scalars(
+            select(Notice.kind).where(
+                Notice.subject == f"{row.code}/{row.version}", Notice.kind.startswith("leaflet_")
+            )
+        )
+    )
+
+
+def _take(uow: UnitOfWork, caller: Caller, row: LeafletVersion, stage: str) -> int:
+    subject = f"{row.code}/{row.version}"
+    if stage == "archived":
+        row.archived_at = uow.at
+    notify(uow, f"leaflet_{stage}", role=IG_OFFICER, subject=subject)
+    uow.record(
+        AuditEvent(
+            _EVENTS[stage], caller.actor, subject, details={"archive_on": str(row.archive_on)}
+        )
+    )
+    return 1
+
+
+def _giveable(session: Session, request: GiveLeaflet) -> LeafletVersion:
+    current = _current(session, request.code, request.given_on)
+    row = _version(session, request.code, request.version) if request.version else current
+    if row is None:
+        raise NotFound("There is no leaflet version that could be given.", kind="leaflet")
+    if _value(row).may_be_given_on(request.given_on) or _overridden(session, row, request.given_on):
+        return row
+    if request.given_on < row.issued_on:
+        raise Conflict(
+            f"{row.code} version {row.version} was issued only on {row.issued_on}.",
+            code="leaflet_not_issued",
+        )
+    raise Conflict(
+        f"{row.code} version {row.version} was archived on {row.archive_on:%d/%m/%Y}"
+        + (f". Give version {current.version}." if current else ", and no version is current."),
+        code="leaflet_archived",
+        leaflet=row.code,
+        version=row.version,
+        archive_on=row.archive_on.isoformat(),
+        current=current.version if current else None,
+    )
+
+
+def _overridden(session: Session, row: LeafletVersion, day: date) -> bool:
+    overrides = session.scalars(
+        select(LeafletOverride).where(LeafletOverride.leaflet_version_id == row.id)
+    )
+    return any(london_day(o.granted_at) <= day < o.until_on for o in overrides)
+
+
+def _attach_to(uow: UnitOfWork, row: LeafletVersion, draft: LeafletDraft, language: str) -> bool:
+    """Attach words to control data; False when they are there already, byte for byte."""
+    if (row.issued_on, row.archive_on) != (draft.issued_on, draft.archive_on):
+        raise _registered(row)
+    standing = uow.session.get(LeafletWords, (row.id, language))
+    if standing is not None:
+        if standing.raw != draft.raw:
+            raise _registered(row)
+        return False
+    attach_words(uow, row, {language: (draft.raw, draft.notes)})
+    attach_quotes(uow, row, draft.quotes)
+    return True
+
+
+def _registered(row: LeafletVersion) -> Conflict:
+    return Conflict(
+        f"{row.code} version {row.version} is registered with other words or dates."
+        " Give the new words a new version number.",
+        code="leaflet_registered",
+    )
+
+
+def _version(session: Session, code: str, version: int | None) -> LeafletVersion | None:
+    return session.scalar(
+        select(LeafletVersion).where(LeafletVersion.code == code, LeafletVersion.version == version)
+    )
+
+
+def _current(session: Session, code: str, day: date) -> LeafletVersion | None:
+    rows = session.scalars(select(LeafletVersion).where(LeafletVersion.code == code))
+    return max(
+        (row for row in rows if _value(row).may_be_given_on(day)),
+        key=lambda row: row.version,
+        default=None,
+    )
+
+
+def _value(row: LeafletVersion) -> words.LeafletVersion:
+    return words.LeafletVersion(
+        row.code, row.version, row.issued_on, row.archive_on, row.owner, row.title
+    )
+
+
+def _status(ctx: Context, row: LeafletVersion, today: date) -> LeafletStatus:
+    months = ctx.policies.organisation.leaflet_review_months
+    return _value(row).status_on(today, review_months=months)
+
+
+def _view(ctx: Context, session: Session, row: LeafletVersion, today: date) -> LeafletView:
+    languages = session.scalars(
+        select(LeafletWords.language)
+        .where(LeafletWords.leaflet_version_id == row.id)
+        .order_by(LeafletWords.language)
+    )
+    return LeafletView(
+        row.code,
+        row.version,
+        row.issued_on,
+        row.archive_on,
+        _status(ctx, row, today),
+        row.title,
+        row.owner,
+        row.control_line,
+        tuple(languages),
+    )
+
+
+def _issue_view(issue: LeafletIssue, row: LeafletVersion) -> IssueView:
+    return IssueView(
+        issue.id,
+        issue.involvement_id,
+        issue.person_id,
+        row.code,
+        row.version,
+        issue.language,
+        issue.given_on,
+        issue.how,
+        issue.recorded_late,
+    )

@@ -1,0 +1,169 @@
+"""The permission rule (rule 3), asked at every use of film.
+
+`permitted` holds only if consent is *given* for everyone depicted, the caller may state the
+purpose, and nothing stands in the way: an erasure, a restriction, a hold's seal or a fence.
+Unanswered is no. The reasons name person ids and codes, never names.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from consent_service.db.models.erasure import ErasureOrder, Fence
+from consent_service.db.models.recordings import Asset, DepictedPerson
+from consent_service.db.queries.consent import states_now
+from consent_service.domain.assets import AssetState, Depiction
+from consent_service.domain.consent import ConsentState, Finding, missing_for
+from consent_service.domain.purposes import split_use
+from consent_service.errors import Conflict, Gone, Refused
+from consent_service.services.access import Caller, roles_of
+from consent_service.services.context import Context
+
+ERASED_CODES = frozenset({"erased", "locked"})
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One thing that stands in the way of a use."""
+
+    code: str
+    person: str | None = None
+    purpose: str | None = None
+    state: ConsentState | None = None
+    order: str | None = None
+
+
+@dataclass(frozen=True)
+class Permitted:
+    """Whether a use is permitted, and if not, every reason."""
+
+    permitted: bool
+    reasons: tuple[Reason, ...] = ()
+
+
+def depicted_in(session: Session, asset: str) -> list[str]:
+    """Return everyone seen or heard in an asset (staff present behind the camera excepted)."""
+    return list(
+        session.scalars(
+            select(DepictedPerson.person_id)
+            .where(
+                DepictedPerson.asset_id == asset,
+                DepictedPerson.depiction == Depiction.DEPICTED,
+            )
+            .order_by(DepictedPerson.person_id)
+        )
+    )
+
+
+def check(
+    ctx: Context, session: Session, asset: Asset, purpose: str, at: datetime, caller: Caller | None
+) -> Permitted:
+    """Decide rule 3 for one asset and purpose; `caller` None skips the question of roles."""
+    reasons = [*_standing(session, asset), *_by_role(ctx, caller, purpose)]
+    people = depicted_in(session, asset.id)
+    states = states_now(session, asset.involvement_id, people, [purpose], at)
+    reasons += _by_consent(people, purpose, {p: states[p, purpose] for p in people})
+    return Permitted(not reasons, tuple(reasons))
+
+
+def require_permitted(
+    ctx: Context, session: Session, asset: Asset, purpose: str, at: datetime, caller: Caller | None
+) -> None:
+    """Raise what a refused use gets: Gone, Conflict (`not_ready`) or Refused with its code."""
+    verdict = check(ctx, session, asset, purpose, at, caller)
+    if verdict.permitted:
+        return
+    codes = {reason.code for reason in verdict.reasons}
+    first = next((r for r in verdict.reasons if r.code in ERASED_CODES), None)
+    withdrawn = [r for r in verdict.reasons if r.state is ConsentState.WITHDRAWN]
+    if first is not None or withdrawn:
+        raise _gone(session, asset, first)
+    if "not_ready" in codes:
+        raise Conflict(
+            "This film is still being received. Try again when it is stored.",
+            code="not_ready",
+            asset=asset.id,
+        )
+    if "role" in codes:
+        raise Refused(f"Your role may not watch for {purpose}.", code="role", purpose=purpose)
+    if "access_frozen" in codes:
+        raise Refused(
+            "Access is frozen until the IG officer decides.", code="access_frozen", asset=asset.id
+        )
+    raise consent_missing(verdict.reasons)
+
+
+def consent_missing(reasons: tuple[Reason, ...]) -> Refused:
+    """Return the refusal that names whose consent is missing, and for what."""
+    missing = [
+        {"person": r.person, "purpose": r.purpose, "state": r.state}
+        for r in reasons
+        if r.code == "consent_missing"
+    ]
+    return Refused(
+        "Consent is missing. Ask everyone named before going on.",
+        code="consent_missing",
+        missing=missing,
+    )
+
+
+def _standing(session: Session, asset: Asset) -> list[Reason]:
+    if asset.state is AssetState.ERASED:
+        return [Reason("erased", order=order_of(session, asset))]
+    if asset.state is AssetState.RECEIVING:
+        return [Reason("not_ready")]
+    if asset.state is AssetState.LOCKED or is_fenced(session, asset):
+        return [Reason("locked", order=order_of(session, asset))]
+    if asset.state in (AssetState.RESTRICTED, AssetState.AWAITING_CONSENT):
+        return [Reason("access_frozen")]
+    return []
+
+
+def is_fenced(session: Session, asset: Asset) -> bool:
+    """Tell whether a standing fence names this asset or what it was made from."""
+    fences = session.scalars(
+        select(Fence).where(Fence.involvement_id == asset.involvement_id, Fence.lifted_at.is_(None))
+    )
+    named = {identifier for fence in fences for identifier in fence.asset_ids}
+    current: Asset | None = asset
+    while named and current is not None:
+        if current.id in named:
+            return True
+        current = session.get(Asset, current.source_id) if current.source_id else None
+    return False
+
+
+def order_of(session: Session, asset: Asset) -> str | None:
+    """Return the reference of the newest erasure order of the asset's involvement, if any."""
+    return session.scalar(
+        select(ErasureOrder.reference)
+        .where(ErasureOrder.involvement_id == asset.involvement_id)
+        .order_by(ErasureOrder.ordered_at.desc(), ErasureOrder.id)
+        .limit(1)
+    )
+
+
+def _by_role(ctx: Context, caller: Caller | None, purpose: str) -> list[Reason]:
+    base, _ = split_use(purpose)
+    if caller is None or any(role.states(base) for role in roles_of(ctx, caller)):
+        return []
+    return [Reason("role", purpose=purpose)]
+
+
+def _by_consent(people: list[str], purpose: str, states: dict[str, Finding]) -> list[Reason]:
+    reasons = []
+    for missing in missing_for([(p, states[p]) for p in people], purpose):
+        frozen = missing.state is ConsentState.DISPUTED
+        code = "access_frozen" if frozen else "consent_missing"
+        reasons.append(Reason(code, missing.person, purpose, missing.state))
+    return reasons
+
+
+def _gone(session: Session, asset: Asset, reason: Reason | None) -> Gone:
+    return Gone(
+        "This film was withdrawn or erased.",
+        asset=asset.id,
+        order=reason.order if reason else order_of(session, asset),
+    )

@@ -1,0 +1,71 @@
+"""Builds the Context from Settings; the only place where real things are chosen."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from consent_service.clock import Clock, SystemClock
+from consent_service.db.engine import open_engine
+from consent_service.errors import SettingsFault
+from consent_service.policy_files import default_policy_dir, read_policies
+from consent_service.services.context import Context, Signers
+from consent_service.settings import Settings, load_settings
+from consent_service.vault.blobs import open_store
+from consent_service.vault.journal import open_journal
+from consent_service.vault.key_providers import open_provider
+from consent_service.vault.keyring import Keyring
+from consent_service.vault.signing import (
+    SigningUse,
+    load_signer,
+    make_signing_keys,
+    public_keys,
+)
+
+
+def settings_from(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings of this process, with `.env` of the working folder beneath them."""
+    return load_settings(os.environ if environ is None else environ, Path(".env"))
+
+
+def make_folders(settings: Settings, clock: Clock) -> None:
+    """Make the data folder (0700) and the signing keys where they are missing."""
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.under_data("keyring").mkdir(mode=0o700, exist_ok=True)
+    make_signing_keys(_signing(settings), clock.now())
+
+
+def build_context(settings: Settings, clock: Clock | None = None, **fakes: object) -> Context:
+    """Return the Context for these settings. Raises SettingsFault when not initialised.
+
+    `fakes` replaces fields of the Context, for tests.
+    """
+    time = clock or SystemClock()
+    folder = _signing(settings)
+    if not folder.is_dir():
+        raise SettingsFault("This data folder is not set up yet. Run `consent-service init` first.")
+    signers = Signers(
+        log=load_signer(folder, SigningUse.LOG),
+        journal=load_signer(folder, SigningUse.JOURNAL),
+        certificates=load_signer(folder, SigningUse.CERTIFICATES),
+        published=public_keys(folder),
+    )
+    context = Context(
+        settings=settings,
+        clock=time,
+        engine=open_engine(settings.database_url),
+        keyring=Keyring(
+            settings.keyring_url,
+            open_provider(settings.key_provider),
+            open_provider(settings.escrow_provider),
+        ),
+        blobs=open_store(settings.blob_url, clock=time),
+        journal=open_journal(settings.journal_url, signers.journal, lambda: public_keys(folder)),
+        signers=signers,
+        policies=read_policies(settings.policy_dir or default_policy_dir()),
+    )
+    return replace(context, **fakes) if fakes else context  # type: ignore[arg-type]
+
+
+def _signing(settings: Settings) -> Path:
+    return settings.signing_keys or settings.under_data("signing")
