@@ -87,8 +87,8 @@ class Journal(Protocol):
         """Check every line from the first on and return the head; raises JournalBroken."""
         ...
 
-    def require_contains(self, number: int, line_hash: str) -> None:
-        """Raise JournalBroken unless line `number` is there with this hash (cut or forked)."""
+    def require_contains(self, number: int, expected: str) -> None:
+        """Raise JournalBroken (cut or forked) unless line `number` has the hash `expected`."""
         ...
 
 
@@ -170,9 +170,9 @@ class MemoryJournal:
             head = line.head
         return head
 
-    def require_contains(self, number: int, line_hash: str) -> None:
-        """Raise JournalBroken unless line `number` is there with this hash."""
-        require_same(self._head_at(number, self._public_keys()), line_hash)
+    def require_contains(self, number: int, expected: str) -> None:
+        """Raise JournalBroken unless line `number` is there with the hash `expected`."""
+        require_same(self._head_at(number, self._public_keys()), expected)
 
     def _head_at(self, number: int, keys: Sequence[PublicKey]) -> Head:
         if number < 1:

@@ -32,6 +32,7 @@ from consent_service.vault.journal_line import (
     LineKind,
     broken,
     cut_short,
+    line_hash,
     read_line,
     read_next,
     require_same,
@@ -45,9 +46,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Tail:
-    """Where a file ended that was checked: its identity, the byte after its last line, its head."""
+    """The last line that was checked: its first byte, the byte after its newline, its head."""
 
-    file: tuple[int, int]
+    start: int
     end: int
     head: Head
 
@@ -84,7 +85,7 @@ class FileJournal:
             raw = write_line(entry, tail.head, self._signer)
             line = read_line(raw, tail.head.number + 1, keys)
             _write_durably(fd, tail.end, raw + b"\n")
-            self._tail = _Tail(tail.file, tail.end + len(raw) + 1, line.head)
+            self._tail = _Tail(tail.end, tail.end + len(raw) + 1, line.head)
         return line
 
     def lines(self, after: int = 0) -> Iterator[JournalLine]:
@@ -94,7 +95,7 @@ class FileJournal:
             end = _end_of_last_line(fd)
             start, head = _position_after(fd, end, after, keys)
             fcntl.flock(fd, fcntl.LOCK_UN)  # nobody waits for what the caller does with a line
-            for raw in _lines_between(fd, start, end, head.number):
+            for raw in _lines_between(fd, start, end):
                 line = read_next(raw, head, keys)
                 head = line.head
                 yield line
@@ -113,42 +114,37 @@ class FileJournal:
             head = line.head
         return head
 
-    def require_contains(self, number: int, line_hash: str) -> None:
-        """Raise JournalBroken unless line `number` is there with this hash."""
+    def require_contains(self, number: int, expected: str) -> None:
+        """Raise JournalBroken unless line `number` is there with the hash `expected`."""
         keys = self._public_keys()
         with self._opened(fcntl.LOCK_SH) as fd, durable.system_faults("reading the journal"):
             _, found = _position_after(fd, _end_of_last_line(fd), number, keys)
-        require_same(found, line_hash)
+        require_same(found, expected)
 
     @contextlib.contextmanager
     def _opened(self, lock: int) -> Iterator[int]:
         """Open the file anew, locked: another may have been put in its place."""
-        with durable.system_faults("opening the journal"):
-            try:
-                fd = os.open(self._path, os.O_RDWR if lock == fcntl.LOCK_EX else os.O_RDONLY)
-            except FileNotFoundError as fault:
-                raise _missing() from fault
-            fcntl.flock(fd, lock)
-        try:
+        with contextlib.ExitStack() as closing:
+            with durable.system_faults("opening the journal"):
+                try:
+                    fd = os.open(self._path, os.O_RDWR if lock == fcntl.LOCK_EX else os.O_RDONLY)
+                except FileNotFoundError as fault:
+                    raise _missing() from fault
+                closing.callback(os.close, fd)
+                fcntl.flock(fd, lock)
             yield fd
-        finally:
-            os.close(fd)
 
     def _true_tail(self, fd: int, keys: Sequence[PublicKey]) -> _Tail:
         """Return where the last whole line ends, having checked what was not yet checked."""
-        status = os.fstat(fd)
-        file = (status.st_dev, status.st_ino)
         end = _end_of_last_line(fd)
         known = self._tail
         if known is None:
-            return _Tail(file, end, _last_head(fd, end, keys))
-        if known.file != file:
+            return _read_tail(fd, end, keys)
+        if not _is_there(fd, known):
             _, found = _position_after(fd, end, known.head.number, keys)
             require_same(found, known.head.hash)
-            return _Tail(file, end, _last_head(fd, end, keys))
-        if end < known.end:
-            raise cut_short(known.head.number, _last_head(fd, end, keys).number)
-        return _Tail(file, end, _follow(fd, known, end, keys))
+            raise broken(found.number, "moved", "a line before it was changed")
+        return _follow(fd, known, end, keys)
 
 
 def _missing() -> JournalBroken:
@@ -203,20 +199,28 @@ def _end_of_last_line(fd: int) -> int:
     return end
 
 
-def _last_head(fd: int, end: int, keys: Sequence[PublicKey]) -> Head:
-    """Return the head of the file whose last line ends before `end`, its signature checked."""
+def _read_tail(fd: int, end: int, keys: Sequence[PublicKey]) -> _Tail:
+    """Return the last line, which ends before `end`, its signature checked."""
     if end == 0:
-        return BEFORE_FIRST
-    raw = _read_between(fd, _after_last_newline(fd, 0, end - 1), end)
-    return read_line(raw, _number_of(fd, raw, end), keys).head
+        return _Tail(0, 0, BEFORE_FIRST)
+    start = _after_last_newline(fd, 0, end - 1)
+    raw = next(_lines_between(fd, start, end))
+    return _Tail(start, end, read_line(raw, _number_of(fd, raw, start), keys).head)
 
 
-def _follow(fd: int, known: _Tail, end: int, keys: Sequence[PublicKey]) -> Head:
-    """Check the lines that others have appended since, and return the head."""
-    head = known.head
-    for raw in _lines_between(fd, known.end, end, head.number):
-        head = read_next(raw, head, keys).head
-    return head
+def _is_there(fd: int, known: _Tail) -> bool:
+    """Tell whether the line that this process remembers is still where it was."""
+    raw = os.pread(fd, known.end - known.start, known.start)
+    return known.end == 0 or line_hash(raw.removesuffix(b"\n")) == known.head.hash
+
+
+def _follow(fd: int, known: _Tail, end: int, keys: Sequence[PublicKey]) -> _Tail:
+    """Check the lines that others have appended since, and return the last."""
+    tail = known
+    for raw in _lines_between(fd, known.end, end):
+        head = read_next(raw, tail.head, keys).head
+        tail = _Tail(tail.end, tail.end + len(raw) + 1, head)
+    return tail
 
 
 def _position_after(fd: int, end: int, number: int, keys: Sequence[PublicKey]) -> tuple[int, Head]:
@@ -227,27 +231,26 @@ def _position_after(fd: int, end: int, number: int, keys: Sequence[PublicKey]) -
     while low < high:
         middle = (low + high) // 2
         start = _after_last_newline(fd, low, middle)
-        stop = _after_next_newline(fd, middle, high)
-        raw = _read_between(fd, start, stop)
-        found = _number_of(fd, raw, stop)
+        raw = next(_lines_between(fd, start, high))
+        stop = start + len(raw) + 1
+        found = _number_of(fd, raw, start)
         if found == number:
             return stop, read_line(raw, number, keys).head
         low, high = (stop, high) if found < number else (low, start)
-    last = _last_head(fd, end, keys).number
+    last = _read_tail(fd, end, keys).head.number
     if last < number:
         raise cut_short(number, last)
     raise broken(number, "wrong_number", "it is not in its place")
 
 
-def _number_of(fd: int, raw: bytes, stop: int) -> int:
+def _number_of(fd: int, raw: bytes, start: int) -> int:
     """Return the number that a line claims; raises JournalBroken, naming it by its place."""
     try:
         number = _claimed_number(json.loads(raw))
     except (ValueError, RecursionError):
         number = None
     if number is None:
-        place = sum(1 for _ in _lines_between(fd, 0, stop, 0))
-        raise broken(place, "not_a_line", "it is no journal line")
+        raise broken(_place(fd, start), "not_a_line", "it is no journal line")
     return number
 
 
@@ -256,22 +259,23 @@ def _claimed_number(members: object) -> int | None:
     return number if isinstance(number, int) else None
 
 
-def _lines_between(fd: int, start: int, end: int, number: int) -> Iterator[bytes]:
-    """Yield the lines from `start` to `end`; line `number` is the one before `start`."""
+def _place(fd: int, start: int) -> int:
+    """Return which line begins at byte `start`, by counting those before it."""
+    blocks = range(0, start, _BLOCK_BYTES)
+    counts = (os.pread(fd, min(_BLOCK_BYTES, start - at), at).count(b"\n") for at in blocks)
+    return sum(counts) + 1
+
+
+def _lines_between(fd: int, start: int, end: int) -> Iterator[bytes]:
+    """Yield the lines from byte `start` to byte `end`, which follows a newline."""
     rest = b""
     while start < end:
         block = os.pread(fd, min(_BLOCK_BYTES, end - start), start)
-        *whole, rest = (rest + block).split(b"\n")
-        if not block or len(rest) > LINE_BYTES_MAX:
-            raise broken(number + 1, "not_a_line", "its end is not where it was")
-        yield from whole
         start += len(block)
-        number += len(whole)
-
-
-def _read_between(fd: int, start: int, stop: int) -> bytes:
-    """Return the line from `start` to its newline just before `stop`."""
-    return next(_lines_between(fd, start, stop, 0))
+        *whole, rest = (rest + block).split(b"\n")
+        yield from whole
+        if not block or len(rest) > LINE_BYTES_MAX:
+            raise broken(_place(fd, start), "not_a_line", "its end is not where it was")
 
 
 def _after_last_newline(fd: int, low: int, high: int) -> int:
@@ -283,14 +287,3 @@ def _after_last_newline(fd: int, low: int, high: int) -> int:
             return start + found + 1
         high = start
     return low
-
-
-def _after_next_newline(fd: int, low: int, high: int) -> int:
-    """Return the byte after the first newline between `low` and `high`; `high` if there is none."""
-    while low < high:
-        block = os.pread(fd, min(_BLOCK_BYTES, high - low), low)
-        found = block.find(b"\n")
-        if found >= 0:
-            return low + found + 1
-        low += _BLOCK_BYTES
-    return high

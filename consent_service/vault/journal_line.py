@@ -137,7 +137,7 @@ def read_line(raw: bytes, number: int, keys: Sequence[PublicKey]) -> JournalLine
     try:
         line = JournalLine(
             **members | {"kind": LineKind(members["kind"]), "at": _read_instant(members["at"])},
-            hash=hashlib.sha256(raw).hexdigest(),
+            hash=line_hash(raw),
         )
         signed = {name: value for name, value in members.items() if name != "signature"}
         signature = decode_base64(line.signature)
@@ -155,6 +155,11 @@ def read_next(raw: bytes, after: Head, keys: Sequence[PublicKey]) -> JournalLine
     if line.previous_hash != after.hash:
         raise broken(line.number, "wrong_previous", "it does not follow the line before it")
     return line
+
+
+def line_hash(raw: bytes) -> str:
+    """Return the hash of a line's bytes (no newline), by which the next line holds on to it."""
+    return hashlib.sha256(raw).hexdigest()
 
 
 def require_same(found: Head, expected: str) -> None:
