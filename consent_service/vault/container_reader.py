@@ -17,7 +17,8 @@ Rules kept here:
 import hmac
 import io
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
@@ -106,7 +107,7 @@ class ContainerReader:
         self.size = plain_size_of(source.size)
         self.chunks_decrypted = 0
         self._last: bytes | None = None
-        self._open_with(header or self._read_header(), key, context)
+        self._open_with(self._read_header() if header is None else header, key, context)
         if known_size is None:
             self._last_chunk()
         elif known_size != self.size:
@@ -122,7 +123,7 @@ class ContainerReader:
         self._require_inside(offset, len(view))
         start = 0
         try:
-            for piece in self._pieces(offset, offset + len(view), self._batch):
+            for piece in _pieces(offset, offset + len(view), self._batch):
                 self._fill(offset + start, view[start : start + piece])
                 start += piece
         except ContainerCorrupt:
@@ -132,11 +133,7 @@ class ContainerReader:
     def read(self, offset: int, length: int) -> bytes:
         """Return `length` bytes of plaintext from `offset` on; otherwise like `read_into`."""
         self._require_inside(offset, length)
-        # BytesIO hands its memory out as bytes without copying it once more.
-        memory = io.BytesIO(bytes(length))
-        with memory.getbuffer() as view:
-            self.read_into(offset, view)
-        return memory.getvalue()
+        return _filled(length, partial(self.read_into, offset))
 
     def iter_range(self, offset: int, length: int, batch: int | None = None) -> Iterator[bytes]:
         """Yield the range in pieces of at most `batch` bytes, each authenticated as a whole.
@@ -148,18 +145,9 @@ class ContainerReader:
         return self._iter_pieces(offset, offset + length, batch or self._batch)
 
     def _iter_pieces(self, start: int, end: int, batch: int) -> Iterator[bytes]:
-        for piece in self._pieces(start, end, batch):
-            yield self.read(start, piece)
-            start += piece
-
-    @staticmethod
-    def _pieces(start: int, end: int, batch: int) -> Iterator[int]:
-        """Yield the lengths of the pieces; all but the first begin with a chunk."""
-        chunks = max(batch // CHUNK_BYTES, 1)
-        while start < end:
-            stop = min((start // CHUNK_BYTES + chunks) * CHUNK_BYTES, end)
-            yield stop - start
-            start = stop
+        for length in _pieces(start, end, batch):
+            yield _filled(length, partial(self._fill, start))
+            start += length
 
     def _require_inside(self, offset: int, length: int) -> None:
         if offset < 0 or length < 0 or offset + length > self.size:
@@ -242,6 +230,23 @@ class ContainerReader:
             if count <= 0:
                 raise corrupt()
             got += count
+
+
+def _pieces(start: int, end: int, batch: int) -> Iterator[int]:
+    """Yield the lengths of the pieces of a range; all but the first begin with a chunk."""
+    chunks = max(batch // CHUNK_BYTES, 1)
+    while start < end:
+        stop = min((start // CHUNK_BYTES + chunks) * CHUNK_BYTES, end)
+        yield stop - start
+        start = stop
+
+
+def _filled(length: int, fill: Callable[[memoryview], None]) -> bytes:
+    """Return `length` bytes that `fill` wrote; BytesIO spares the copy from buffer to bytes."""
+    memory = io.BytesIO(bytes(length))
+    with memory.getbuffer() as view:
+        fill(view)
+    return memory.getvalue()
 
 
 def _copy_part(chunk: bytes | memoryview, view: memoryview, at: int) -> None:

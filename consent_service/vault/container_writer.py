@@ -96,7 +96,6 @@ class EncryptingWriter:
             return
         self._require_open()
         self._open = False
-        self._output.raise_failure()
         self._append(self._encryptor.finalize())
         self._output.finish()
         self._finished = True

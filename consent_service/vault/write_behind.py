@@ -88,26 +88,21 @@ class WriteBehind:
 
     def finish(self) -> None:
         """Write what is left and wait until the sink has everything."""
-        self.raise_failure()
+        self._raise_failure()
         if self._thread is None:
             _write_all(self._sink, self._buffer[: self._used])
             return
         self._full.put((self._buffer, self._used))
         self._join()
-        self.raise_failure()
+        self._raise_failure()
 
     def abandon(self) -> None:
         """Write nothing more; on return the sink is no longer in use."""
         self._failures.append(_Abandoned())
         self._join()
 
-    def raise_failure(self) -> None:
-        """Raise what went wrong in the second thread."""
-        if self._failures:
-            raise self._failures[0]
-
     def _hand_over(self) -> None:
-        self.raise_failure()
+        self._raise_failure()
         if self._thread is None:
             self._start()
         self._full.put((self._buffer, self._used))
@@ -129,6 +124,10 @@ class WriteBehind:
         if self._thread is not None:
             self._full.put(None)
             self._thread.join()
+
+    def _raise_failure(self) -> None:
+        if self._failures:
+            raise self._failures[0]
 
     def _next_buffer(self) -> memoryview:
         if self._allocated < _BUFFERS and self._free.empty():
