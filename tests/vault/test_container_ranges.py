@@ -67,6 +67,8 @@ def test_a_range_costs_its_own_chunks_and_two_at_most(ends: tuple[int, int]) -> 
 
     reader.read(start, end - start)
 
+    touched = set(range(start // CHUNK, -(-end // CHUNK))) if start < end else set()
+    assert reader.chunks_decrypted == len(touched | {len(FILM) // CHUNK})
     assert reader.chunks_decrypted <= -(-(end - start) // CHUNK) + 2
 
 
