@@ -1,7 +1,7 @@
 """The log as one file that anybody can verify with the public keys and nothing else.
 
 The file is NDJSON, every line canonical JSON (RFC 8785):
-  * first `{"epochs":[{"epoch":1,"origin":"…","size":3}],"format":"consent-service/audit-export/v1"}`;
+  * first `{"epochs":[{"epoch":1,"origin":"…","size":3}],"format":"…"}` with the format below;
   * for each entry, in leaf order, `{"body":{…},"epoch":1,"hash":"…","index":0}`: `body` holds the
     very bytes that were sealed, `hash` their leaf hash in hexadecimal;
   * each signed head, `{"checkpoint":"…","epoch":1}`, right after the last entry that it covers.
@@ -12,8 +12,6 @@ export; that is found when a head kept elsewhere (journal, witness) is given as 
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -35,6 +33,7 @@ from consent_service.domain.audit_check import (
 )
 from consent_service.domain.merkle import leaf_hashes
 from consent_service.errors import InvalidInput
+from consent_service.ids import is_id
 
 FORMAT = "consent-service/audit-export/v1"
 MEDIA_TYPE = "application/x-ndjson"
@@ -42,7 +41,7 @@ MEDIA_TYPE = "application/x-ndjson"
 _PAGE = 4096
 _LONGEST_LINE = 1 << 20
 _ENTRY = b'{"body":'
-_HASH = b',"hash":"'
+_HEX_HASH = 64
 _PEM_END = b"-----END PUBLIC KEY-----"
 
 
@@ -78,7 +77,8 @@ def _export_epoch(session: Session, out: BinaryIO, epoch: int, size: int) -> Non
     )
     head = next(heads, None)
     for index, (leaf, body) in enumerate(leaves):
-        out.write(_ENTRY + body + _entry_end(epoch, index, leaf))
+        before, after = _around_hash(epoch, index)
+        out.write(_ENTRY + body + before + leaf.hex().encode() + after)
         while head is not None and head.size == index + 1:
             out.write(rfc8785.dumps({"checkpoint": head.note, "epoch": epoch}) + b"\n")
             head = next(heads, None)
@@ -112,13 +112,9 @@ def read_public_keys(pem: bytes) -> list[Ed25519PublicKey]:
     return found
 
 
-@dataclass
-class _Place:
-    """Where the reader is: the epoch, how many entries it shall have, how many it has had."""
-
-    epoch: int
-    size: int
-    index: int = 0
+def _around_hash(epoch: int, index: int) -> tuple[bytes, bytes]:
+    """Return what stands between body and hash, and after the hash, in the line of an entry."""
+    return b',"epoch":%d,"hash":"' % epoch, b'","index":%d}\n' % index
 
 
 class _FileReader:
@@ -127,43 +123,105 @@ class _FileReader:
     def __init__(self, file: BinaryIO, check: LogCheck) -> None:
         self._file = file
         self._check = check
-        self._place = _Place(0, 0)
+        self._epoch = 0
+        self._index = 0
         self._bodies: list[bytes] = []
         self._hashes: list[bytes] = []
 
     def read(self) -> None:
         """Go over the whole file."""
         for epoch in self._first_line():
-            self._place = _Place(epoch["epoch"], epoch["size"])
-            self._read_epoch(epoch["origin"])
+            self._epoch, self._index = epoch["epoch"], 0
+            self._read_epoch(epoch["origin"], epoch["size"])
         if self._file.read(1):
-            self._fail("the file goes on after its end")
+            self._refuse("the file goes on after its end")
 
     def _first_line(self) -> list[dict[str, Any]]:
         line = self._file.readline(_LONGEST_LINE)
+        epochs: list[dict[str, Any]] = []
         try:
-            first = json.loads(line)
-            epochs = [
-                {"epoch": int(e["epoch"]), "origin": str(e["origin"]), "size": int(e["size"])}
-                for e in first["epochs"]
-            ]
+            for listed in json.loads(line)["epochs"]:
+                size, number = int(listed["size"]), int(listed["epoch"])
+                epochs.append({"epoch": number, "origin": str(listed["origin"]), "size": size})
             same = rfc8785.dumps({"epochs": epochs, "format": FORMAT}) + b"\n" == line
         except (ValueError, KeyError, TypeError, RecursionError):
             same = False
-        if not same:
-            self._fail("the first line is not that of an export of this format")
+        if not same or any(epoch["size"] < 1 for epoch in epochs):
+            self._refuse("the first line is not that of an export of this format")
         return epochs
 
-    def _read_epoch(self, origin: str) -> None:
-        place = self._place
+    def _read_epoch(self, origin: str, size: int) -> None:
         covered = 0
-        line = self._file.readline(_LONGEST_LINE)
-        first = self._entry(line) if line.startswith(_ENTRY) else None
-        self._check.begin_epoch(place.epoch, origin, first)
-        while covered < place.size:
-            if line.startswith(_ENTRY) and place.index < place.size:
-                self._take(self._entry(line), line)
-            else:
-                self._feed()
+        while covered < size:
+            line = self._file.readline(_LONGEST_LINE)
+            if not line:
+                self._refuse("the file ends before it")
+            if line.startswith(_ENTRY):
+                body = self._take_entry(line)
+                if self._index == 1:
+                    self._check.begin_epoch(self._epoch, origin, body)
+            elif self._index:
                 covered = self._take_head(line)
-            line = self._file.readline(_LONGEST_LINE) if covered < place.size else b""
+            else:
+                self._refuse("its line is missing or altered")
+        if covered != size:
+            self._refuse("the first line gives this epoch another size than its last checkpoint")
+
+    def _take_entry(self, line: bytes) -> bytes:
+        """Keep body and hash of the line of the next entry until some thousand are together."""
+        before, after = _around_hash(self._epoch, self._index)
+        hash_end = len(line) - len(after)
+        body_end = hash_end - _HEX_HASH - len(before)
+        body, leaf = line[len(_ENTRY) : body_end], line[body_end + len(before) : hash_end]
+        if line != _ENTRY + body + before + leaf + after:
+            self._refuse("its line is missing or altered")
+        if len(self._bodies) == _PAGE:
+            self._feed()
+        self._bodies.append(body)
+        self._hashes.append(leaf)
+        self._index += 1
+        return body
+
+    def _take_head(self, line: bytes) -> int:
+        self._feed()
+        try:
+            note = str(json.loads(line)["checkpoint"])
+            same = rfc8785.dumps({"checkpoint": note, "epoch": self._epoch}) + b"\n" == line
+        except (ValueError, KeyError, TypeError, RecursionError):
+            same = False
+        if not same:
+            self._refuse("its line is missing or altered")
+        return self._check.add_checkpoint(note).size
+
+    def _feed(self) -> None:
+        """Compare the bodies kept with their hashes and give them to the check."""
+        bodies, stored = self._bodies, self._hashes
+        self._bodies, self._hashes = [], []
+        if not bodies:
+            return
+        hashes = leaf_hashes(bodies)
+        wrong = first_difference([found.hex().encode() for found in hashes], stored)
+        if wrong < len(bodies):
+            place = self._index - len(bodies) + wrong
+            what = "its body is not what was sealed"
+            raise LogFault(BadEntry(self._epoch, place, _id_in(bodies[wrong]), what))
+        self._check.add_leaves(_id_in(bodies[0]), hashes)
+
+    def _refuse(self, what: str) -> NoReturn:
+        """Refuse the next line, unless one of the entries before it is bad already."""
+        self._feed()
+        raise LogFault(BadEntry(self._epoch, self._index, None, what))
+
+
+def _id_in(body: bytes) -> str | None:
+    """Return the id of an entry from its body, as far as that can still be read."""
+    try:
+        found = json.loads(body)["id"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return found if isinstance(found, str) and is_id(found) else None
+
+
+def _no_keys() -> InvalidInput:
+    sentence = "Give a PEM file with Ed25519 public keys and nothing else."
+    return InvalidInput(f"These are not the log's public keys. {sentence}", {"keys": sentence})

@@ -178,9 +178,7 @@ class _EpochReader:
         self._feed(ids, hashes)
         return head
 
-    def _feed(
-        self, ids: Sequence[str], hashes: Sequence[bytes], root: bytes | None = None
-    ) -> None:
+    def _feed(self, ids: Sequence[str], hashes: Sequence[bytes], root: bytes | None = None) -> None:
         if ids:
             self._check.add_leaves(ids[0], hashes, root)
             self._place += len(ids)

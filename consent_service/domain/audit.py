@@ -18,7 +18,8 @@ from typing import Any
 
 import rfc8785
 
-from consent_service.domain.audit_kinds import SENTENCES, EventKind
+from consent_service.domain.audit_kinds import EventKind
+from consent_service.domain.audit_sentences import SENTENCES
 from consent_service.errors import IntegrityFault
 
 __all__ = ["SENTENCES", "Actor", "ActorKind", "AuditEvent", "Detail", "EventKind"]

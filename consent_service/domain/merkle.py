@@ -7,6 +7,8 @@ of `n`; proofs need nothing else. Where those come from (tiles, a list) is the c
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
+from operator import add
+from typing import Protocol
 
 HASH_BYTES = 32
 TILE_HEIGHT = 8
@@ -14,6 +16,18 @@ TILE_WIDTH = 1 << TILE_HEIGHT
 
 PerfectNode = Callable[[int, int], bytes]
 """(height, index) -> root of the perfect subtree over leaves index·2^height up to the next one."""
+
+
+class _Hash(Protocol):
+    """As much of a hashlib object as is used here."""
+
+    def update(self, message: bytes, /) -> None: ...
+
+    def digest(self) -> bytes: ...
+
+
+_LEAF: Callable[[], _Hash] = sha256(b"\x00").copy
+_NODE: Callable[[], _Hash] = sha256(b"\x01").copy
 
 
 def leaf_hash(body: bytes) -> bytes:
@@ -26,14 +40,28 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
+def leaf_hashes(bodies: Iterable[bytes]) -> list[bytes]:
+    """Return the leaf hash of each body."""
+    return _hashes(_LEAF, bodies)
+
+
 def perfect_root(hashes: Sequence[bytes]) -> bytes:
     """Return the root over 2^k hashes of one height."""
     if not hashes or len(hashes) & (len(hashes) - 1):
         raise ValueError("a perfect subtree has a power of two of leaves")
     while len(hashes) > 1:
-        pairs = zip(hashes[::2], hashes[1::2], strict=True)
-        hashes = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
+        hashes = _hashes(_NODE, map(add, hashes[::2], hashes[1::2]))
     return hashes[0]
+
+
+def _hashes(prefix: Callable[[], "_Hash"], messages: Iterable[bytes]) -> list[bytes]:
+    """Hash many short messages; a copied state costs less than a new one."""
+    hashes = []
+    for message in messages:
+        state = prefix()
+        state.update(message)
+        hashes.append(state.digest())
+    return hashes
 
 
 class Frontier:
