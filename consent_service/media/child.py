@@ -19,7 +19,7 @@ from consent_service.media import confine, wire
 from consent_service.media.port import Limits
 from consent_service.media.refusal import FilmRefused
 
-_OUR_ERRNOS = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EPERM, errno.EACCES}
+_OUR_ERRNOS = {errno.EAGAIN, errno.EMFILE, errno.ENFILE}
 """Errors of the machine: a film must not be refused, and erased, for them."""
 
 

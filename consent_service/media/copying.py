@@ -29,6 +29,8 @@ _BYTES_PER_PACKET = 32
 _BYTES_PER_KEY_FRAME = 32
 _KEY_FRAMES_PER_MB = 8
 _PACKETS_PER_S = 200
+_APPLE_HEVC = "hvc1"
+"""Safari plays HEVC under this tag only, and the muxer would choose another."""
 _INTERLEAVING_S = 10
 
 
@@ -60,7 +62,7 @@ def copy_whole(film: RemoteFilm, emit: Emit) -> tuple[Tally, int]:
                 tallies[-1].note(packet)
                 packet.stream = targets[packet.stream.index]
                 output.mux(packet)
-            check_complete(opened, tallies[-1])
+            check_complete(opened, film.size, tallies[-1])
 
     with open_film(film) as opened:
         container, room = opened.container, _index_room(opened, film.size)
@@ -94,8 +96,17 @@ def copy_clip(film: RemoteFilm, wanted: Span, emit: Emit) -> tuple[Span, int]:
 
 
 def streams_like(opened: OpenFilm, output: OutputContainer) -> dict[int, Any]:
-    """Add streams to `output` with the coding (and rotation) of the kept ones, by their index."""
-    return {stream.index: output.add_stream_from_template(stream) for stream in opened.kept}
+    """Add streams to `output` with the coding (and rotation) of the kept ones, by their index.
+
+    `opaque` takes the coding as it stands, without asking whether we could encode it.
+    """
+    targets: dict[int, Any] = {}
+    for stream in opened.kept:
+        target = output.add_stream_from_template(stream, opaque=True)
+        if stream.codec_context.codec_tag == _APPLE_HEVC:
+            target.codec_context.codec_tag = _APPLE_HEVC
+        targets[stream.index] = target
+    return targets
 
 
 def seek(opened: OpenFilm, start: Fraction) -> None:

@@ -20,6 +20,7 @@ from consent_service.media.copying import Span, copy_whole, seek
 from consent_service.media.mux import Emit
 from consent_service.media.port import Probe
 from consent_service.media.reading import OpenFilm, RemoteFilm, exact, moment, open_film, probe
+from consent_service.media.refusal import FilmRefused
 
 _ENCODERS = {"mp4": ("libx264", "aac"), "webm": ("libvpx-vp9", "libopus")}
 _PICTURE_OPTIONS = {
@@ -29,6 +30,7 @@ _PICTURE_OPTIONS = {
 _CODECS = {"mp4": ("h264", "aac"), "webm": ("vp9", "opus")}
 _OPUS_RATE = 48_000
 _THREADS = 2
+_FEWEST_PICTURES = 2
 
 
 def encode_clip(film: RemoteFilm, span: Span, emit: Emit) -> int:
@@ -54,9 +56,13 @@ def _encode(film: RemoteFilm, span: Span, draft: io.BytesIO) -> None:
             encoders[opened.audio.index] = _sound_encoder(opened, opened.audio, output)
         opened.video.codec_context.thread_count = _THREADS
         seek(opened, span.start)
+        pictures = 0
         for index, frame in _frames(opened, span):
+            pictures += index == opened.video.index
             frame.pts = (frame.pts or 0) - round(span.start / exact(frame.time_base))
             output.mux(encoders[index].encode(frame))
+        if pictures < _FEWEST_PICTURES:
+            raise FilmRefused("clip_empty")
         for encoder in encoders.values():
             output.mux(encoder.encode(None))
 

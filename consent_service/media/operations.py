@@ -61,8 +61,9 @@ def _digest(job: Job) -> Result:
 def _remux(job: Job) -> Result:
     found = reading.probe(job.film)
     counted, size = copying.copy_whole(job.film, job.emit)
+    served = dataclasses.replace(found, duration_s=round(float(counted.end_s), 3))
     return {
-        "probe": dataclasses.asdict(found),
+        "probe": dataclasses.asdict(served),
         "packets_sha256": counted.sha256(),
         "size": size,
     }

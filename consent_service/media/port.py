@@ -72,7 +72,8 @@ class Probe:
 
 @dataclass(frozen=True)
 class Remuxed:
-    """A film rewritten without metadata, index first; `probe` is of the film as it came in.
+    """A film rewritten without metadata, index first; `probe` is of the film as it came in,
+    but with the length of the film as it is now (a telephone's trimmed-off ends are gone).
 
     `packets_sha256` covers picture and sound packets and is the same for upload and result.
     """

@@ -30,8 +30,13 @@ _EBML_MAGIC = b"\x1a\x45\xdf\xa3"
 _DEMUXERS = {"mp4": "mov", "webm": "matroska"}
 _DECODERS = "h264,hevc,vp8,vp9,av1,libdav1d,aac,opus,libopus,vorbis,mp3float,mp3"
 _CODEC_NAMES = {"libdav1d": "av1", "libopus": "opus", "mp3float": "mp3"}
-_SHORTFALL_S = 1.0
-_SHORTFALL_SHARE = 0.02
+_LENIENT_TEXT: dict[str, Any] = (
+    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
+"""Metadata in another encoding must not spoil a film; from PyAV 19 on it never does."""
+_FEWEST_PICTURES = 2
+_SHORTFALL_S = Fraction(1)
+_SHORTFALL_SHARE = Fraction(2, 100)
 
 
 class RemoteFilm(io.RawIOBase):
@@ -141,6 +146,7 @@ def open_film(film: RemoteFilm) -> OpenFilm:
         format=_DEMUXERS[container],
         container_options={"codec_whitelist": _DECODERS, "max_streams": "64"},
         buffer_size=_AVIO_BUFFER,
+        **_LENIENT_TEXT,
     )
     try:
         video = _picture(demuxer, container)
@@ -188,31 +194,32 @@ def _sound(demuxer: InputContainer, container: str) -> AudioStream | None:
 
 @dataclass
 class Tally:
-    """Counts and digests packets as they pass: the same for an upload and its remuxed copy."""
+    """Counts, digests and times packets: the digest is the same for an upload and its copy.
+
+    `first_s` and `end_s` are when the first picture is shown and when the last stream ends.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
-    key_frames: int = 0
     first_s: Fraction | None = None
     end_s: Fraction = Fraction(0)
     _digests: dict[str, Any] = field(default_factory=dict)
 
     def note(self, packet: "Packet[Any]") -> None:
-        """Count and digest one packet."""
+        """Count, digest and time one packet."""
         kind = packet.stream.type
         digest = self._digests.setdefault(kind, hashlib.sha256())
         digest.update(packet.size.to_bytes(4, "big") + bytes([packet.is_keyframe]))
         digest.update(packet)
         self.counts[kind] = self.counts.get(kind, 0) + 1
-        if kind == "video":
-            self.key_frames += packet.is_keyframe
-            self.note_time(packet)
+        self.note_time(packet)
 
     def note_time(self, packet: "Packet[Any]") -> None:
         """Note when the packet begins and ends."""
         shown = moment(packet)
         if shown is None:
             return
-        self.first_s = shown if self.first_s is None else min(self.first_s, shown)
+        if packet.stream.type == "video":
+            self.first_s = shown if self.first_s is None else min(self.first_s, shown)
         self.end_s = max(self.end_s, shown + (packet.duration or 0) * exact(packet.time_base))
 
     @property
@@ -238,21 +245,25 @@ def tally(film: RemoteFilm) -> Tally:
     return counted
 
 
-def check_complete(opened: OpenFilm, seen: Tally) -> None:
-    """Refuse a film whose packets end well before the length that it declares."""
-    if not seen.counts.get("video"):
+def check_complete(opened: OpenFilm, size: int, seen: Tally) -> None:
+    """Refuse a film that was cut off: one that says it holds more than it does.
+
+    An MP4's index says where each packet lies; a WebM with a duration says how long it lasts. A
+    raw recording says neither: what can be read of it is kept.
+    """
+    if seen.counts.get("video", 0) < _FEWEST_PICTURES:
         raise FilmRefused("no_picture")
-    declared = _declared_duration(opened)
-    missing = declared - float(seen.end_s - (seen.first_s or 0))
-    if declared and missing > max(_SHORTFALL_S, declared * _SHORTFALL_SHARE):
+    if opened.container == "mp4":
+        cut = any(_ends(stream) > size for stream in opened.kept)
+    else:
+        declared = Fraction(opened.demuxer.duration or 0, 1_000_000)
+        cut = declared - seen.end_s > max(_SHORTFALL_S, declared * _SHORTFALL_SHARE)
+    if cut:
         raise FilmRefused("cut_short")
 
 
-def _declared_duration(opened: OpenFilm) -> float:
-    video = opened.video
-    if video.duration:
-        return float(video.duration * exact(video.time_base))
-    return 0.0
+def _ends(stream: VideoStream | AudioStream) -> int:
+    return max((entry.pos + entry.size for entry in stream.index_entries), default=0)
 
 
 def probe(film: RemoteFilm) -> port.Probe:

@@ -20,6 +20,7 @@ SENTENCES = {
 
 FIELD_SENTENCES = {
     "outside": "The time lies outside the film: choose one within it.",
+    "clip_empty": "There are no pictures to cut between these marks: mark a longer clip.",
     "clip_too_long": "An exactly cut clip lasts at most 30 minutes: mark a shorter one.",
 }
 

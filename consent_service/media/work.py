@@ -50,7 +50,8 @@ def packet_digest(source: FilmSource) -> str:
 def remux(source: FilmSource, write: Write) -> Remuxed:
     """Copy the film without metadata, index first; picture and sound stay bit for bit.
 
-    `write` gets the new film strictly in order. The returned probe is of the film that came in.
+    `write` gets the new film strictly in order. The returned probe tells what came in: its
+    `metadata_keys` are what was taken out.
     """
     report = _run("remux", source, _limits(source), write=write)
     return _read(lambda r: Remuxed(_describe(r["probe"]), _digest(r), _whole(r["size"])), report)
