@@ -1,7 +1,7 @@
 """Leaflets: controlled documents with a version, dates, an owner, words and sources.
 
 Pure. Rules kept here:
-  * from its archive date on, a version cannot be given or attached to a new consent (rule 9);
+  * from its archive date on, nobody is given a version and no new consent names it (rule 9);
   * what matters is the day on which the leaflet was given, not the day on which somebody types it;
   * review starts six months before the archive date.
 """

@@ -6,7 +6,7 @@ service's own rules speak of, and the policy reader refuses a folder that lacks 
 Rules kept here:
   * a purpose whose yes names a use, a study or a group is written `purpose:name` wherever a key or
     a permission speaks of it (rule 3);
-  * an asset that no permitted purpose sustains is not kept (rule 4): `sustains` says which kinds.
+  * `sustains` names the kinds of film that a purpose is a reason to keep (rule 4).
 """
 
 import re

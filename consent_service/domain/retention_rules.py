@@ -130,8 +130,8 @@ DueExpression = After | Birthday | Earliest | Latest | FirstKnown | LongestOfRul
 class RetentionRule:
     """One line of the schedule.
 
-    `due` gives the first day on which destruction is allowed; `gone_by`, where there is one, the
-    last day on which the thing may exist (rule 19: R01, R02, R09, R11 and R16 have both).
+    `due` gives the day from which it may be destroyed; `gone_by`, where there is one, the last day
+    on which it may still exist (rule 19: R01, R02, R09, R11 and R16 have both).
     """
 
     id: str

@@ -89,7 +89,7 @@ class _Check:
             if self.role and code not in self.role:
                 self._add("roles.yaml", (), f"the role {code} is missing, expected it")
         for number, role in enumerate(self.role.values()):
-            for purpose in sorted(role.may_state - set(self.known)):
+            for purpose in sorted(role.may_state - set(self.known)) if self.known else ():
                 at = ("roles", number, "may_state")
                 self._add("roles.yaml", at, f"{purpose} is no purpose, expected one")
         stated = {purpose for role in self.role.values() for purpose in role.may_state}
@@ -127,7 +127,7 @@ class _Check:
                     self._add(file, ("rules",), f"{rule} is not automatic, expected one that is")
             if proposal.valid_until <= proposal.proposed_on:
                 self._add(file, ("valid_until",), "it ends before it begins, expected a later day")
-            if proposal.proposed_by_role not in self.role:
+            if self.role and proposal.proposed_by_role not in self.role:
                 role = proposal.proposed_by_role
                 self._add(file, ("proposed_by_role",), f"{role} is no role, expected one")
             proposed.update(proposal.rules)
@@ -142,9 +142,9 @@ class _Check:
         codes = {code for code, _ in self.leaflet}
         for form in self.form.values():
             file = f"consent-forms/{form.id}/v{form.version}/form.yaml"
-            if form.leaflet not in codes:
+            if codes and form.leaflet not in codes:
                 self.faults.add(file, 1, f"{form.leaflet} is no leaflet, expected one")
-            if self.own is not None and self.own.default_language not in form.words:
+            if self.own and form.words and self.own.default_language not in form.words:
                 language = self.own.default_language
                 self.faults.add(file, 1, f"the form has no words in {language}, expected them")
             for statement in form.statements:

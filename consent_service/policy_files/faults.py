@@ -4,7 +4,6 @@ Rule kept here: a fault reads `file:line: what is wrong, what was expected`, wit
 inside the policy folder, so that an editor can jump to it.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from consent_service.errors import PolicyFault
@@ -31,10 +30,6 @@ class Faults:
     def add(self, file: str, line: int, sentence: str) -> None:
         """Note a fault."""
         self.found.append(Fault(file, line, sentence))
-
-    def extend(self, faults: Iterable[Fault]) -> None:
-        """Note several."""
-        self.found.extend(faults)
 
     def raise_if_any(self) -> None:
         """Raise PolicyFault with every fault, one a line; `details["faults"]` lists them."""
