@@ -18,6 +18,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
+from consent_service.errors import ConsentServiceError
 from consent_service.vault import keyring_rows as rows
 from consent_service.vault import keyring_tables as t
 from consent_service.vault.key_backups import KeyBackups
@@ -57,7 +58,11 @@ class Keyring:
     def __init__(self, url: str, live: KeyProvider, escrow: KeyProvider) -> None:
         self._database = KeyringDatabase(url)
         self._shards = ShardKeys(self._database, {Zone.LIVE: live, Zone.ESCROW: escrow})
-        self._shards.require_fitting_masters()
+        try:
+            self._shards.require_fitting_masters()
+        except ConsentServiceError:
+            self.close()
+            raise
         self.backups = KeyBackups(self._database, self._shards)
 
     def close(self) -> None:

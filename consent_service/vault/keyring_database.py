@@ -18,7 +18,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from consent_service.errors import Conflict, DiskFull, SettingsFault, Unavailable
 from consent_service.vault import durable
@@ -175,7 +176,7 @@ def _begin_postgresql(connection: Connection) -> None:
 def _database_faults() -> Iterator[None]:
     try:
         yield
-    except SQLAlchemyError as fault:
+    except (DBAPIError, NoConnectionFree) as fault:
         cause = fault.orig if isinstance(fault, DBAPIError) else fault
         if "disk is full" in str(cause) or getattr(cause, "sqlstate", None) == "53100":
             raise DiskFull(

@@ -106,13 +106,20 @@ class Rotation:
     # Shards
 
     def _replace_dirty_shards(self) -> None:
-        while not self._running().shards_done:
-            with self._database.read() as connection:
-                dirty = connection.execute(DIRTY_SHARDS.limit(SHARDS_AT_ONCE)).all()
+        while dirty := self._next_dirty_shards():
+            self._replace(dirty)
+
+    def _next_dirty_shards(self) -> Sequence[t.AnyRow]:
+        """Return the next shards to do; in the moment there are none, note what is covered."""
+        with self._database.write() as connection:
+            if log.running(connection).shards_done:
+                return []
+            dirty = connection.execute(DIRTY_SHARDS.limit(SHARDS_AT_ONCE)).all()
             if dirty:
-                self._replace(dirty)
-            else:
-                self._close_shards()
+                return dirty
+            log.close_shards(connection)
+        self._tell(RotationStep.NOTHING_DIRTY_LEFT)
+        return []
 
     def _replace(self, dirty: Sequence[t.AnyRow]) -> None:
         old = self._shards.opened(dirty)
@@ -137,13 +144,6 @@ class Rotation:
                 opened[zone, row.shard] = OpenShard(row.generation + 1, AESGCM(secret))
                 rows.append(new_shard_row(zone, row.shard, row.generation + 1, wrapped))
         return opened, rows
-
-    def _close_shards(self) -> None:
-        with self._database.write() as connection:
-            if connection.execute(DIRTY_SHARDS.limit(1)).all():
-                return  # dirtied since we looked
-            log.close_shards(connection)
-        self._tell(RotationStep.NOTHING_DIRTY_LEFT)
 
     # Master keys
 

@@ -36,7 +36,7 @@ SIDECAR_FORMAT = "consent-service/sidecar/v1"
 KEY_BYTES = 32
 NONCE_BYTES = 12
 GENERATION_MAX = 2**32 - 1
-_Id = Annotated[str, Field(pattern=r"\A[0-9a-f]{32}\Z")]
+_Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 _Generation = Annotated[int, Field(ge=0, le=GENERATION_MAX)]
 
 

@@ -1,0 +1,30 @@
+"""Keyrings for the vault's tests, on SQLite and on PostgreSQL."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from consent_service.vault.keyring import Keyring
+from consent_service.vault.keyring_database import KeyringDatabase
+from tests.support.databases import Databases
+from tests.support.keyrings import KeyringHome
+
+
+def make_tables(url: str) -> None:
+    """Make a keyring's tables, without a row."""
+    KeyringDatabase(url).close()
+
+
+@pytest.fixture
+def home(databases: Databases) -> Iterator[KeyringHome]:
+    """An empty keyring's home, on each engine in turn."""
+    with databases.ready(make_tables) as url:
+        home = KeyringHome(url)
+        yield home
+        home.close()
+
+
+@pytest.fixture
+def keyring(home: KeyringHome) -> Keyring:
+    """An empty keyring, on each engine in turn."""
+    return home.open()
