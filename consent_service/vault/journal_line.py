@@ -23,12 +23,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 import rfc8785
 
+from consent_service.domain.signed_note import decode_base64
 from consent_service.errors import IntegrityFault, JournalBroken
 from consent_service.vault.signing_keys import (
     PublicKey,
     Signer,
     SigningUse,
-    decode_base64,
     verify,
 )
 

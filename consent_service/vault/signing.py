@@ -7,7 +7,7 @@ Rules kept here:
 - a key is made once; making keys again changes nothing;
 - a retired public key stays published, so that what it signed can still be verified.
 
-Callers find here all that has to do with signing: keys, verification, signed notes.
+Callers find here all that has to do with signing keys; signed notes are `domain.signed_note`.
 """
 
 import json
@@ -26,31 +26,17 @@ from cryptography.hazmat.primitives.serialization import (
 
 from consent_service.errors import IntegrityFault, SettingsFault
 from consent_service.vault import durable
-from consent_service.vault.signed_note import (
-    NoteSignature,
-    SignedNote,
-    note_key_hash,
-    parse_signed_note,
-    signed_note,
-    verify_note,
-)
 from consent_service.vault.signing_keys import PublicKey, Signer, SigningUse, verify
 
 __all__ = [
-    "NoteSignature",
     "PublicKey",
-    "SignedNote",
     "Signer",
     "SigningUse",
     "load_signer",
     "make_signing_keys",
-    "note_key_hash",
-    "parse_signed_note",
     "public_keys",
     "retire",
-    "signed_note",
     "verify",
-    "verify_note",
 ]
 
 SETTING = "CONSENT_SIGNING_KEYS"

@@ -2,11 +2,9 @@
 
 Rules kept here:
 - a key signs for its use only: a journal line signed by the certificates key is refused;
-- verification needs public keys and nothing else;
-- a signature is written in one way only, so that signed text cannot be changed and still verify.
+- verification needs public keys and nothing else.
 """
 
-import base64
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from consent_service.domain.signed_note import note_key_hash
 from consent_service.errors import IntegrityFault
 
 
@@ -114,8 +113,12 @@ class Signer:
         return PublicKey(self.use, self.key_id, self.public_pem(), at)
 
     def public_raw(self) -> bytes:
-        """Return the 32 bytes of the public key."""
+        """Return the 32 bytes of the public key (RFC 8032)."""
         return self._key.public_key().public_bytes_raw()
+
+    def note_key_hash(self, name: str) -> bytes:
+        """Return the four bytes that stand for this key under `name` in a signed note."""
+        return note_key_hash(name, self.public_raw())
 
 
 def verify(
@@ -135,17 +138,6 @@ def verify(
             code="bad_signature",
             key_id=key_id,
         ) from fault
-
-
-def decode_base64(text: str) -> bytes:
-    """Decode RFC 4648 base64; raises ValueError for any but the one way to write these bytes.
-
-    A decoder that lets unused bits vary would let a signed line be changed and still verify.
-    """
-    decoded = base64.b64decode(text, validate=True)
-    if base64.b64encode(decoded).decode() != text:
-        raise ValueError("not the canonical base64 of these bytes")
-    return decoded
 
 
 def _not_published(key_id: str) -> IntegrityFault:

@@ -394,6 +394,29 @@ def test_an_unfinished_last_line_is_cut_off_and_noted(
     assert f"cut off {len(torn)} bytes after line 2" in caplog.text
 
 
+def test_an_unfinished_line_longer_than_the_next_is_cut_off_whole(desk: Desk) -> None:
+    """What is left of a long batch must not stand behind the short line that comes after."""
+    journal = desk.open()
+    (line,) = write(journal, 1)
+    with desk.path.open("ab") as file:
+        file.write(b'{"at":"2026' + b"0" * 5000)
+
+    last = desk.open().append(LineKind.UNDO, {}, AT)
+
+    assert len(raw_lines(desk)) == 2
+    assert [read.head for read in journal.lines()] == [line.head, last.head]
+
+
+def test_a_line_written_in_another_way_is_refused(desk: Desk) -> None:
+    """The same meaning and a good signature, but other bytes: the next line would not fit it."""
+    write(desk.open(), 1)
+    whole = desk.path.read_bytes()
+
+    for other in (b" " + whole, whole[:-2] + b" }\n", whole.replace(b'"at"', b'"\\u0061t"')):
+        desk.path.write_bytes(other)
+        assert refusal(desk.open().head).details == {"line": 1}
+
+
 def test_a_killed_first_line_leaves_an_empty_journal(desk: Desk) -> None:
     """Killed while writing the very first line."""
     journal = desk.open()
