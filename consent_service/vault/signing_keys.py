@@ -57,11 +57,6 @@ class PublicKey:
             raise _not_published(self.key_id)
         return key
 
-    @property
-    def raw(self) -> bytes:
-        """Return the 32 bytes of RFC 8032."""
-        return self.key.public_bytes_raw()
-
     def as_json(self) -> dict[str, str | None]:
         """Return the record as plain values, for a file or an export."""
         return {
