@@ -9,7 +9,7 @@ Rules kept here:
   * the same holdings always give the same plan.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -126,32 +126,47 @@ class Plan:
         return tuple(line for line in self.lines if line.outcome is Outcome.KEEP)
 
 
-def plan(holdings: Iterable[Holding]) -> Plan:
-    """Plan an order over the assets in its scope (rule 4).
+GROUNDS: Mapping[OrderCause, frozenset[Ground]] = {
+    OrderCause.WITHDRAWAL: frozenset(Ground),
+    OrderCause.HOLD_RELEASED: frozenset(Ground),
+    OrderCause.CONSENT_REFUSED: frozenset(Ground),
+    OrderCause.ASSETS_WITHDRAWN: frozenset({Ground.HOLD, Ground.DISPUTE, Ground.HEALTH_RECORD}),
+    OrderCause.RETENTION: frozenset({Ground.HOLD, Ground.DISPUTE}),
+    OrderCause.DISPOSITION: frozenset({Ground.HOLD}),
+    OrderCause.ABANDONED_UPLOAD: frozenset({Ground.HOLD}),
+    OrderCause.UPLOAD_REFUSED: frozenset(),
+}
+"""Which grounds can keep something from an order of this cause; a hold wins over all but refusal
+of an upload, of which nothing was ever kept."""
 
-    A thing is kept when a hold applies, when it is a health record (the IG officer decides), when
-    parents dispute, or while another permitted purpose sustains it. Everything else goes.
+
+def plan(holdings: Iterable[Holding], cause: OrderCause) -> Plan:
+    """Plan an order over the assets in its scope (rules 4 and 8).
+
+    A thing is kept when a hold applies, while another permitted purpose sustains it, while parents
+    dispute, or when it is a health record (the IG officer decides), as far as the order's cause
+    leaves room for that ground. Everything else goes.
     """
-    lines = [_line(holding) for holding in holdings]
+    lines = [_line(holding, GROUNDS[cause]) for holding in holdings]
     return Plan(tuple(sorted(lines, key=lambda line: line.asset)))
 
 
-def _line(holding: Holding) -> PlanLine:
-    ground = _ground(holding)
+def _line(holding: Holding, grounds: frozenset[Ground]) -> PlanLine:
+    ground = next((g for g in _grounds(holding) if g in grounds), None)
     outcome = Outcome.DESTROY if ground is None else Outcome.KEEP
     return PlanLine(holding.asset, holding.kind, outcome, ground)
 
 
-def _ground(holding: Holding) -> Ground | None:
+def _grounds(holding: Holding) -> Iterator[Ground]:
+    """Yield every ground for keeping, the strongest first."""
     if holding.held:
-        return Ground.HOLD
+        yield Ground.HOLD
     if holding.sustained_by:
-        return Ground.PURPOSE_REMAINS
+        yield Ground.PURPOSE_REMAINS
     if holding.disputed:
-        return Ground.DISPUTE
+        yield Ground.DISPUTE
     if holding.record_class is RecordClass.HEALTH_RECORD:
-        return Ground.HEALTH_RECORD
-    return None
+        yield Ground.HEALTH_RECORD
 
 
 def cascade(asset_ids: Iterable[str], sources: Sequence[tuple[str, str | None]]) -> frozenset[str]:

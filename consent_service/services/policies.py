@@ -50,9 +50,14 @@ def policy_folder(ctx: Context) -> Path:
 
 
 def registered_digests(session: Session) -> dict[str, str]:
-    """Return path -> digest of every published version."""
-    rows = session.execute(select(PublishedPolicy.path, PublishedPolicy.digest))
-    return {path: digest for path, digest in rows}
+    """Return path -> digest of every published version and of each of its files."""
+    found: dict[str, str] = {}
+    for path, digest, files in session.execute(
+        select(PublishedPolicy.path, PublishedPolicy.digest, PublishedPolicy.files)
+    ):
+        found[path] = digest
+        found |= {f"{path}/{name}": text_digest(text) for name, text in files.items()}
+    return found
 
 
 def require_unedited(ctx: Context) -> None:

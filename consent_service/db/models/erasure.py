@@ -63,6 +63,8 @@ class ErasureOrder(Base):
     ordered_at: Mapped[datetime]
     not_before: Mapped[datetime]
     access_ended_at: Mapped[datetime]
+    journal_line: Mapped[int | None]
+    sealed_at: Mapped[datetime | None]
     key_destroyed_at: Mapped[datetime | None]
     inventory_frozen_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]

@@ -28,6 +28,8 @@ class Hold(Base):
     release_reason: Mapped[Words | None]
     released_by: Mapped[Id | None]
     released_at: Mapped[datetime | None]
+    journal_line: Mapped[int | None]
+    release_journal_line: Mapped[int | None]
 
 
 class Appraisal(Base):

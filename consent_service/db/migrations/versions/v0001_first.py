@@ -1056,6 +1056,8 @@ def upgrade() -> None:
         sa.Column("ordered_at", consent_service.db.base.UtcDateTime(), nullable=False),
         sa.Column("not_before", consent_service.db.base.UtcDateTime(), nullable=False),
         sa.Column("access_ended_at", consent_service.db.base.UtcDateTime(), nullable=False),
+        sa.Column("journal_line", sa.Integer(), nullable=True),
+        sa.Column("sealed_at", consent_service.db.base.UtcDateTime(), nullable=True),
         sa.Column("key_destroyed_at", consent_service.db.base.UtcDateTime(), nullable=True),
         sa.Column("inventory_frozen_at", consent_service.db.base.UtcDateTime(), nullable=True),
         sa.Column("completed_at", consent_service.db.base.UtcDateTime(), nullable=True),
@@ -1482,6 +1484,8 @@ def upgrade() -> None:
         sa.Column("release_reason", sa.Text(), nullable=True),
         sa.Column("released_by", sa.String(length=32), nullable=True),
         sa.Column("released_at", consent_service.db.base.UtcDateTime(), nullable=True),
+        sa.Column("journal_line", sa.Integer(), nullable=True),
+        sa.Column("release_journal_line", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(["asset_id"], ["asset.id"], name=op.f("fk_hold_asset_id")),
         sa.ForeignKeyConstraint(
             ["involvement_id"], ["involvement.id"], name=op.f("fk_hold_involvement_id")

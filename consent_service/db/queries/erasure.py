@@ -1,0 +1,216 @@
+"""Reading what an erasure order is about: its scope, its holdings, its next step."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from consent_service.db.models.recordings import Asset, DepictedPerson
+from consent_service.db.models.retention import Hold
+from consent_service.db.queries.consent import states_now
+from consent_service.domain.assets import AssetKind, AssetState, Depiction, RecordClass
+from consent_service.domain.consent import ConsentState, Finding
+from consent_service.domain.erasure import Holding, cascade
+from consent_service.domain.purposes import Purpose, split_use
+
+
+@dataclass(frozen=True)
+class OrderScope:
+    """What an order is about: people and purposes whose consent ended, or assets by id.
+
+    `cascades` takes in everything derived from the assets named.
+    """
+
+    persons: tuple[str, ...] = ()
+    purposes: tuple[str, ...] = ()
+    assets: tuple[str, ...] = ()
+    cascades: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the scope as the ledger keeps it: ids and codes only."""
+        return {
+            "persons": list(self.persons),
+            "purposes": list(self.purposes),
+            "assets": list(self.assets),
+            "cascades": self.cascades,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "OrderScope":
+        """Read what `to_json` wrote."""
+        return cls(
+            tuple(value["persons"]),
+            tuple(value["purposes"]),
+            tuple(value["assets"]),
+            bool(value["cascades"]),
+        )
+
+
+def assets_in_scope(session: Session, involvement: str, scope: OrderScope) -> list[Asset]:
+    """Return every asset of the scope that is not erased yet, sorted by id."""
+    standing = (
+        select(Asset)
+        .where(Asset.involvement_id == involvement, Asset.state != AssetState.ERASED)
+        .order_by(Asset.id)
+    )
+    if scope.assets:
+        rows = list(session.scalars(standing))
+        wanted = frozenset(scope.assets)
+        if scope.cascades:
+            wanted = cascade(scope.assets, [(a.id, a.source_id) for a in rows])
+        return [row for row in rows if row.id in wanted]
+    shown = select(DepictedPerson.asset_id).where(
+        DepictedPerson.person_id.in_(scope.persons),
+        DepictedPerson.depiction == Depiction.DEPICTED,
+    )
+    return list(session.scalars(standing.where(Asset.id.in_(shown))))
+
+
+def holdings(
+    session: Session, purposes: Mapping[str, Purpose], assets: Sequence[Asset], at: datetime
+) -> list[Holding]:
+    """Return the assets as an order finds them: held, disputed, still sustained by a purpose."""
+    if not assets:
+        return []
+    involvement = assets[0].involvement_id
+    depicted = _depicted(session, involvement)
+    people = sorted({p for who in depicted.values() for p in who})
+    uses = _purposes_spelt(session, involvement, purposes)
+    states = states_now(session, involvement, people, uses, at)
+    held = _held(session, involvement)
+    sources = {a.id: a.source_id for a in _all_assets(session, involvement)}
+    return [
+        Holding(
+            asset.id,
+            asset.kind,
+            asset.record_class,
+            asset.source_id,
+            held=None in held or bool(held & _chain(asset.id, sources)),
+            disputed=_disputed(states, depicted.get(asset.id, ())),
+            sustained_by=_sustaining(
+                states, purposes, uses, asset.kind, depicted.get(asset.id, ())
+            ),
+        )
+        for asset in assets
+    ]
+
+
+def any_must_be_sealed(session: Session, involvement: str, persons: Sequence[str]) -> bool:
+    """Tell whether a hold or a health record makes the keys of these people be sealed, not go."""
+    if session.scalar(
+        select(Hold.id).where(Hold.involvement_id == involvement, Hold.released_at.is_(None))
+    ):
+        return True
+    return (
+        session.scalar(
+            select(Asset.id)
+            .join(DepictedPerson, DepictedPerson.asset_id == Asset.id)
+            .where(
+                Asset.involvement_id == involvement,
+                Asset.record_class == RecordClass.HEALTH_RECORD,
+                Asset.state != AssetState.ERASED,
+                DepictedPerson.person_id.in_(persons),
+            )
+            .limit(1)
+        )
+        is not None
+    )
+
+
+def _all_assets(session: Session, involvement: str) -> Iterable[Asset]:
+    return session.scalars(select(Asset).where(Asset.involvement_id == involvement))
+
+
+def _depicted(session: Session, involvement: str) -> dict[str, list[str]]:
+    rows = session.execute(
+        select(DepictedPerson.asset_id, DepictedPerson.person_id)
+        .join(Asset, Asset.id == DepictedPerson.asset_id)
+        .where(
+            Asset.involvement_id == involvement,
+            Asset.state != AssetState.ERASED,
+            DepictedPerson.depiction == Depiction.DEPICTED,
+        )
+    )
+    found: dict[str, list[str]] = {}
+    for asset, person in rows:
+        found.setdefault(asset, []).append(person)
+    return found
+
+
+def _purposes_spelt(
+    session: Session, involvement: str, purposes: Mapping[str, Purpose]
+) -> list[str]:
+    from consent_service.db.models.consent import ConsentDecision
+
+    rows = session.execute(
+        select(ConsentDecision.purpose, ConsentDecision.named).where(
+            ConsentDecision.involvement_id == involvement, ConsentDecision.purpose.is_not(None)
+        )
+    )
+    found: set[str] = set()
+    for purpose, named in rows:
+        found |= {f"{purpose}:{use}" for use in named} if named else {purpose or ""}
+    return sorted(p for p in found if split_use(p)[0] in purposes)
+
+
+def _held(session: Session, involvement: str) -> set[str | None]:
+    """Return the assets under hold; None among them means the whole involvement."""
+    return set(
+        session.scalars(
+            select(Hold.asset_id).where(
+                Hold.involvement_id == involvement, Hold.released_at.is_(None)
+            )
+        )
+    )
+
+
+def _chain(asset: str, sources: Mapping[str, str | None]) -> set[str | None]:
+    """Return the asset and everything it was made from."""
+    chain: set[str | None] = set()
+    current: str | None = asset
+    while current is not None and current not in chain:
+        chain.add(current)
+        current = sources.get(current)
+    return chain
+
+
+def _disputed(states: Mapping[tuple[str, str], Finding], people: Sequence[str]) -> bool:
+    return any(
+        finding.state is ConsentState.DISPUTED
+        for (person, _), finding in states.items()
+        if person in people
+    )
+
+
+def _sustaining(
+    states: Mapping[tuple[str, str], Finding],
+    purposes: Mapping[str, Purpose],
+    uses: Sequence[str],
+    kind: AssetKind,
+    people: Sequence[str],
+) -> tuple[str, ...]:
+    """Return the purposes that everyone depicted permits and that are a reason to keep this."""
+    return tuple(
+        use
+        for use in uses
+        if people
+        and purposes[split_use(use)[0]].keeps(kind)
+        and all(states[person, use].state is ConsentState.GIVEN for person in people)
+    )
+
+
+def held_among(session: Session, involvement: str, assets: Sequence[str]) -> list[str]:
+    """Return those of `assets` that a standing hold names, or all when the involvement is held."""
+    found = session.scalars(
+        select(Hold.asset_id).where(
+            Hold.involvement_id == involvement,
+            Hold.released_at.is_(None),
+            or_(Hold.asset_id.is_(None), Hold.asset_id.in_(list(assets))),
+        )
+    ).all()
+    if None in found:
+        return list(assets)
+    return [asset for asset in found if asset is not None]

@@ -1,0 +1,251 @@
+"""Holds: they stop disposal, and any hold wins (rule 8).
+
+Rules kept here:
+  * placed in one step, also by a guider for safeguarding, before the keys go;
+  * a hold that comes too late says so and names what is gone;
+  * released by one person asking and another confirming, each freshly signed in; a safeguarding
+    hold is never released by who placed it;
+  * releasing opens a new order for what a withdrawal had asked to destroy.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from consent_service.db.models.erasure import ErasureItem, ErasureOrder
+from consent_service.db.models.recordings import Asset
+from consent_service.db.models.retention import Hold
+from consent_service.db.queries.erasure import OrderScope
+from consent_service.db.unit_of_work import UnitOfWork
+from consent_service.domain.assets import AssetState
+from consent_service.domain.audit import AuditEvent, EventKind
+from consent_service.domain.erasure import Ground, OrderCause, OrderState, Outcome
+from consent_service.domain.holds import HoldKind
+from consent_service.domain.roles import IG_OFFICER, Permission
+from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
+from consent_service.ids import new_id
+from consent_service.services import erasure, erasure_journal
+from consent_service.services.access import Caller, involvement_for, reaches, require, require_fresh
+from consent_service.services.context import Context
+from consent_service.services.notices import notify
+
+
+@dataclass(frozen=True)
+class PlaceHold:
+    """A hold on one asset, or on everything of an involvement when `asset` is None."""
+
+    involvement: str
+    kind: HoldKind
+    reason: str
+    asset: str | None = None
+    review_on: date | None = None
+
+
+@dataclass(frozen=True)
+class HoldView:
+    """A hold as it stands. `too_late` names assets whose keys were gone when it was placed."""
+
+    id: str
+    kind: HoldKind
+    involvement: str
+    asset: str | None
+    reason: str
+    placed_by: str
+    placed_at: datetime
+    release_asked_by: str | None
+    released_at: datetime | None
+    too_late: tuple[str, ...] = ()
+
+
+def place(ctx: Context, caller: Caller, request: PlaceHold) -> HoldView:
+    """Place a hold. Raises Conflict `too_late`, naming the assets, when all of it is gone."""
+    permission = (
+        Permission.HOLD_PLACE_SAFEGUARDING
+        if request.kind is HoldKind.SAFEGUARDING
+        else Permission.HOLD_PLACE
+    )
+    if not request.reason.strip():
+        raise InvalidInput("Say why.", {"reason": "Give the reason for the hold."})
+    with ctx.begin() as uow:
+        involvement_for(ctx, uow.session, caller, permission, request.involvement)
+        row = uow.lock_involvement(request.involvement)
+        gone, standing = _split(uow.session, request)
+        if gone and not standing:
+            raise Conflict(
+                "This came too late: what it names is destroyed already.",
+                code="too_late",
+                assets=gone,
+            )
+        hold = Hold(
+            id=new_id(),
+            kind=request.kind,
+            involvement_id=request.involvement,
+            asset_id=request.asset,
+            reason=request.reason,
+            placed_by=caller.id,
+            placed_at=uow.at,
+            review_on=request.review_on,
+        )
+        uow.session.add(hold)
+        row.consent_epoch += 1
+        uow.record(
+            AuditEvent(
+                EventKind.HOLD_PLACED,
+                caller.actor,
+                hold.id,
+                request.involvement,
+                {"hold": request.kind.value, "things": [request.asset or request.involvement]},
+            )
+        )
+        notify(uow, "hold_placed", role=IG_OFFICER, subject=hold.id)
+        view = _view(hold, tuple(gone))
+    erasure_journal.journal_hold(ctx, view.id)
+    return view
+
+
+def ask_release(ctx: Context, caller: Caller, hold: str, reason: str) -> HoldView:
+    """Ask for a hold to be released; another person confirms."""
+    require_fresh(caller)
+    if not reason.strip():
+        raise InvalidInput("Say why.", {"reason": "Give the reason for releasing the hold."})
+    with ctx.begin() as uow:
+        row = _standing_hold(ctx, uow, caller, hold)
+        if row.kind is HoldKind.SAFEGUARDING and row.placed_by == caller.id:
+            raise Refused("Two others release a safeguarding hold.", code="second_person")
+        row.release_asked_by = caller.id
+        row.release_asked_at = uow.at
+        row.release_reason = reason
+        uow.record(
+            AuditEvent(EventKind.HOLD_RELEASE_ASKED, caller.actor, row.id, row.involvement_id)
+        )
+        return _view(row)
+
+
+def confirm_release(ctx: Context, caller: Caller, hold: str) -> HoldView:
+    """Confirm a release that someone else asked for; what it kept back is ordered anew."""
+    require_fresh(caller)
+    with ctx.begin() as uow:
+        row = _standing_hold(ctx, uow, caller, hold)
+        _require_second_person(row, caller)
+        row.released_by = caller.id
+        row.released_at = uow.at
+        uow.session.flush()
+        orders = _orders_again(uow, caller, row)
+        uow.record(
+            AuditEvent(
+                EventKind.HOLD_RELEASED,
+                caller.actor,
+                row.id,
+                row.involvement_id,
+                {"asked_by": row.release_asked_by or ""},
+            )
+        )
+        view = _view(row)
+    erasure_journal.journal_hold(ctx, hold)
+    for order in orders:
+        erasure_journal.journal_order(ctx, order)
+    return view
+
+
+def holds(ctx: Context, caller: Caller, *, standing: bool = True) -> list[HoldView]:
+    """Return holds in the caller's reach, newest first; `standing` leaves out released ones."""
+    require(ctx, caller, Permission.HOLD_READ)
+    with ctx.read() as session:
+        from consent_service.db.models.people import Involvement
+
+        rows = session.execute(
+            select(Hold, Involvement.team_id)
+            .join(Involvement, Involvement.id == Hold.involvement_id)
+            .order_by(Hold.placed_at.desc(), Hold.id)
+        )
+        return [
+            _view(row)
+            for row, team in rows
+            if reaches(ctx, caller, Permission.HOLD_READ, team)
+            and not (standing and row.released_at is not None)
+        ]
+
+
+def _split(session: Session, request: PlaceHold) -> tuple[list[str], list[str]]:
+    """Return what the hold names that is gone (its keys too), and what still stands."""
+    query = select(Asset).where(Asset.involvement_id == request.involvement)
+    if request.asset is not None:
+        query = query.where(Asset.id == request.asset)
+    rows = list(session.scalars(query))
+    if request.asset is not None and not rows:
+        raise NotFound("There is no such film in this involvement.", kind="asset")
+    going = set(
+        session.scalars(
+            select(ErasureItem.asset_id).where(
+                ErasureItem.asset_id.in_([r.id for r in rows]),
+                ErasureItem.outcome == Outcome.DESTROY,
+            )
+        )
+    )
+    gone = [r.id for r in rows if r.state is AssetState.ERASED or r.id in going]
+    return gone, [r.id for r in rows if r.id not in set(gone)]
+
+
+def _standing_hold(ctx: Context, uow: UnitOfWork, caller: Caller, hold: str) -> Hold:
+    row = uow.session.get(Hold, hold)
+    if row is None:
+        raise NotFound("There is no such hold that you can see.", kind="hold")
+    involvement_for(ctx, uow.session, caller, Permission.HOLD_RELEASE, row.involvement_id)
+    uow.lock_involvement(row.involvement_id)
+    if row.released_at is not None:
+        raise Conflict("This hold was released already.", code="already_released")
+    return row
+
+
+def _require_second_person(row: Hold, caller: Caller) -> None:
+    if row.release_asked_by is None:
+        raise Conflict("Nobody has asked to release this hold yet.", code="release_not_asked")
+    barred = {row.release_asked_by}
+    if row.kind is HoldKind.SAFEGUARDING:
+        barred.add(row.placed_by)
+    if caller.id in barred:
+        raise Refused("A second person confirms this.", code="second_person")
+
+
+def _orders_again(uow: UnitOfWork, caller: Caller, hold: Hold) -> list[str]:
+    """Order anew what earlier orders kept because of a hold."""
+    rows = uow.session.scalars(
+        select(ErasureOrder)
+        .join(ErasureItem, ErasureItem.order_id == ErasureOrder.id)
+        .where(
+            ErasureOrder.involvement_id == hold.involvement_id,
+            ErasureOrder.state == OrderState.DONE,
+            ErasureItem.ground == Ground.HOLD,
+        )
+        .distinct()
+    )
+    orders = []
+    for row in rows.all():
+        scope = OrderScope.from_json(row.scope)
+        wanted = erasure.OrderErasure(
+            row.involvement_id,
+            OrderCause.HOLD_RELEASED,
+            scope,
+            uow.at,
+            withdrawal=None,
+            rule=row.rule,
+        )
+        orders.append(erasure.order_erasure(uow, caller.actor, wanted).id)
+    return orders
+
+
+def _view(row: Hold, too_late: tuple[str, ...] = ()) -> HoldView:
+    return HoldView(
+        row.id,
+        row.kind,
+        row.involvement_id,
+        row.asset_id,
+        row.reason,
+        row.placed_by,
+        row.placed_at,
+        row.release_asked_by,
+        row.released_at,
+        too_late,
+    )

@@ -1,0 +1,471 @@
+"""Withdrawing consent: as easy as giving it, ended at once, destroyed through the ledger.
+
+Rules kept here:
+  * access ends in the transaction of the withdrawal, which writes a fixed number of rows (5);
+  * whoever withdraws `care` withdraws every purpose but those kept by name (6);
+  * where parents come to disagree, film is frozen and nothing is erased;
+  * only the person who withdrew can cancel, within the undo window, and after it nothing does.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import rfc8785
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from consent_service.clock import london_day
+from consent_service.db.models.consent import ConsentEnding
+from consent_service.db.models.erasure import ErasureOrder, Fence, Withdrawal
+from consent_service.db.models.handovers import Disclosure, Handover
+from consent_service.db.models.people import Involvement
+from consent_service.db.queries.consent import purposes_answered, states_now
+from consent_service.db.queries.erasure import OrderScope, assets_in_scope, holdings
+from consent_service.db.queries.people import children_among, members, responsibilities_for
+from consent_service.db.unit_of_work import UnitOfWork
+from consent_service.domain.audit import AuditEvent, EventKind
+from consent_service.domain.consent import ConsentState, EndingKind
+from consent_service.domain.erasure import OrderCause, OrderState, Plan, StepKind, plan
+from consent_service.domain.people import Responsibility, holder_for
+from consent_service.domain.purposes import CARE, split_use
+from consent_service.domain.roles import Permission
+from consent_service.domain.withdrawal import Speed, WithdrawalRequest, WithdrawalScope
+from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
+from consent_service.ids import new_id
+from consent_service.services import disputes, erasure, erasure_journal, erasure_steps, keys
+from consent_service.services.access import Caller, involvement_for
+from consent_service.services.context import Context
+from consent_service.vault.journal import LineKind
+
+CLOCK_SLACK = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class PreviewLine:
+    """What happens to one asset."""
+
+    asset: str
+    kind: str
+    outcome: str
+    ground: str | None
+
+
+@dataclass(frozen=True)
+class PreviewView:
+    """What a withdrawal would do, before it is done. `digest` names exactly this outcome."""
+
+    purposes: tuple[str, ...]
+    disputed: tuple[str, ...]
+    lines: tuple[PreviewLine, ...]
+    cannot_recall: tuple[str, ...]
+    undo_until: datetime | None
+    digest: str
+
+    @property
+    def destroyed(self) -> tuple[PreviewLine, ...]:
+        """What goes."""
+        return tuple(line for line in self.lines if line.outcome == "destroy")
+
+    @property
+    def kept(self) -> tuple[PreviewLine, ...]:
+        """What stays, each with its ground."""
+        return tuple(line for line in self.lines if line.outcome == "keep")
+
+
+@dataclass(frozen=True)
+class WithdrawalView:
+    """A withdrawal as recorded. `erasure_order` is None where parents disagree."""
+
+    id: str
+    involvement: str
+    person: str
+    by: str
+    scope: WithdrawalScope
+    purposes: tuple[str, ...]
+    speed: Speed
+    recorded_at: datetime
+    undo_until: datetime | None
+    cancelled_at: datetime | None
+    erasure_order: str | None
+    reference: str | None
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What a withdrawal came to within its transaction."""
+
+    row: Withdrawal
+    order: ErasureOrder | None
+    scope: OrderScope
+    disputed: tuple[str, ...]
+
+
+def preview(ctx: Context, caller: Caller, request: WithdrawalRequest) -> PreviewView:
+    """Say what a withdrawal would do; nothing of it is kept.
+
+    The withdrawal is carried out within a savepoint and rolled back, so that the preview and the
+    act can never disagree.
+    """
+    with ctx.begin() as uow:
+        row = _admit(ctx, uow, caller, request, Permission.WITHDRAWAL_PREVIEW)
+        trial = uow.session.begin_nested()
+        done = _apply(ctx, uow, caller, row, request)
+        outcome = _plan(ctx, uow.session, row.id, done, uow.at)
+        view = _preview_view(uow.session, row, done, outcome)
+        trial.rollback()
+        uow.session.expire_all()
+        uow.record(
+            AuditEvent(
+                EventKind.WITHDRAWAL_PREVIEWED,
+                caller.actor,
+                row.id,
+                row.id,
+                {"person": request.person, "scope": request.scope.value},
+            )
+        )
+        return view
+
+
+def withdraw(ctx: Context, caller: Caller, request: WithdrawalRequest) -> WithdrawalView:
+    """Record a withdrawal: access is over when this returns; keys go next, the rest follows.
+
+    Raises InvalidInput with every fault, NotFound for people or assets of other families.
+    """
+    with ctx.begin() as uow:
+        row = _admit(ctx, uow, caller, request, Permission.WITHDRAWAL_RECORD)
+        done = _apply(ctx, uow, caller, row, request)
+        row.consent_epoch += 1
+        row.last_entry_at = uow.at
+        view = _view(done.row, done.order)
+        order = done.order.id if done.order else None
+        waiting = done.order is not None and done.order.state is OrderState.WAITING
+    keys.ensure_consent_keys(ctx, request.involvement)
+    if order is not None:
+        erasure_journal.journal_order(ctx, order)
+        if waiting:
+            erasure_steps.seal_waiting(ctx)
+        else:
+            erasure.carry_out(ctx, order, "at-once", until=StepKind.DESTROY_CONSENT_KEY)
+    return view
+
+
+def cancel(ctx: Context, caller: Caller, withdrawal: str, by: str) -> WithdrawalView:
+    """Cancel a withdrawal within its undo window, by the person who withdrew.
+
+    Raises Refused `not_who_withdrew`, Conflict `too_late` or `already_cancelled`.
+    """
+    with ctx.begin() as uow:
+        row = _withdrawal_for(ctx, uow.session, caller, Permission.WITHDRAWAL_CANCEL, withdrawal)
+        involvement = uow.lock_involvement(row.involvement_id)
+        if by != row.by_person_id:
+            raise Refused(
+                "Only the person who withdrew can change their mind.", code="not_who_withdrew"
+            )
+        order = _order_of(uow.session, row)
+        _require_undoable(row, order, uow.at)
+        row.cancelled_at = uow.at
+        for purpose in row.purposes:
+            _end(uow, row, purpose, EndingKind.UNDONE, caller)
+        if order is not None:
+            order.state = OrderState.CANCELLED
+            for fence in uow.session.scalars(select(Fence).where(Fence.order_id == order.id)):
+                fence.lifted_at = uow.at
+        involvement.consent_epoch += 1
+        uow.record(
+            AuditEvent(EventKind.WITHDRAWAL_CANCELLED, caller.actor, row.id, row.involvement_id)
+        )
+        uow.session.flush()
+        disputes.open_where_parents_disagree(ctx, uow, row.involvement_id)
+        view = _view(row, order)
+    ctx.journal.append(LineKind.UNDO, {"withdrawal": withdrawal, "by": by}, ctx.clock.now())
+    keys.settle(ctx, view.involvement)
+    return view
+
+
+def withdrawal(ctx: Context, caller: Caller, identifier: str) -> WithdrawalView:
+    """Return one withdrawal that the caller may see."""
+    with ctx.read() as session:
+        row = _withdrawal_for(ctx, session, caller, Permission.WITHDRAWAL_PREVIEW, identifier)
+        return _view(row, _order_of(session, row))
+
+
+def withdrawals(ctx: Context, caller: Caller, involvement: str) -> list[WithdrawalView]:
+    """Return every withdrawal of an involvement, oldest first."""
+    with ctx.read() as session:
+        involvement_for(ctx, session, caller, Permission.WITHDRAWAL_PREVIEW, involvement)
+        rows = session.scalars(
+            select(Withdrawal)
+            .where(Withdrawal.involvement_id == involvement)
+            .order_by(Withdrawal.recorded_at, Withdrawal.id)
+        )
+        return [_view(row, _order_of(session, row)) for row in rows]
+
+
+def _admit(
+    ctx: Context,
+    uow: UnitOfWork,
+    caller: Caller,
+    request: WithdrawalRequest,
+    permission: Permission,
+) -> Involvement:
+    """Return the locked involvement, or raise what a request that cannot be taken gets."""
+    involvement_for(ctx, uow.session, caller, permission, request.involvement)
+    row = uow.lock_involvement(request.involvement)
+    belonging = {person.id for _, person in members(uow.session, row.id)}
+    if not {request.person, request.by} <= belonging:
+        raise NotFound("This person does not belong to the involvement.", kind="person")
+    faults = _faults(ctx, uow, row, request)
+    if faults:
+        raise InvalidInput("This withdrawal cannot be recorded like this.", faults)
+    return row
+
+
+def _faults(
+    ctx: Context, uow: UnitOfWork, row: Involvement, request: WithdrawalRequest
+) -> dict[str, str]:
+    faults: dict[str, str] = {}
+    if request.moment > uow.at + CLOCK_SLACK:
+        faults["moment"] = "The withdrawal cannot be in the future."
+    if request.by != request.person and _holding(uow, request) is None:
+        faults["by"] = "Only this person, or someone who may decide for the child, can withdraw."
+    known = ctx.policies.purposes
+    named = (*request.purposes, *request.keep_purposes)
+    unknown = [p for p in named if split_use(p)[0] not in known]
+    if unknown:
+        faults["purposes"] = "One of these purposes does not exist."
+    if request.scope is WithdrawalScope.PURPOSES and not request.purposes:
+        faults["purposes"] = "Name at least one purpose."
+    if CARE in request.keep_purposes:
+        faults["keep_purposes"] = "Care cannot be kept by a withdrawal of care."
+    if request.scope is WithdrawalScope.ASSETS:
+        faults |= _asset_faults(uow, row, request)
+    return faults
+
+
+def _asset_faults(uow: UnitOfWork, row: Involvement, request: WithdrawalRequest) -> dict[str, str]:
+    if not request.assets:
+        return {"assets": "Name at least one film, clip or still."}
+    scope = OrderScope(persons=(request.person,), purposes=(CARE,))
+    shown = {asset.id for asset in assets_in_scope(uow.session, row.id, scope)}
+    if not set(request.assets) <= shown:
+        return {"assets": "Each of these must show this person and be kept in this involvement."}
+    return {}
+
+
+def _holding(uow: UnitOfWork, request: WithdrawalRequest) -> Responsibility | None:
+    """Return the responsibility by which `by` decides for the child `person` today."""
+    today = london_day(uow.at)
+    if request.person not in children_among(uow.session, [request.person], today):
+        return None
+    held = responsibilities_for(uow.session, [request.person])
+    return holder_for(held, request.person, request.by, today)
+
+
+def _apply(
+    ctx: Context, uow: UnitOfWork, caller: Caller, row: Involvement, request: WithdrawalRequest
+) -> _Done:
+    """Append the act, its endings, its order and fence; nothing here grows with the film kept."""
+    purposes = _ended_purposes(uow.session, request)
+    now_speed = request.speed is Speed.NOW
+    organisation = ctx.policies.organisation
+    undo_until = None if now_speed else uow.at + timedelta(days=organisation.undo_days)
+    held = _holding(uow, request)
+    act = Withdrawal(
+        id=new_id(),
+        involvement_id=row.id,
+        person_id=request.person,
+        by_person_id=request.by,
+        scope=request.scope,
+        purposes=list(purposes),
+        asset_ids=list(request.assets),
+        keep_purposes=list(request.keep_purposes),
+        speed=request.speed,
+        route=request.route,
+        undo_until=undo_until,
+        recorded_by=caller.id,
+        event_at=min(request.moment, uow.at),
+        recorded_at=uow.at,
+    )
+    uow.session.add(act)
+    uow.session.flush()
+    overrules = held.may_overrule if held else False
+    for purpose in purposes:
+        _end(uow, act, purpose, EndingKind.WITHDRAWN, caller, overrules=overrules)
+    uow.session.flush()
+    disputes.open_where_parents_disagree(ctx, uow, row.id)
+    scope, disputed = _scope(uow, act, purposes)
+    not_before = undo_until or uow.at + timedelta(hours=organisation.hold_check_hours)
+    order = _order(uow, caller, act, scope, not_before)
+    uow.record(
+        AuditEvent(
+            EventKind.WITHDRAWAL_RECORDED,
+            caller.actor,
+            act.id,
+            row.id,
+            {
+                "person": request.person,
+                "scope": request.scope.value,
+                "purposes": list(purposes),
+                "when": request.speed.value,
+                **({"order": order.id} if order else {}),
+            },
+        )
+    )
+    uow.session.flush()
+    return _Done(act, order, scope, disputed)
+
+
+def _ended_purposes(session: Session, request: WithdrawalRequest) -> tuple[str, ...]:
+    if request.scope is WithdrawalScope.ASSETS:
+        return ()
+    answered = purposes_answered(session, request.involvement, request.person)
+    kept = set(request.keep_purposes)
+    everything = request.scope is WithdrawalScope.EVERYTHING or CARE in request.purposes
+    # A no for a child that only another parent has answered for is still this parent's to say.
+    more = {*answered, CARE} if everything else set()
+    return tuple(sorted((more | set(request.purposes)) - kept))
+
+
+def _end(
+    uow: UnitOfWork,
+    act: Withdrawal,
+    purpose: str,
+    kind: EndingKind,
+    caller: Caller,
+    *,
+    overrules: bool = False,
+) -> None:
+    undo = kind is EndingKind.UNDONE
+    uow.session.add(
+        ConsentEnding(
+            id=new_id(),
+            kind=kind,
+            involvement_id=act.involvement_id,
+            person_id=act.person_id,
+            purpose=purpose,
+            by_person_id=act.by_person_id,
+            may_overrule=overrules,
+            by_user_id=caller.id,
+            ref=act.id,
+            event_at=uow.at if undo else act.event_at,
+            recorded_at=uow.at,
+        )
+    )
+
+
+def _scope(
+    uow: UnitOfWork, act: Withdrawal, purposes: tuple[str, ...]
+) -> tuple[OrderScope, tuple[str, ...]]:
+    """Return what may be erased now, and the purposes about which parents disagree."""
+    if act.scope is WithdrawalScope.ASSETS:
+        return OrderScope(assets=tuple(sorted(act.asset_ids))), ()
+    states = states_now(uow.session, act.involvement_id, [act.person_id], purposes, uow.at)
+    disputed = tuple(p for p in purposes if states[act.person_id, p].state is ConsentState.DISPUTED)
+    ended = tuple(p for p in purposes if p not in disputed)
+    return OrderScope(persons=(act.person_id,), purposes=ended), disputed
+
+
+def _order(
+    uow: UnitOfWork,
+    caller: Caller,
+    act: Withdrawal,
+    scope: OrderScope,
+    not_before: datetime,
+) -> ErasureOrder | None:
+    if not scope.assets and not scope.purposes:
+        return None
+    cause = OrderCause.ASSETS_WITHDRAWN if scope.assets else OrderCause.WITHDRAWAL
+    return erasure.order_erasure(
+        uow,
+        caller.actor,
+        erasure.OrderErasure(act.involvement_id, cause, scope, not_before, withdrawal=act.id),
+    )
+
+
+def _plan(ctx: Context, session: Session, involvement: str, done: _Done, at: datetime) -> Plan:
+    cause = OrderCause.ASSETS_WITHDRAWN if done.scope.assets else OrderCause.WITHDRAWAL
+    scope = done.scope
+    if done.disputed and not scope.assets:
+        scope = OrderScope(persons=(done.row.person_id,), purposes=scope.purposes)
+    assets = assets_in_scope(session, involvement, scope)
+    return plan(holdings(session, ctx.policies.purposes, assets, at), cause)
+
+
+def _preview_view(session: Session, row: Involvement, done: _Done, outcome: Plan) -> PreviewView:
+    lines = tuple(
+        PreviewLine(
+            line.asset,
+            line.kind.value,
+            line.outcome.value,
+            line.ground.value if line.ground else None,
+        )
+        for line in outcome.lines
+    )
+    listing = [[line.asset, line.outcome, line.ground or ""] for line in lines]
+    return PreviewView(
+        tuple(done.row.purposes),
+        done.disputed,
+        lines,
+        _left_the_service(session, row.id),
+        done.row.undo_until,
+        hashlib.sha256(rfc8785.dumps(listing)).hexdigest(),
+    )
+
+
+def _left_the_service(session: Session, involvement: str) -> tuple[str, ...]:
+    """Return the ids of handovers and disclosures that nobody can call back."""
+    given = session.scalars(
+        select(Handover.id).where(
+            Handover.involvement_id == involvement, Handover.closed_at.is_not(None)
+        )
+    )
+    disclosed = session.scalars(
+        select(Disclosure.id).where(
+            Disclosure.involvement_id == involvement, Disclosure.taken_back_on.is_(None)
+        )
+    )
+    return (*given, *disclosed)
+
+
+def _require_undoable(row: Withdrawal, order: ErasureOrder | None, at: datetime) -> None:
+    if row.cancelled_at is not None:
+        raise Conflict("This withdrawal was cancelled already.", code="already_cancelled")
+    begun = order is not None and order.state is not OrderState.WAITING
+    if row.undo_until is None or at >= row.undo_until or begun:
+        raise Conflict(
+            "The time to change one's mind is over; what was to go is going or gone.",
+            code="too_late",
+            withdrawal=row.id,
+        )
+
+
+def _withdrawal_for(
+    ctx: Context, session: Session, caller: Caller, permission: Permission, identifier: str
+) -> Withdrawal:
+    row = session.get(Withdrawal, identifier)
+    if row is None:
+        raise NotFound("There is no such withdrawal that you can see.", kind="withdrawal")
+    involvement_for(ctx, session, caller, permission, row.involvement_id)
+    return row
+
+
+def _order_of(session: Session, row: Withdrawal) -> ErasureOrder | None:
+    return session.scalar(select(ErasureOrder).where(ErasureOrder.withdrawal_id == row.id))
+
+
+def _view(row: Withdrawal, order: ErasureOrder | None) -> WithdrawalView:
+    return WithdrawalView(
+        row.id,
+        row.involvement_id,
+        row.person_id,
+        row.by_person_id,
+        row.scope,
+        tuple(row.purposes),
+        row.speed,
+        row.recorded_at,
+        row.undo_until,
+        row.cancelled_at,
+        order.id if order else None,
+        order.reference if order else None,
+    )
