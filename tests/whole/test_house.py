@@ -4,10 +4,13 @@ import ast
 import subprocess
 import sys
 import zipfile
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
 from importlinter.cli import lint_imports
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "consent_service"
@@ -93,13 +96,34 @@ def test_every_folder_with_code_is_a_package() -> None:
     assert [str(path) for path in folders if not (path / "__init__.py").exists()] == []
 
 
-@pytest.mark.parametrize("needed", ["requirements.lock", "requirements-dev.lock"])
-def test_every_locked_library_has_a_hash(needed: str) -> None:
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_every_locked_library_has_a_hash(lock: str) -> None:
     """A library without a hash is whatever the index says it is today."""
-    entries = (ROOT / needed).read_text("utf-8").replace("\\\n", " ").splitlines()
-    pins = [line for line in entries if line and not line.startswith(("#", " "))]
+    bare = [line for line in _pins(lock) if "--hash=sha256:" not in line]
 
-    assert [pin for pin in pins if "==" not in pin or "--hash=sha256:" not in pin] == []
+    assert bare == []
+
+
+@pytest.mark.parametrize(
+    ("lock", "wanted"),
+    [
+        ("requirements.lock", ["install_requires", "build"]),
+        ("requirements-dev.lock", ["install_requires", "build", "dev"]),
+    ],
+)
+def test_the_lock_holds_every_library_that_the_project_asks_for(
+    lock: str, wanted: list[str]
+) -> None:
+    """A forgotten `./dev lock` breaks the next newcomer's machine, not the author's."""
+    locked = [Requirement(line.split(" --hash")[0]) for line in _pins(lock)]
+
+    missing = [
+        str(asked)
+        for asked in _asked_for(wanted)
+        if not any(_satisfies(pin, asked) for pin in locked)
+    ]
+
+    assert missing == []
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +164,25 @@ def test_the_wheel_carries_nothing_else(wheel: set[str]) -> None:
     strangers = {name for name in wheel if not name.startswith("consent_service")}
 
     assert strangers == set()
+
+
+def _pins(lock: str) -> list[str]:
+    lines = (ROOT / lock).read_text("utf-8").replace("\\\n", " ").splitlines()
+    return [" ".join(line.split()) for line in lines if line and line[0] not in "# "]
+
+
+def _asked_for(wanted: list[str]) -> list[Requirement]:
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    sections = {**config["options.extras_require"], **config["options"]}
+    lines = "\n".join(sections[name] for name in wanted).splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def _satisfies(pin: Requirement, asked: Requirement) -> bool:
+    same = canonicalize_name(pin.name) == canonicalize_name(asked.name)
+    version = str(pin.specifier).removeprefix("==")
+    return same and asked.specifier.contains(version)
 
 
 def _is_room(path: Path) -> bool:
