@@ -10,7 +10,8 @@ In: `EncryptingWriter` (something writes to it) or `encrypt_stream` (something i
 Out: `ContainerReader` (any part; `open_plaintext` makes it a file) or `decrypt_stream` (all).
 
 This module is the door; behind it are `container_format` (bytes and contexts),
-`container_writer` (end to end), `container_reader` and `container_file` (any part).
+`container_writer` (end to end), `container_reader` and `container_file` (any part),
+`container_keys` (what a message derives from its data key).
 """
 
 from consent_service.vault.container_file import ContainerFile, open_plaintext

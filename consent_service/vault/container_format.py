@@ -15,12 +15,9 @@ Rules kept here:
     own chunk key and nonces.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from cryptography.cobblestone import Cobblestone256Encryptor
-from cryptography.hazmat.primitives.hashes import SHA512
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from consent_service.errors import ContainerCorrupt
 from consent_service.ids import id_bytes
@@ -37,10 +34,6 @@ MAX_CHUNKS = 2**38
 """4 PiB, the longest message that the format allows."""
 
 _FILM_LABEL = b"consent-service/film/v1\x00"
-_PROTOCOL_LABEL = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\x00"
-_NONCE_AT = 32
-_COMMITMENT_AT = _NONCE_AT + NONCE_BYTES
-_DERIVED_BYTES = _COMMITMENT_AT + COMMITMENT_BYTES
 
 
 class ObjectKind(IntEnum):
@@ -78,35 +71,6 @@ def part_context(asset_id: str, generation: int, offset: int) -> bytes:
 def _context(kind: ObjectKind, asset_id: str, generation: int) -> bytes:
     number = generation.to_bytes(4, "big")
     return _FILM_LABEL + bytes((kind, 0)) + id_bytes(asset_id) + number
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkKeys:
-    """What one message derives from its data key: chunk key, base nonce, commitment."""
-
-    key: bytes
-    base_nonce: int
-    commitment: bytes
-
-    def nonce(self, chunk: int) -> bytes:
-        """Return the nonce of chunk number `chunk`, counted from 0."""
-        return (self.base_nonce ^ chunk).to_bytes(NONCE_BYTES, "big")
-
-
-def derive_chunk_keys(data_key: bytes, salt: bytes, context: bytes) -> ChunkKeys:
-    """Derive a message's keys: HKDF-Expand with SHA-512 (RFC 5869), 76 bytes.
-
-    Raises ValueError when the data key does not have 32 bytes.
-    """
-    if len(data_key) != DATA_KEY_BYTES:
-        raise ValueError("a data key has 32 bytes")
-    label = _PROTOCOL_LABEL + salt + context
-    derived = HKDFExpand(SHA512(), _DERIVED_BYTES, label).derive(data_key)
-    return ChunkKeys(
-        key=derived[:_NONCE_AT],
-        base_nonce=int.from_bytes(derived[_NONCE_AT:_COMMITMENT_AT], "big"),
-        commitment=derived[_COMMITMENT_AT:],
-    )
 
 
 def stored_size_of(plain_size: int) -> int:

@@ -32,9 +32,9 @@ from consent_service.vault.container_format import (
     STORED_CHUNK_BYTES,
     TAG_BYTES,
     corrupt,
-    derive_chunk_keys,
     plain_size_of,
 )
+from consent_service.vault.container_keys import derive_chunk_keys
 from consent_service.vault.random_source import RandomSource
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ Rules kept here:
 """
 
 import hashlib
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
 from cryptography.exceptions import InvalidTag
@@ -147,8 +146,7 @@ class EncryptingWriter:
         self._output.require_room(STORED_CHUNK_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenContainer:
+class WrittenContainer(NamedTuple):
     """What to remember of an object: sizes in bytes, plaintext digest, its first 56 bytes."""
 
     plain_size: int

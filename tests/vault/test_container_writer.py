@@ -19,7 +19,7 @@ from consent_service.vault.container import (
     encrypt_stream,
     stored_size_of,
 )
-from consent_service.vault.container_format import derive_chunk_keys
+from consent_service.vault.container_keys import derive_chunk_keys
 from consent_service.vault.container_writer import _decrypt_piece
 from tests.support.containers import (
     CHUNK,
