@@ -35,7 +35,7 @@ def serve(line: wire.Line) -> None:
 
     from consent_service.media import operations
 
-    operations.load_the_rest()
+    operations.load_the_rest(order["operation"])
     confine.close_files()
     if order["operation"] == "confinement":
         line.send(wire.DONE, wire.pack_json(operations.measure_confinement(in_namespace)))

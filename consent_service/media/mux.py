@@ -26,7 +26,7 @@ Feed = Callable[[OutputContainer], None]
 _MUXERS = {"mp4": "mp4", "webm": "webm"}
 _ROOM_OPTION = {"mp4": "moov_size", "webm": "reserve_index_space"}
 _MARGIN = 16 * 1024
-_SMALLEST_ROOM = 8 * 1024
+_SMALLEST_ROOM = 2 * 1024
 _LARGEST_ROOM = 96 * 1024 * 1024
 _AVIO_BUFFER = 256 * 1024
 

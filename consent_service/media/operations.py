@@ -8,9 +8,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from PIL import Image
-
-from consent_service.media import copying, encoding, picture, reading
+from consent_service.media import copying, encoding, reading
 from consent_service.media.port import MAX_BLOCK, MAX_EXACT_CLIP_S, Probe
 from consent_service.media.refusal import FilmRefused
 
@@ -27,11 +25,17 @@ class Job:
     emit: Callable[[memoryview], None]
 
 
-def load_the_rest() -> None:
-    """Load what PyAV and Pillow otherwise load when first needed: then no file can be opened."""
+def load_the_rest(operation: str) -> None:
+    """Load what PyAV and Pillow otherwise load when first needed: then no file can be opened.
+
+    Pillow is slow to load and only stills need it.
+    """
     for name in ("codeccontext", "stream", "subtitle"):
         importlib.import_module(f"av.subtitles.{name}")
-    Image.preinit()
+    if operation == "still":
+        from consent_service.media import picture
+
+        picture.load_codecs()
 
 
 def perform(operation: str, job: Job) -> Result:
@@ -99,6 +103,8 @@ def _span(found: Probe, arguments: dict[str, Any]) -> copying.Span:
 
 
 def _still(job: Job) -> Result:
+    from consent_service.media import picture
+
     found = reading.probe(job.film)
     at_s = job.arguments["at_s"]
     if at_s > found.duration_s:

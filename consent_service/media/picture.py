@@ -19,6 +19,11 @@ _TURNS = {
 }
 
 
+def load_codecs() -> None:
+    """Load the image formats while files can still be opened."""
+    Image.preinit()
+
+
 def take(film: RemoteFilm, at: Fraction, max_width: int | None) -> bytes:
     """Return the picture on show at `at` seconds, no wider than `max_width`, as JPEG bytes."""
     picture = _upright(_frame_at(film, at))

@@ -116,13 +116,22 @@ class OpenFilm:
         return [self.video] if self.audio is None else [self.video, self.audio]
 
     def packets(self) -> "Iterator[Packet[Any]]":
-        """Yield the kept streams' packets in file order, refusing one that is cut off."""
+        """Yield the kept streams' packets in file order, refusing one that is cut off.
+
+        Packets that an edit list hides are yielded only if a shown one follows them: it may be
+        built on them. So an end that was trimmed off on a telephone is not passed on.
+        """
+        hidden: dict[int, list[Packet[Any]]] = {stream.index: [] for stream in self.kept}
         for packet in self.demuxer.demux(self.kept):
             if packet.dts is None and packet.pts is None:
                 continue
             if packet.is_corrupt:
                 raise FilmRefused("cut_short")
-            yield packet
+            waiting = hidden[packet.stream.index]
+            waiting.append(packet)
+            if not packet.is_discard:
+                yield from waiting
+                waiting.clear()
 
 
 def sniff(film: RemoteFilm) -> str:
@@ -260,6 +269,8 @@ def check_complete(opened: OpenFilm, size: int, seen: Tally) -> None:
         cut = declared - seen.end_s > max(_SHORTFALL_S, declared * _SHORTFALL_SHARE)
     if cut:
         raise FilmRefused("cut_short")
+    if seen.end_s > port.MAX_DURATION_S:
+        raise FilmRefused("duration")
 
 
 def _ends(stream: VideoStream | AudioStream) -> int:

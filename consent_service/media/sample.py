@@ -27,7 +27,7 @@ _SOUND_PIECE = 960
 _TONES_HZ = (220, 275, 330, 275)
 _CODECS = {"mp4": ("libx264", "aac"), "webm": ("libvpx-vp9", "libopus")}
 _OPTIONS = {
-    "libx264": {"preset": "veryfast", "crf": "26"},
+    "libx264": {"preset": "veryfast", "crf": "26", "sc_threshold": "0"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "b": "0", "crf": "36"},
 }
 _RECORDER = {
