@@ -72,6 +72,8 @@ def read(engine: Engine) -> Iterator[Session]:
     try:
         with Session(reading, expire_on_commit=False) as session:
             yield session
+            # What was read stays usable: a rollback would expire it.
+            session.expunge_all()
             session.rollback()
     except OperationalError as fault:
         raise _unavailable() from fault
