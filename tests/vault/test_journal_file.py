@@ -65,6 +65,22 @@ def test_a_new_journal_is_made_for_the_service_alone(desk: Desk) -> None:
     assert desk.path.parent.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_new_journal_has_its_name_on_the_disk(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines are of no use in a file whose name a power cut takes away."""
+    desk.path.parent.mkdir()
+    synced: list[str] = []
+
+    def fsync(fd: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{fd}").readlink().name)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    desk.open()
+
+    assert synced == [desk.path.name, desk.path.parent.name]
+
+
 def test_a_journal_that_must_exist_is_not_made(desk: Desk) -> None:
     """A database that knows of lines and finds no journal must not begin a new one."""
     refused = refusal(lambda: desk.open(must_exist=True))
