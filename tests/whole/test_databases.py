@@ -1,11 +1,17 @@
 """The databases that tests are lent: if these lied, every other database test would."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, create_engine, inspect, text
 
 from tests.support.databases import Databases
+from tests.support.postgres import server_folder
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(params=["first", "second"])
@@ -60,6 +66,35 @@ def test_two_databases_lent_together_are_apart(databases: Databases) -> None:
         engine.dispose()
 
     assert found == []
+
+
+def test_the_server_of_a_killed_session_is_taken_away() -> None:
+    """Otherwise every interrupted run would leave a server on somebody's machine for ever."""
+    script = (
+        "import os, signal\n"
+        "from tests.support.postgres import PostgresServer, server_folder\n"
+        "with server_folder() as folder:\n"
+        "    PostgresServer(folder).require_running()\n"
+        "    print(folder, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
+    )
+    left_behind = Path(killed.stdout.strip())
+    pid_file = left_behind / "cluster" / "postmaster.pid"
+    server = int(pid_file.read_text(encoding="utf-8").split()[0])
+
+    with server_folder():
+        still_there = left_behind.exists(), _runs(server)
+
+    assert still_there == (False, False)
+
+
+def _runs(process: int) -> bool:
+    # A dead process whose parent has not noticed yet has no command line.
+    command = Path(f"/proc/{process}/cmdline")
+    return command.exists() and command.read_bytes() != b""
 
 
 def _execute(url: str, *statements: str) -> None:

@@ -65,6 +65,7 @@ def test_no_file_is_longer_than_a_reader_can_hold() -> None:
     too_long = {
         str(path.relative_to(ROOT)): lines
         for path in _tracked("*.py")
+        if "versions" not in path.parts  # a migration is a list of tables, written once
         if (lines := len(path.read_text("utf-8").splitlines())) > LONGEST_FILE
     }
 
