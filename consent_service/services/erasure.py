@@ -98,12 +98,15 @@ class Claimed:
     attempts: int
 
 
-def order_erasure(uow: UnitOfWork, actor: Actor, wanted: OrderErasure) -> ErasureOrder:
+def order_erasure(
+    uow: UnitOfWork, actor: Actor, wanted: OrderErasure, *, identifier: str | None = None
+) -> ErasureOrder:
     """Write an order, its fence and its steps in the caller's transaction: a fixed number of rows.
 
     The caller has locked the involvement and ended access; the order's moment is the transaction's.
+    `identifier` is given only when the journal is replayed.
     """
-    identifier = new_id()
+    identifier = identifier or new_id()
     waiting = wanted.not_before > uow.at
     order = ErasureOrder(
         id=identifier,
