@@ -6,12 +6,11 @@ because until then it can open what was destroyed meanwhile.
 
 Rules kept here:
 - a backup is registered before its first byte leaves, so none exists that is not known of;
-- keys never touch the disk in the clear: lines are made in memory and encrypted as they are read;
+- keys never touch the disk in the clear: the lines are made and encrypted in memory;
 - restoring refuses every id and every fingerprint that has a tombstone, here or in the backup.
 """
 
 import base64
-import io
 import json
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -75,12 +74,6 @@ class KeyBackups:
         reader = _recipient(recipient)
         held, opened, stones, fences = until_settled(self._snapshot)
         backup = KeyBackup(new_id(), at, at + LIFETIME, None)
-        with self._database.write() as connection:
-            connection.execute(
-                insert(t.backups).values(
-                    backup_id=backup.backup_id, made_at=at, expires_at=backup.expires_at
-                )
-            )
         lines: Iterable[dict[str, object]] = chain(
             [{"format": FORMAT, "backup": backup.backup_id, "made_at": at.isoformat()}],
             (_key_line(row, opened) for row in held),
@@ -88,7 +81,16 @@ class KeyBackups:
             (_stone_line(stone) for stone in stones),
             [{"end": len(held) + len(fences) + len(stones)}],
         )
-        pyrage.encrypt_io(io.BufferedReader(_Lines(lines)), out, [reader])
+        plain = b"".join(json.dumps(line).encode("ascii") + b"\n" for line in lines)
+        # Whole, and not through encrypt_io: that swallows a write error in its last buffer.
+        content = pyrage.encrypt(plain, [reader])
+        with self._database.write() as connection:
+            connection.execute(
+                insert(t.backups).values(
+                    backup_id=backup.backup_id, made_at=at, expires_at=backup.expires_at
+                )
+            )
+        out.write(content)
         return backup
 
     def restore(self, source: BinaryIO, identity: str, at: datetime) -> RestoredKeys:
@@ -167,24 +169,6 @@ class KeyBackups:
             return len(rows.insert_missing(connection, alive, taken=set())), len(new) - len(alive)
 
 
-class _Lines(io.RawIOBase):
-    """JSON lines, made as they are read, so that they never stand in memory all at once."""
-
-    def __init__(self, lines: Iterable[dict[str, object]]) -> None:
-        self._lines = iter(lines)
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while len(self._rest) < len(buffer) and (line := next(self._lines, None)) is not None:
-            self._rest += json.dumps(line).encode("ascii") + b"\n"
-        given, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
-        buffer[: len(given)] = given
-        return len(given)
-
-
 def _recipient(text: str) -> pyrage.x25519.Recipient:
     try:
         return pyrage.x25519.Recipient.from_str(text)
@@ -195,18 +179,17 @@ def _recipient(text: str) -> pyrage.x25519.Recipient:
         ) from fault
 
 
-def _decrypted(source: BinaryIO, identity: str) -> io.BytesIO:
-    plain = io.BytesIO()
+def _decrypted(source: BinaryIO, identity: str) -> list[bytes]:
     try:
-        pyrage.decrypt_io(source, plain, [pyrage.x25519.Identity.from_str(identity)])
-    except (pyrage.IdentityError, pyrage.DecryptError, OSError) as fault:
+        owner = pyrage.x25519.Identity.from_str(identity)
+        plain: bytes = pyrage.decrypt(source.read(), [owner])
+    except (pyrage.IdentityError, pyrage.DecryptError) as fault:
         raise IntegrityFault(
             "This key backup does not open: the identity is not the recipient's, or the file was "
             "altered or cut. Use the AGE-SECRET-KEY-1 line that belongs to the recipient.",
             code="key_backup_unreadable",
         ) from fault
-    plain.seek(0)
-    return plain
+    return plain.splitlines()
 
 
 def _parse(

@@ -8,7 +8,6 @@ Rules kept here:
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -101,14 +100,11 @@ def bury(connection: Connection, stones: Iterable[Tombstone]) -> set[str]:
         first.setdefault(stone.key_id, stone)
     gone: set[str] = set()
     for batch in t.batches(list(first)):
-        held = {
-            row.key_id: row
-            for row in connection.execute(select(t.keys).where(t.keys.c.key_id.in_(batch)))
-        }
+        found = connection.execute(_HELD_PLACES.where(t.keys.c.key_id.in_(batch)))
+        held = {row.key_id: row for row in found}
         standing = ids_in(connection, t.tombstones, batch)
         new = [
-            asdict(first[key_id])
-            | ({"fingerprint": held[key_id].fingerprint} if key_id in held else {})
+            _stone_row(first[key_id], held.get(key_id))
             for key_id in batch
             if key_id not in standing
         ]
@@ -207,6 +203,15 @@ def page_of_entries(connection: Connection, after: str, wanted: Select[Any]) -> 
     return connection.execute(page).all()
 
 
+def _stone_row(stone: Tombstone, held: t.AnyRow | None) -> NewRow:
+    return {
+        "key_id": stone.key_id,
+        "fingerprint": stone.fingerprint if held is None else held.fingerprint,
+        "destroyed_at": stone.destroyed_at,
+        "order_id": stone.order_id,
+    }
+
+
 def _forget(connection: Connection, key_ids: Sequence[str]) -> None:
     for table in (t.keys, t.seal_fences):
         connection.execute(delete(table).where(table.c.key_id.in_(key_ids)))
@@ -227,6 +232,7 @@ HELD_WITH_SHARD = select(
     t.shard_keys,
     (t.shard_keys.c.zone == t.keys.c.zone) & (t.shard_keys.c.shard == t.keys.c.shard),
 )
+_HELD_PLACES = select(t.keys.c.key_id, t.keys.c.zone, t.keys.c.shard, t.keys.c.fingerprint)
 DIRTY_SHARDS = SHARD_COLUMNS.where(t.shard_keys.c.dirty).order_by(
     t.shard_keys.c.zone, t.shard_keys.c.shard
 )

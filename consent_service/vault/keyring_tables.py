@@ -67,7 +67,9 @@ shard_keys = Table(
     Column("generation", Integer, nullable=False),
     Column("master_version", Integer, nullable=False),
     Column("wrapped", LargeBinary, nullable=False),
+    # Still opens something that is gone from the shard; to be replaced by the present rotation.
     Column("dirty", Boolean, nullable=False),
+    Column("due", Boolean, nullable=False),
 )
 keys = Table(
     "held_key",
@@ -109,7 +111,6 @@ rotations = Table(
     Column("started_at", Instant, nullable=False),
     Column("shards_rotated", Integer, nullable=False),
     Column("keys_rewrapped", Integer, nullable=False),
-    Column("shards_done", Boolean, nullable=False),
     Column("live_master", Integer),
     Column("escrow_master", Integer),
     Column("live_old", String),

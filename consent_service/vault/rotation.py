@@ -9,7 +9,8 @@ Rules kept here:
 - one rotation at a time; an interrupted one is taken up where it stopped, its state is in tables;
 - a dirty shard's old key is never wrapped under the new master key: shards come first;
 - an old master key goes only when no shard key, present or to come, needs it (the zone's floor);
-- the tombstones a rotation covers are noted in the transaction that finds no dirty shard left;
+- the tombstones that a rotation covers are noted with the shards that it will replace, in one
+  transaction: what ends later waits for the next, so a rotation ends however busy the clinic is;
 - serving goes on all the while: readers that met an old master key read again.
 """
 
@@ -53,7 +54,7 @@ class RotationStep(StrEnum):
 
     STARTED = "started"
     SHARDS_REPLACED = "shards_replaced"
-    NOTHING_DIRTY_LEFT = "nothing_dirty_left"
+    SHARDS_DONE = "shards_done"
     MASTER_MADE = "master_made"
     MASTER_NOTED = "master_noted"
     SHARD_KEYS_REWRAPPED = "shard_keys_rewrapped"
@@ -106,20 +107,15 @@ class Rotation:
     # Shards
 
     def _replace_dirty_shards(self) -> None:
-        while dirty := self._next_dirty_shards():
-            self._replace(dirty)
-
-    def _next_dirty_shards(self) -> Sequence[t.AnyRow]:
-        """Return the next shards to do; in the moment there are none, note what is covered."""
+        while due := self._due_shards():
+            self._replace(due)
         with self._database.write() as connection:
-            if log.running(connection).shards_done:
-                return []
-            dirty = connection.execute(DIRTY_SHARDS.limit(SHARDS_AT_ONCE)).all()
-            if dirty:
-                return dirty
             log.close_shards(connection)
-        self._tell(RotationStep.NOTHING_DIRTY_LEFT)
-        return []
+        self._tell(RotationStep.SHARDS_DONE)
+
+    def _due_shards(self) -> Sequence[t.AnyRow]:
+        with self._database.read() as connection:
+            return connection.execute(_DUE_SHARDS).all()
 
     def _replace(self, dirty: Sequence[t.AnyRow]) -> None:
         old = self._shards.opened(dirty)
@@ -273,6 +269,11 @@ def _bound(row: Mapping[str, object]) -> dict[str, object]:
     return {f"new_{name}": value for name, value in row.items()}
 
 
+_DUE_SHARDS = (
+    SHARD_COLUMNS.where(t.shard_keys.c.due)
+    .order_by(t.shard_keys.c.zone, t.shard_keys.c.shard)
+    .limit(SHARDS_AT_ONCE)
+)
 _REWRAP_KEY = (
     update(t.keys).where(t.keys.c.key_id == bindparam("rewrapped")).values(wrapped=bindparam("to"))
 )
@@ -285,7 +286,7 @@ _REPLACE_SHARD_KEY = (
     .values(
         {
             name: bindparam(f"new_{name}")
-            for name in ("generation", "master_version", "wrapped", "dirty")
+            for name in ("generation", "master_version", "wrapped", "dirty", "due")
         }
     )
 )

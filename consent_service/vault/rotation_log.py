@@ -27,7 +27,7 @@ def running(connection: Connection) -> t.AnyRow:
 
 
 def start(connection: Connection, at: datetime) -> None:
-    """Note a new rotation."""
+    """Note a new rotation, the shards that it will replace and the tombstones that it covers."""
     last = connection.scalar(select(func.max(t.rotations.c.rotation))) or 0
     connection.execute(
         insert(t.rotations).values(
@@ -35,9 +35,10 @@ def start(connection: Connection, at: datetime) -> None:
             started_at=at,
             shards_rotated=0,
             keys_rewrapped=0,
-            shards_done=False,
         )
     )
+    connection.execute(update(t.shard_keys).where(t.shard_keys.c.dirty).values(due=True))
+    _cover_awaiting(connection)
 
 
 def count(connection: Connection, *, shards: int, keys: int) -> None:
@@ -51,10 +52,12 @@ def count(connection: Connection, *, shards: int, keys: int) -> None:
 
 
 def close_shards(connection: Connection) -> None:
-    """Note that no shard is dirty: this rotation covers every tombstone there is now."""
-    state = _change(connection, shards_done=True)
-    awaiting = update(t.tombstones).where(t.tombstones.c.rotation.is_(None))
-    connection.execute(awaiting.values(rotation=state.rotation))
+    """Cover what ended meanwhile too, if its shard happened to be replaced after it.
+
+    While a shard is dirty the next rotation covers it. If none is, there would be no next one.
+    """
+    if connection.execute(_ANY_DIRTY).first() is None:
+        _cover_awaiting(connection)
 
 
 def note_master(connection: Connection, zone: Zone, target: int, old: Sequence[int]) -> None:
@@ -86,6 +89,11 @@ def report_of(row: t.AnyRow) -> RotationReport:
     )
 
 
+def _cover_awaiting(connection: Connection) -> None:
+    awaiting = update(t.tombstones).where(t.tombstones.c.rotation.is_(None))
+    connection.execute(awaiting.values(rotation=running(connection).rotation))
+
+
 def _change(connection: Connection, **changes: object) -> t.AnyRow:
     rotation = running(connection).rotation
     changed = update(t.rotations).where(t.rotations.c.rotation == rotation).values(**changes)
@@ -93,4 +101,5 @@ def _change(connection: Connection, **changes: object) -> t.AnyRow:
     return running(connection)
 
 
+_ANY_DIRTY = select(t.shard_keys.c.shard).where(t.shard_keys.c.dirty).limit(1)
 _NEWEST = select(t.rotations).order_by(t.rotations.c.rotation.desc()).limit(1)

@@ -189,6 +189,7 @@ def new_shard_row(zone: Zone, shard: int, generation: int, wrapped: bytes) -> di
         "master_version": master_version_of(wrapped),
         "wrapped": wrapped,
         "dirty": False,
+        "due": False,
     }
 
 

@@ -48,10 +48,15 @@ class KeyringHome:
             keyring.close()
 
 
-def make_keys(keyring: Keyring, count: int, kind: KeyKind = KeyKind.CONSENT) -> list[str]:
-    """Make `count` keys, each in the shard its id falls into, and return their ids."""
+def make_keys(
+    keyring: Keyring, count: int, kind: KeyKind = KeyKind.CONSENT, shard: int | None = None
+) -> list[str]:
+    """Make `count` keys in `shard`, or each in the shard its id falls into; return their ids."""
     ids = [new_id() for _ in range(count)]
-    keyring.create_many([NewKey(key_id, kind, shard_of(key_id)) for key_id in ids], AT)
+    places = [shard_of(key_id) if shard is None else shard for key_id in ids]
+    keyring.create_many(
+        [NewKey(key_id, kind, place) for key_id, place in zip(ids, places, strict=True)], AT
+    )
     return ids
 
 

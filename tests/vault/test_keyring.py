@@ -212,15 +212,15 @@ def test_a_sealed_key_can_be_destroyed(keyring: Keyring) -> None:
     assert keyring.status([key_id]) == {key_id: KeyStatus.DESTROYED}
 
 
-def test_ten_thousand_keys_go_in_one_call(keyring: Keyring) -> None:
-    """A family with ten thousand films waits no longer than one with ten."""
-    ids = [new_id() for _ in range(10_000)]
+def test_thousands_of_keys_go_in_one_call(keyring: Keyring) -> None:
+    """A family with many films waits no longer than one with few."""
+    ids = [new_id() for _ in range(5_000)]
     keyring.create_many([NewKey(key_id, KeyKind.ASSET, 7) for key_id in ids], AT)
-    assert len(keyring.read(ids)) == 10_000
+    assert len(keyring.read(ids)) == 5_000
 
     stones = keyring.destroy(ids, "order", AT)
 
-    assert len(stones) == 10_000
+    assert len(stones) == 5_000
     assert keyring.read(ids) == {}
 
 
