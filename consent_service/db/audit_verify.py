@@ -124,44 +124,50 @@ class _EpochReader:
         """Go over every row of the epoch."""
         head = next(self._heads, None)
         begun = False
-        for rows in self._pages():
+        for rows in self._tilefuls():
             if not begun:
                 self._check.begin_epoch(self._epoch.number, self._epoch.origin, rows[0][-1])
                 begun = True
-            ids, hashes = self._checked(rows)
-            for first in range(0, len(ids), TILE_WIDTH):
-                chunk = slice(first, first + TILE_WIDTH)
-                head = self._add(ids[chunk], hashes[chunk], head)
+            good, bad = self._checked(rows)
+            head = self._add([row[1] for row in rows[: len(good)]], good, head)
+            if bad is not None:
+                raise LogFault(bad)
         if not begun:
             self._check.begin_epoch(self._epoch.number, self._epoch.origin, None)
         if head is not None:
             self._check_head(head)
         self._tiles.finish()
 
-    def _pages(self) -> Iterator[list[Any]]:
+    def _tilefuls(self) -> Iterator[list[Any]]:
         bounds = _bounds(self._epoch, leaves=self._epoch.leaves)
         found = self._session.execute(_LEAVES, bounds, execution_options={"yield_per": _PAGE})
         for page in found.partitions(_PAGE):
-            yield list(page)
+            for first in range(0, len(page), TILE_WIDTH):
+                yield list(page[first : first + TILE_WIDTH])
 
-    def _checked(self, rows: list[Any]) -> tuple[Sequence[str], list[bytes]]:
-        """Return ids and leaf hashes of the rows, each compared with its place and its body."""
+    def _checked(self, rows: list[Any]) -> tuple[list[bytes], BadEntry | None]:
+        """Return leaf hashes computed from the bodies, up to the first bad row, and that row."""
         places, ids, stored, *_, bodies = zip(*rows, strict=True)
-        gap = first_difference(places, range(self._place, self._place + len(rows)))
-        if gap < len(rows):
-            self._fail(self._place + gap, None, "its leaf is missing")
-        strange = next((at for at, body in enumerate(bodies) if type(body) is not bytes), None)
-        hashes = leaf_hashes(bodies[:strange])
-        wrong = first_difference(hashes, stored)
-        if wrong < len(rows):
-            missing = wrong == strange and bodies[wrong] is None
-            what = "the entry is missing" if missing else "its body is not what was sealed"
-            self._fail(self._place + wrong, ids[wrong], what)
-        for at, row in enumerate(rows):
+        end = first_difference(places, range(self._place, self._place + len(rows)))
+        readable = next(
+            (at for at, body in enumerate(bodies) if type(body) is not bytes), len(rows)
+        )
+        hashes = leaf_hashes(bodies[: min(end, readable)])
+        good = first_difference(hashes, stored)
+        for at, row in enumerate(rows[:good]):
             if not _columns_agree(row[1], row[3:]):
                 what = "a column that it is searched by differs from its body"
-                self._fail(self._place + at, ids[at], what)
-        return ids, hashes
+                return hashes[:at], self._bad(at, ids[at], what)
+        if good == len(rows):
+            return hashes, None
+        if good == end:
+            return hashes[:good], self._bad(good, None, "its leaf is missing")
+        gone = bodies[good] is None
+        what = "the entry is missing" if gone else "its body is not what was sealed"
+        return hashes[:good], self._bad(good, ids[good], what)
+
+    def _bad(self, ahead: int, entry_id: str | None, what: str) -> BadEntry:
+        return BadEntry(self._epoch.number, self._place + ahead, entry_id, what)
 
     def _add(self, ids: Sequence[str], hashes: list[bytes], head: _Head | None) -> _Head | None:
         """Feed at most a tile of leaves, and every head that ends in it; return the next head."""
@@ -186,10 +192,8 @@ class _EpochReader:
     def _check_head(self, stored: _Head) -> None:
         head = self._check.add_checkpoint(stored.note)
         if (head.size, head.root, instant_text(head.at)) != stored[:3]:
-            self._fail(head.size - 1, None, "a column beside its checkpoint differs from the note")
-
-    def _fail(self, index: int, entry_id: str | None, what: str) -> NoReturn:
-        raise LogFault(BadEntry(self._epoch.number, index, entry_id, what))
+            what = "a column beside its checkpoint differs from the note"
+            raise LogFault(BadEntry(self._epoch.number, head.size - 1, None, what))
 
 
 class _TileReader:
