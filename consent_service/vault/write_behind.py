@@ -17,7 +17,10 @@ _BUFFERS = 3
 
 
 class Sink(Protocol):
-    """Where bytes go. It must not keep `buffer` after it returns: the memory is used again."""
+    """Where bytes go; called from one thread at a time, but not always from the same.
+
+    It must not keep `buffer` after it returns: the memory is used again.
+    """
 
     def write(self, buffer: memoryview, /) -> int | None:
         """Take the bytes; return how many were taken, or None for all of them."""
