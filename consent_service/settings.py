@@ -114,6 +114,15 @@ class Settings(BaseModel):
             }
         )
 
+    def as_environment(self) -> dict[str, str]:
+        """Return what a child process needs to have exactly these settings, secrets included."""
+        found = {}
+        for name, value in self.model_dump().items():
+            plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+            if plain not in (None, ""):
+                found[f"{PREFIX}{name.upper()}"] = str(plain)
+        return found
+
     def masked(self) -> dict[str, str]:
         """Return every setting as text for people, secrets masked."""
         return {

@@ -2,7 +2,7 @@
 
 Rules kept here:
   * replay comes before serving, at every start and every minute: endings, undos, holds, revocations
-    and destroyed keys that the journal knows are done again where the database or keyring lack them;
+    and destroyed keys that the journal knows are done again where database or keyring lack them;
   * a journal that is missing, cut or forked is refused, and so is an edited published policy;
   * everything replayed is idempotent: reading the same line twice changes nothing.
 """

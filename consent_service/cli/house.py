@@ -1,0 +1,187 @@
+"""Verbs of the house itself: init, run, serve, worker, check, upgrade, version."""
+
+import signal
+import threading
+
+import click
+
+from consent_service import __version__
+from consent_service.cli.terminal import (
+    fail,
+    json_option,
+    open_context,
+    operator,
+    plain_errors,
+    print_json,
+    print_rows,
+)
+from consent_service.clock import SystemClock
+from consent_service.db import schema
+from consent_service.db.engine import open_engine
+from consent_service.domain.audit import AuditEvent, EventKind
+from consent_service.errors import SettingsFault
+from consent_service.services import checks, installation, startup
+from consent_service.services.context import Context
+from consent_service.settings import Settings
+from consent_service.wiring import build_context, make_folders, settings_from
+
+DEMO_MARK = "DEMO"
+
+
+@click.command()
+@json_option
+@plain_errors
+def init(as_json: bool) -> None:
+    """Set up the data folder: database, keys, policies, and the first administrator.
+
+    Asks nothing; run again, it changes nothing.
+
+    Example: consent-service init
+    """
+    ctx, link = initialise(settings_from())
+    if as_json:
+        print_json({"data_dir": ctx.settings.data_dir, "admin_link": link})
+        return
+    click.echo(f"Ready in {ctx.settings.data_dir}.")
+    if link is None:
+        click.echo("It was set up before; nothing changed.")
+        return
+    click.echo("Set up the first administrator with this link. It works once, for 24 hours:")
+    click.echo(link)
+
+
+def initialise(settings: Settings) -> tuple[Context, str | None]:
+    """Make what is missing; return the Context and, the first time, the administrator's link."""
+    clock = SystemClock()
+    make_folders(settings, clock)
+    engine = open_engine(settings.database_url)
+    schema.upgrade(engine)
+    engine.dispose()
+    ctx = build_context(settings, clock)
+    return ctx, installation.initialise(ctx, operator())
+
+
+@click.command()
+@click.option("--workers", type=int, default=1, show_default=True, help="Web processes.")
+@plain_errors
+def run(workers: int) -> None:
+    """Serve pages and run jobs, on this machine, until stopped.
+
+    Example: consent-service run
+    """
+    settings = settings_from()
+    refuse_demo(settings)
+    run_embedded(settings, workers)
+
+
+def run_embedded(settings: Settings, workers: int = 1) -> None:
+    """Supervise one web server and one worker process; stop all on SIGTERM."""
+    from consent_service.cli.processes import supervise
+
+    _require_ready(settings)
+    click.echo(f"Serving {settings.public_url} (stop with Ctrl-C).")
+    raise click.exceptions.Exit(supervise(settings, workers))
+
+
+@click.command()
+@click.option("--workers", type=int, default=2, show_default=True, help="Web processes.")
+@plain_errors
+def serve(workers: int) -> None:
+    """Serve pages and the API only; run `worker` beside it.
+
+    Example: consent-service serve --workers 4
+    """
+    from consent_service.cli.processes import serve_here
+
+    settings = settings_from()
+    _require_ready(settings)
+    serve_here(settings, workers)
+
+
+@click.command()
+@plain_errors
+def worker() -> None:
+    """Run jobs: erasure, retention, leaflet dates, keys, the audit log.
+
+    Example: consent-service worker
+    """
+    from consent_service.jobs.worker import Worker
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    ctx = open_context()
+    startup.require_ready(ctx)
+    Worker(ctx).run(stop)
+
+
+@click.command()
+@json_option
+@plain_errors
+def check(as_json: bool) -> None:
+    """Check settings, keys, stores, journal, policies and clock: one line each.
+
+    Exit code 1 when something is at fault. Example: consent-service check
+    """
+    settings = settings_from()
+    lines = checks.check_settings(settings)
+    try:
+        lines += checks.check(build_context(settings))
+    except SettingsFault as fault:
+        lines.append(checks.CheckLine("set-up", checks.FAULT, fault.message))
+    if as_json:
+        print_json(lines)
+    else:
+        print_rows(lines, ("what", "state", "finding"), as_json=False)
+    if any(line.state == checks.FAULT for line in lines):
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@plain_errors
+def upgrade() -> None:
+    """Bring the database to this version of the service. Make a backup first.
+
+    Example: consent-service upgrade
+    """
+    ctx = open_context()
+    if schema.is_current(ctx.engine):
+        click.echo("The database is at this version already.")
+        return
+    schema.upgrade(ctx.engine)
+    with ctx.begin() as uow:
+        uow.record(AuditEvent(EventKind.DATABASE_UPGRADED, operator().actor, "database"))
+    click.echo("The database is at this version now.")
+
+
+@click.command()
+@json_option
+def version(as_json: bool) -> None:
+    """Print the version.
+
+    Example: consent-service version
+    """
+    if as_json:
+        print_json({"version": __version__})
+    else:
+        click.echo(f"consent-service {__version__}")
+
+
+def refuse_demo(settings: Settings) -> None:
+    """Refuse a folder of invented people: its logins are printed for everyone to see."""
+    if settings.under_data(DEMO_MARK).exists():
+        raise SettingsFault(
+            "This folder holds the demo, with logins that everyone can read. Serve it with"
+            " `consent-service demo`, or choose another CONSENT_DATA_DIR."
+        )
+
+
+def _require_ready(settings: Settings) -> None:
+    ctx = build_context(settings)
+    report = startup.require_ready(ctx)
+    for kind, count in sorted(report.restored.items()):
+        click.echo(f"Restored from the journal: {count} x {kind}.", err=True)
+    ctx.keyring.close()
+    ctx.engine.dispose()
+    if settings.under_data(DEMO_MARK).exists() and settings.base_url:
+        fail("The demo is for this machine only.")

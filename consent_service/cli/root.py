@@ -1,0 +1,88 @@
+"""The root command: every noun, loaded only when it is called."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from consent_service.cli.terminal import sentence_of
+from consent_service.errors import ConsentServiceError
+
+NOUNS: dict[str, str] = {
+    "init": "house:init",
+    "run": "house:run",
+    "serve": "house:serve",
+    "worker": "house:worker",
+    "check": "house:check",
+    "upgrade": "house:upgrade",
+    "version": "house:version",
+    "demo": "demo:demo",
+    "policies": "policies:policies",
+    "leaflets": "leaflets:leaflets",
+    "consent-forms": "policies:consent_forms",
+    "appraisals": "retention:appraisals",
+    "consent": "consent:consent",
+    "withdrawals": "withdrawals:withdrawals",
+    "erasure": "erasure:erasure",
+    "certificates": "certificates:certificates",
+    "retention": "retention:retention",
+    "dispositions": "retention:dispositions",
+    "holds": "holds:holds",
+    "audit": "audit:audit",
+    "keys": "keys:keys",
+    "reconcile": "keys:reconcile",
+    "jobs": "jobs:jobs",
+    "users": "users:users",
+    "tokens": "users:tokens",
+}
+"""Noun -> module and command in this package."""
+
+
+class Nouns(click.Group):
+    """Loads the module of a noun when it is asked for, so that `version` starts at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return every noun, in the order of the table."""
+        return list(NOUNS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of a noun, or None when there is no such noun."""
+        if cmd_name not in NOUNS:
+            return None
+        module, _, name = NOUNS[cmd_name].partition(":")
+        loaded = importlib.import_module(f"consent_service.cli.{module}")
+        command: click.Command = getattr(loaded, name)
+        return command
+
+
+@click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"]})
+def root() -> None:
+    """Consent and data governance for film of parents and babies.
+
+    Settings come from the environment (CONSENT_...) or a .env file; `consent-service check`
+    prints them all.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and end the process with its exit code."""
+    try:
+        code = root.main(args=arguments, prog_name="consent-service", standalone_mode=False)
+    except click.UsageError as fault:
+        fault.show(sys.stderr)
+        sys.exit(2)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.Abort:
+        click.echo("Stopped.", err=True)
+        sys.exit(1)
+    except ConsentServiceError as fault:
+        click.echo(f"Error: {sentence_of(fault)}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as fault:
+        click.echo(f"Error: {fault.strerror or 'the system refused'}. Check the path.", err=True)
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)

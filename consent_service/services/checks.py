@@ -1,0 +1,146 @@
+"""Is everything in order? One line for each thing, for operators and for the dashboard.
+
+Rules kept here: a check reads or writes the real thing; nothing is assumed to work.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sqlalchemy import select
+
+from consent_service.clock import london_day
+from consent_service.db import schema
+from consent_service.db.models.jobs import ClockPause
+from consent_service.db.models.policies import LeafletVersion
+from consent_service.errors import ConsentServiceError
+from consent_service.services.context import Context
+from consent_service.services.policies import require_unedited
+from consent_service.settings import Settings
+
+OK = "ok"
+WARNING = "warning"
+FAULT = "fault"
+
+
+@dataclass(frozen=True)
+class CheckLine:
+    """One thing that was checked: `state` is ok, warning or fault."""
+
+    what: str
+    state: str
+    finding: str
+
+
+def check_settings(settings: Settings) -> list[CheckLine]:
+    """Return every setting, secrets masked, and warnings about what lies too close together."""
+    lines = [CheckLine(name, OK, value) for name, value in settings.masked().items()]
+    for what, url in (
+        ("master keys", settings.key_provider),
+        ("escrow keys", settings.escrow_provider),
+        ("journal", settings.journal_url),
+    ):
+        if _inside(settings.data_dir, url):
+            lines.append(
+                CheckLine(
+                    what,
+                    WARNING,
+                    f"The {what} lie in the data folder: a stolen disk or a restored folder takes"
+                    " them along. Put them elsewhere before real families.",
+                )
+            )
+    lines.append(
+        CheckLine(
+            "disk encryption",
+            WARNING,
+            "Names, goals and notes are in the database as they are: keep it on an encrypted disk.",
+        )
+    )
+    return lines
+
+
+def check(ctx: Context) -> list[CheckLine]:
+    """Try database, keys, store, journal, policies and clock, one line each."""
+    lines = [_try(what, probe, ctx) for what, probe in _PROBES]
+    lines += [CheckLine("policies", WARNING, warning) for warning in ctx.policies.warnings]
+    if ctx.settings.escrow_provider.startswith("file:"):
+        lines.append(
+            CheckLine(
+                "escrow",
+                WARNING,
+                "Escrow is in files of the same user: order, not a barrier. A key server makes it"
+                " one.",
+            )
+        )
+    return lines
+
+
+def _try(what: str, probe: Callable[[Context], str], ctx: Context) -> CheckLine:
+    try:
+        return CheckLine(what, OK, probe(ctx))
+    except ConsentServiceError as fault:
+        return CheckLine(what, FAULT, fault.message)
+
+
+def _database(ctx: Context) -> str:
+    if not schema.is_current(ctx.engine):
+        raise ConsentServiceError("The database needs `consent-service upgrade`.")
+    return "reached, at this version"
+
+
+def _keyring(ctx: Context) -> str:
+    dirty = len(ctx.keyring.dirty_shards())
+    return f"opens; {dirty} shards wait for rotation"
+
+
+def _store(ctx: Context) -> str:
+    ctx.blobs.check()
+    return "wrote, read back and deleted a small object"
+
+
+def _journal(ctx: Context) -> str:
+    head = ctx.journal.verify()
+    return f"whole, {head.number} lines"
+
+
+def _policies(ctx: Context) -> str:
+    require_unedited(ctx)
+    return "what is published is as it was published"
+
+
+def _leaflets(ctx: Context) -> str:
+    today = london_day(ctx.clock.now())
+    with ctx.read() as session:
+        rows = session.scalars(select(LeafletVersion)).all()
+    current = [r for r in rows if r.issued_on <= today < r.archive_on]
+    if not current:
+        raise ConsentServiceError("No leaflet version can be given today. Publish a new one.")
+    return ", ".join(sorted(f"{r.code} version {r.version}" for r in current)) + " can be given"
+
+
+def _clock(ctx: Context) -> str:
+    with ctx.read() as session:
+        paused = session.scalar(select(ClockPause.id).where(ClockPause.confirmed_at.is_(None)))
+    if paused is not None:
+        raise ConsentServiceError(
+            "The clock jumped; automatic destruction waits for"
+            " `consent-service retention run --confirm-clock`."
+        )
+    return f"{ctx.clock.now():%Y-%m-%d %H:%M} UTC"
+
+
+_PROBES: tuple[tuple[str, Callable[[Context], str]], ...] = (
+    ("database", _database),
+    ("keyring", _keyring),
+    ("film store", _store),
+    ("journal", _journal),
+    ("policies", _policies),
+    ("leaflets", _leaflets),
+    ("clock", _clock),
+)
+
+
+def _inside(folder: Path, url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "file" and Path(parts.path).is_relative_to(folder.absolute())
