@@ -1,0 +1,367 @@
+"""What parents keep and say: photos handed over, feedback, quotes, and disclosures.
+
+Rules kept here: photos are offered one by one and each is accepted or declined; a quote is printed
+only with permission for these exact words; what left the service is written down, since it cannot
+be called back.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from consent_service.clock import london_day
+from consent_service.db.models.handovers import (
+    Disclosure,
+    Feedback,
+    Handover,
+    HandoverItem,
+    Quote,
+)
+from consent_service.db.models.policies import LeafletQuote, LeafletVersion
+from consent_service.db.models.recordings import Asset
+from consent_service.db.queries.people import members
+from consent_service.db.unit_of_work import UnitOfWork
+from consent_service.domain.assets import AssetKind, AssetState
+from consent_service.domain.audit import AuditEvent, EventKind
+from consent_service.domain.purposes import KEEPSAKE, split_use
+from consent_service.domain.roles import IG_OFFICER, Permission
+from consent_service.errors import Conflict, InvalidInput, NotFound
+from consent_service.ids import new_id
+from consent_service.services import permission, retention_dates
+from consent_service.services.access import Caller, involvement_for
+from consent_service.services.context import Context
+from consent_service.services.notices import notify
+
+OFFERED, ACCEPTED, DECLINED = "offered", "accepted", "declined"
+WAYS = ("print", "file")
+LONGEST_WORDS = 4000
+
+
+@dataclass(frozen=True)
+class HandoverView:
+    """Photos offered to a person: still id -> offered, accepted or declined."""
+
+    id: str
+    involvement: str
+    person: str
+    offered_on: date
+    how: str | None
+    items: dict[str, str]
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True)
+class PermitQuote:
+    """Leave to print exact words, for an audience, until a day."""
+
+    involvement: str
+    person: str
+    words: str
+    audience: str
+    until_on: date
+    feedback: str | None = None
+
+
+@dataclass(frozen=True)
+class RecordDisclosure:
+    """Film or stills that left the service: what, to whom, for what, until when."""
+
+    asset: str
+    purpose: str
+    recipient: str
+    disclosed_on: date
+    until_on: date | None = None
+
+
+def offer(
+    ctx: Context, caller: Caller, involvement: str, person: str, stills: tuple[str, ...]
+) -> HandoverView:
+    """Offer photos to a person; each must be a still that `keepsake` permits for everyone in it."""
+    with ctx.begin() as uow:
+        _lock(ctx, uow, caller, Permission.HANDOVER_WRITE, involvement)
+        _require_member(uow, involvement, person)
+        if not stills:
+            raise InvalidInput("Choose a photo.", {"stills": "Choose at least one photo."})
+        for still in stills:
+            _require_offerable(ctx, uow, involvement, still)
+        row = Handover(
+            id=new_id(),
+            involvement_id=involvement,
+            person_id=person,
+            offered_on=london_day(uow.at),
+            recorded_by=caller.id,
+            recorded_at=uow.at,
+        )
+        uow.session.add(row)
+        uow.session.flush()
+        uow.session.add_all(
+            HandoverItem(handover_id=row.id, still_id=still, outcome=OFFERED)
+            for still in dict.fromkeys(stills)
+        )
+        uow.record(
+            AuditEvent(
+                EventKind.HANDOVER_OFFERED,
+                caller.actor,
+                row.id,
+                involvement,
+                {"stills": len(stills)},
+            )
+        )
+        uow.session.flush()
+        retention_dates.recompute(ctx, uow, involvement)
+        return _handover_view(uow.session, row)
+
+
+def decide(
+    ctx: Context, caller: Caller, handover: str, accepted: tuple[str, ...], how: str
+) -> HandoverView:
+    """Close a handover: the photos named were taken (as print or file), the others declined."""
+    with ctx.begin() as uow:
+        row = _handover_for(ctx, uow.session, caller, handover)
+        uow.lock_involvement(row.involvement_id)
+        if row.closed_at is not None:
+            raise Conflict("This handover is closed already.", code="already_closed")
+        items = {i.still_id: i for i in _items(uow.session, row.id)}
+        faults = {}
+        if not set(accepted) <= set(items):
+            faults["accepted"] = "Only photos that were offered can be accepted."
+        if how not in WAYS:
+            faults["how"] = "Say whether they were given as print or file."
+        if faults:
+            raise InvalidInput("This handover cannot be closed like this.", faults)
+        for still in accepted:
+            _require_offerable(ctx, uow, row.involvement_id, still)
+        _close(uow, caller, row, items, accepted, how)
+        retention_dates.recompute(ctx, uow, row.involvement_id)
+        return _handover_view(uow.session, row)
+
+
+def handover(ctx: Context, caller: Caller, identifier: str) -> HandoverView:
+    """Return one handover that the caller may see."""
+    with ctx.read() as session:
+        return _handover_view(session, _handover_for(ctx, session, caller, identifier))
+
+
+def handovers(ctx: Context, caller: Caller, involvement: str) -> list[HandoverView]:
+    """Return the handovers of an involvement, oldest first."""
+    with ctx.read() as session:
+        involvement_for(ctx, session, caller, Permission.HANDOVER_WRITE, involvement)
+        rows = session.scalars(
+            select(Handover)
+            .where(Handover.involvement_id == involvement)
+            .order_by(Handover.recorded_at)
+        )
+        return [_handover_view(session, row) for row in rows]
+
+
+def record_feedback(ctx: Context, caller: Caller, involvement: str, person: str, words: str) -> str:
+    """Write down what a parent said; returns its id."""
+    with ctx.begin() as uow:
+        _lock(ctx, uow, caller, Permission.FEEDBACK_WRITE, involvement)
+        _require_member(uow, involvement, person)
+        row = Feedback(
+            id=new_id(),
+            involvement_id=involvement,
+            person_id=person,
+            words=_words("words", words),
+            given_on=london_day(uow.at),
+            recorded_by=caller.id,
+            recorded_at=uow.at,
+        )
+        uow.session.add(row)
+        uow.record(AuditEvent(EventKind.FEEDBACK_RECORDED, caller.actor, row.id, involvement))
+        return row.id
+
+
+def permit_quote(ctx: Context, caller: Caller, request: PermitQuote) -> str:
+    """Record permission to print exact words; returns its id."""
+    with ctx.begin() as uow:
+        _lock(ctx, uow, caller, Permission.QUOTE_WRITE, request.involvement)
+        _require_member(uow, request.involvement, request.person)
+        if request.until_on <= london_day(uow.at):
+            raise InvalidInput(
+                "The permission must end later.", {"until_on": "Enter a day in the future."}
+            )
+        if request.feedback and uow.session.get(Feedback, request.feedback) is None:
+            raise NotFound("There is no such feedback.", kind="feedback")
+        row = Quote(
+            id=new_id(),
+            feedback_id=request.feedback,
+            involvement_id=request.involvement,
+            person_id=request.person,
+            words=_words("words", request.words),
+            audience=_words("audience", request.audience),
+            until_on=request.until_on,
+            permitted_at=uow.at,
+        )
+        uow.session.add(row)
+        uow.record(
+            AuditEvent(
+                EventKind.QUOTE_PERMITTED,
+                caller.actor,
+                row.id,
+                request.involvement,
+                {"until": request.until_on.isoformat()},
+            )
+        )
+        return row.id
+
+
+def withdraw_quote(ctx: Context, caller: Caller, quote: str) -> None:
+    """End the permission for a quote; leaflets that print it are flagged for re-issue (rule 18)."""
+    with ctx.begin() as uow:
+        row = uow.session.get(Quote, quote)
+        if row is None:
+            raise NotFound("There is no such quote that you can see.", kind="quote")
+        _lock(ctx, uow, caller, Permission.QUOTE_WRITE, row.involvement_id)
+        if row.withdrawn_at is not None:
+            raise Conflict("This permission has ended already.", code="already_withdrawn")
+        row.withdrawn_at = uow.at
+        uow.record(AuditEvent(EventKind.QUOTE_WITHDRAWN, caller.actor, row.id, row.involvement_id))
+        printing = select(LeafletQuote.leaflet_version_id).where(LeafletQuote.quote_id == quote)
+        flagged = uow.session.execute(
+            update(LeafletVersion)
+            .where(LeafletVersion.id.in_(printing), LeafletVersion.archived_at.is_(None))
+            .values(reissue_flagged_at=uow.at)
+            .returning(LeafletVersion.code, LeafletVersion.version)
+        )
+        for code, version in flagged:
+            uow.record(
+                AuditEvent(EventKind.LEAFLET_REISSUE_NEEDED, caller.actor, f"{code}/{version}")
+            )
+            notify(uow, "leaflet_reissue_needed", role=IG_OFFICER, subject=f"{code}/{version}")
+
+
+def record_disclosure(ctx: Context, caller: Caller, request: RecordDisclosure) -> str:
+    """Write down that film or stills left the service; refused unless the purpose is permitted."""
+    with ctx.begin() as uow:
+        asset = uow.session.get(Asset, request.asset)
+        if asset is None:
+            raise NotFound("There is no such film that you can see.", kind="asset")
+        _lock(ctx, uow, caller, Permission.DISCLOSURE_WRITE, asset.involvement_id)
+        if split_use(request.purpose)[0] not in ctx.policies.purposes:
+            raise InvalidInput("Unknown purpose.", {"purpose": "Name a purpose that exists."})
+        permission.require_permitted(ctx, uow.session, asset, request.purpose, uow.at, None)
+        row = Disclosure(
+            id=new_id(),
+            involvement_id=asset.involvement_id,
+            asset_id=asset.id,
+            purpose=request.purpose,
+            recipient=_words("recipient", request.recipient),
+            disclosed_on=request.disclosed_on,
+            until_on=request.until_on,
+            recorded_by=caller.id,
+            recorded_at=uow.at,
+        )
+        uow.session.add(row)
+        uow.record(
+            AuditEvent(
+                EventKind.DISCLOSURE_RECORDED,
+                caller.actor,
+                row.id,
+                asset.involvement_id,
+                {"assets": [asset.id], "purpose": request.purpose},
+            )
+        )
+        return row.id
+
+
+def take_back_disclosure(ctx: Context, caller: Caller, disclosure: str, on: date) -> None:
+    """Write down that what left the service came back, or was destroyed by who had it."""
+    with ctx.begin() as uow:
+        row = uow.session.get(Disclosure, disclosure)
+        if row is None:
+            raise NotFound("There is no such disclosure that you can see.", kind="disclosure")
+        _lock(ctx, uow, caller, Permission.DISCLOSURE_WRITE, row.involvement_id)
+        if on < row.disclosed_on or on > london_day(uow.at):
+            sentence = "The day lies between the disclosure and today."
+            raise InvalidInput(sentence, {"taken_back_on": sentence})
+        row.taken_back_on = on
+        uow.record(
+            AuditEvent(EventKind.DISCLOSURE_TAKEN_BACK, caller.actor, row.id, row.involvement_id)
+        )
+
+
+def _lock(
+    ctx: Context, uow: UnitOfWork, caller: Caller, needed: Permission, involvement: str
+) -> None:
+    involvement_for(ctx, uow.session, caller, needed, involvement)
+    uow.lock_involvement(involvement).last_entry_at = uow.at
+
+
+def _require_member(uow: UnitOfWork, involvement: str, person: str) -> None:
+    if person not in {p.id for _, p in members(uow.session, involvement)}:
+        raise NotFound("This person does not belong to the involvement.", kind="person")
+
+
+def _require_offerable(ctx: Context, uow: UnitOfWork, involvement: str, still: str) -> None:
+    row = uow.session.get(Asset, still)
+    if row is None or row.involvement_id != involvement or row.kind is not AssetKind.STILL:
+        raise NotFound("There is no such photo in this involvement.", kind="still")
+    if row.state is not AssetState.STORED:
+        raise Conflict("This photo is not there to be given.", code="not_ready", asset=still)
+    permission.require_permitted(ctx, uow.session, row, KEEPSAKE, uow.at, None)
+
+
+def _close(
+    uow: UnitOfWork,
+    caller: Caller,
+    row: Handover,
+    items: dict[str, HandoverItem],
+    accepted: tuple[str, ...],
+    how: str,
+) -> None:
+    for still, item in items.items():
+        item.outcome = ACCEPTED if still in accepted else DECLINED
+        item.decided_at = uow.at
+    row.closed_at = uow.at
+    row.how = how if accepted else None
+    declined = sorted(set(items) - set(accepted))
+    for kind, stills in (
+        (EventKind.HANDOVER_ACCEPTED, sorted(accepted)),
+        (EventKind.HANDOVER_DECLINED, declined),
+    ):
+        if stills:
+            uow.record(
+                AuditEvent(kind, caller.actor, row.id, row.involvement_id, {"stills": stills})
+            )
+    uow.session.flush()
+
+
+def _handover_for(ctx: Context, session: Session, caller: Caller, identifier: str) -> Handover:
+    row = session.get(Handover, identifier)
+    if row is None:
+        raise NotFound("There is no such handover that you can see.", kind="handover")
+    involvement_for(ctx, session, caller, Permission.HANDOVER_WRITE, row.involvement_id)
+    return row
+
+
+def _items(session: Session, handover_id: str) -> list[HandoverItem]:
+    return list(
+        session.scalars(
+            select(HandoverItem)
+            .where(HandoverItem.handover_id == handover_id)
+            .order_by(HandoverItem.still_id)
+        )
+    )
+
+
+def _handover_view(session: Session, row: Handover) -> HandoverView:
+    return HandoverView(
+        row.id,
+        row.involvement_id,
+        row.person_id,
+        row.offered_on,
+        row.how,
+        {item.still_id: item.outcome for item in _items(session, row.id)},
+        row.closed_at,
+    )
+
+
+def _words(field: str, text: str) -> str:
+    if not text.strip() or len(text) > LONGEST_WORDS:
+        sentence = f"Write 1 to {LONGEST_WORDS} characters."
+        raise InvalidInput(sentence, {field: sentence})
+    return text.strip()
