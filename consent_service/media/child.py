@@ -29,13 +29,14 @@ def serve(line: wire.Line) -> None:
     if kind != wire.JOB:
         raise wire.Violation("expected a job")
     order = wire.unpack_json(payload)
-    in_namespace = confine.shut_in(Limits(**order["limits"]))
+    confine.limit(Limits(**order["limits"]))
     # The libraries load under the limits too; a failure here is ours, not the film's.
     import av
 
     from consent_service.media import operations
 
     operations.load_the_rest(order["operation"])
+    in_namespace = confine.leave_network()
     confine.close_files()
     if order["operation"] == "confinement":
         line.send(wire.DONE, wire.pack_json(operations.measure_confinement(in_namespace)))

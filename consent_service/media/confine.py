@@ -6,7 +6,6 @@ all. Linux calls that Python 3.11 lacks go through libc (see `prctl(2)`, `unshar
 """
 
 import ctypes
-import os
 import resource
 import signal
 
@@ -20,13 +19,9 @@ _CLONE_NEWNET = 0x40000000
 _GRACE_S = 2
 
 
-def shut_in(limits: Limits) -> bool:
-    """Apply every limit that must stand before the libraries load.
-
-    Returns whether the process has left the machine's network (it may not be allowed to make a
-    namespace; `close_files` then still keeps it from making a socket).
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
+def limit(limits: Limits) -> None:
+    """Apply what must stand before the libraries load."""
+    libc = ctypes.CDLL(None)
     for option, value in (
         (_PR_SET_PDEATHSIG, int(signal.SIGKILL)),
         (_PR_SET_DUMPABLE, 0),
@@ -38,9 +33,25 @@ def shut_in(limits: Limits) -> bool:
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_AS, limits.memory_bytes),
     ):
-        resource.setrlimit(kind, (amount, amount))
-    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s + _GRACE_S))
-    os.umask(0o777)
+        _lower(kind, amount, amount)
+    _lower(resource.RLIMIT_CPU, limits.cpu_s, limits.cpu_s + _GRACE_S)
+
+
+def _lower(kind: int, soft: int, hard: int) -> None:
+    """Set a limit, or leave the one that the machine's owner set if that is lower."""
+    present = resource.getrlimit(kind)[1]
+    if present != resource.RLIM_INFINITY:
+        soft, hard = min(soft, present), min(hard, present)
+    resource.setrlimit(kind, (soft, hard))
+
+
+def leave_network() -> bool:
+    """Leave the machine's network and give up a root's rights; False where that is not allowed.
+
+    Only after the libraries are loaded: root in a user namespace may not enter the home folders
+    that they may lie in. Where it is refused, `close_files` still keeps sockets from being made.
+    """
+    libc = ctypes.CDLL(None)
     return any(
         libc.unshare(flags) == 0 for flags in (_CLONE_NEWUSER | _CLONE_NEWNET, _CLONE_NEWNET)
     )

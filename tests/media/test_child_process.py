@@ -163,7 +163,7 @@ def test_a_defect_of_ours_names_the_place_and_quotes_nothing() -> None:
 def test_a_subverted_child_gets_the_film_refused(operation: str, target: object) -> None:
     """Whoever breaks the protocol is no longer ours; none of its words are repeated."""
     with pytest.raises(NotAFilm) as refused:
-        run(order(operation, target), MemoryFilm(b"film"), Sink().write)
+        run(order(operation, target), MemoryFilm(b"film"), lambda block: None)
     assert refused.value.details == {"reason": "hostile"}
 
 

@@ -157,6 +157,24 @@ def test_a_cut_off_mp4_with_its_index_first_is_refused(keep: float) -> None:
     assert refused.value.details["reason"] in ("cut_short", "unreadable")
 
 
+def test_an_mp4_cut_off_between_two_pictures_is_refused() -> None:
+    """Nothing in such a film looks damaged; only its index knows that more should follow."""
+    _, whole = remuxed(films.phone_film())
+    with av.open(io.BytesIO(whole)) as film:
+        places = sorted(packet.pos for packet in film.demux() if packet.pos and packet.size)
+    with pytest.raises(NotAFilm) as refused:
+        remuxed(whole[: places[len(places) // 2]])
+    assert refused.value.details["reason"] == "cut_short"
+
+
+def test_a_webm_that_ends_before_its_declared_end_is_refused() -> None:
+    """This one was whole once: its header says how long it was."""
+    _, whole = remuxed(films.phone_film("webm"))
+    with pytest.raises(NotAFilm) as refused:
+        remuxed(whole[: len(whole) // 2])
+    assert refused.value.details["reason"] == "cut_short"
+
+
 def test_a_cut_off_recording_is_kept_as_far_as_it_goes() -> None:
     """When a tablet's battery dies, what was recorded until then is all there is."""
     upload = films.recorder_film("webm")
