@@ -36,10 +36,14 @@ class RecordClass(StrEnum):
 
 
 class Depiction(StrEnum):
-    """How someone is in an asset: seen or heard, or present behind the camera without a key."""
+    """How someone is in an asset: seen or heard, or present behind the camera without a key.
+
+    `not_seen` is what two people made of someone who had been recorded as seen or heard.
+    """
 
     DEPICTED = "depicted"
     PRESENT = "present"
+    NOT_SEEN = "not_seen"
 
 
 LEGAL_MOVES: dict[AssetState, frozenset[AssetState]] = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -11,6 +11,7 @@ from consent_service.clock import Clock
 from consent_service.db import unit_of_work
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.policies import Policies
+from consent_service.services.viewing_keys import ViewingKeys
 from consent_service.settings import Settings
 from consent_service.vault.blobs import BlobStore
 from consent_service.vault.journal import Journal
@@ -43,6 +44,7 @@ class Context:
     journal: Journal
     signers: Signers
     policies: Policies
+    viewings: ViewingKeys = field(default_factory=ViewingKeys)
 
     def begin(self) -> AbstractContextManager[UnitOfWork]:
         """Open a writing transaction at the present instant."""

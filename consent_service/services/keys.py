@@ -2,7 +2,9 @@
 
 Rules kept here:
   * a consent key exists only while the state is *given*; where parents dispute it is sealed;
-  * a wrap exists exactly while every key that it needs is live;
+  * a wrap is made only of live keys, opens only with live keys, and goes once one is destroyed;
+    under a sealed key it stays, closed, since the seal may be lifted;
+  * a wrap stands for exactly as many people as are depicted; `depicted` replaces the others;
   * everything here is idempotent: it runs right after a commit and again by a job;
   * key work never happens inside a database transaction.
 """
@@ -99,10 +101,16 @@ def ensure_wraps(ctx: Context, involvement: str) -> int:
     key_ids |= {k for rows in wraps.values() for wrap in rows for k in wrap.key_ids}
     key_ids |= {a.asset_key_id for a in assets}
     live = ctx.keyring.read(sorted(key_ids))
+    gone = _destroyed(ctx, key_ids - live.keys())
     changed = 0
     for asset in assets:
-        wanted = wanted_keys(picture.findings, depicted.get(asset.id, ()), live)
-        changed += _settle_asset(ctx, asset, wraps.get(asset.id, ()), wanted, live)
+        people = depicted.get(asset.id, ())
+        standing = [w for w in wraps.get(asset.id, ()) if not gone & set(w.key_ids)]
+        dropped = len(wraps.get(asset.id, ())) - len(standing)
+        if any(len(w.key_ids) != len(people) for w in standing):
+            continue
+        wanted = wanted_keys(picture.findings, people, live)
+        changed += _settle_asset(ctx, asset, _Standing(standing, dropped), wanted, live)
     return changed
 
 
@@ -222,10 +230,23 @@ def _live_key(finding: Finding | None, live: Mapping[str, bytes]) -> str | None:
     return next((key for key in finding.granting if key in live), None)
 
 
+@dataclass(frozen=True)
+class _Standing:
+    """The wraps of an asset of which no key is destroyed, and how many others it has."""
+
+    wraps: Sequence[Wrap]
+    dropped: int
+
+
+def _destroyed(ctx: Context, key_ids: Iterable[str]) -> set[str]:
+    status = ctx.keyring.status(sorted(key_ids))
+    return {key for key, state in status.items() if state is KeyStatus.DESTROYED}
+
+
 def _settle_asset(
     ctx: Context,
     asset: Asset,
-    standing: Sequence[Wrap],
+    standing: _Standing,
     wanted: Mapping[str, tuple[str, ...]],
     live: Mapping[str, bytes],
 ) -> int:
@@ -233,25 +254,30 @@ def _settle_asset(
     asset_key = live.get(asset.asset_key_id)
     if asset_key is None:
         return 0
-    good = [w for w in standing if all(k in live for k in w.key_ids)]
+    good = [w for w in standing.wraps if all(k in live for k in w.key_ids)]
     missing = {p: k for p, k in wanted.items() if p not in {w.purpose for w in good}}
-    if not missing and len(good) == len(standing):
-        return 0
     added = []
     if missing and good:
         data_key = open_wrap(good[0], asset_key, live)
         keys = {p: {k: live[k] for k in ids} for p, ids in missing.items()}
         added = make_wraps((asset.id, asset.generation), data_key, asset_key, keys)
-    if not added and len(good) == len(standing):
+    if not added and not standing.dropped:
         return 0
-    _store_wraps(ctx, asset, good, added)
-    write_sidecar(ctx, asset, [*good, *added])
+    renewed = {w.purpose for w in added}
+    kept = [w for w in standing.wraps if w.purpose not in renewed]
+    if not _store_wraps(ctx, asset, kept, added):
+        return 0
+    write_sidecar(ctx, asset, [*kept, *added])
     return 1
 
 
-def _store_wraps(ctx: Context, asset: Asset, good: Sequence[Wrap], added: Sequence[Wrap]) -> None:
+def _store_wraps(ctx: Context, asset: Asset, good: Sequence[Wrap], added: Sequence[Wrap]) -> bool:
+    """Write the wraps down; False when the asset has another key, or another end, since."""
     with ctx.begin() as uow:
         uow.lock_involvement(asset.involvement_id)
+        row = uow.session.get_one(Asset, asset.id)
+        if row.asset_key_id != asset.asset_key_id or row.state not in OPENABLE:
+            return False
         kept = [w.purpose for w in good]
         uow.session.execute(
             delete(AssetWrap).where(AssetWrap.asset_id == asset.id, AssetWrap.purpose.not_in(kept))
@@ -266,6 +292,7 @@ def _store_wraps(ctx: Context, asset: Asset, good: Sequence[Wrap], added: Sequen
                 {"purposes": sorted([*kept, *(w.purpose for w in added)])},
             )
         )
+    return True
 
 
 def wrap_row(wrap: Wrap, uow: UnitOfWork) -> AssetWrap:

@@ -5,6 +5,7 @@ purpose, and nothing stands in the way: an erasure, a restriction, a hold's seal
 Unanswered is no. The reasons name person ids and codes, never names.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -121,18 +122,49 @@ def _standing(session: Session, asset: Asset) -> list[Reason]:
     return []
 
 
-def is_fenced(session: Session, asset: Asset) -> bool:
-    """Tell whether a standing fence names this asset or what it was made from."""
-    fences = session.scalars(
-        select(Fence).where(Fence.involvement_id == asset.involvement_id, Fence.lifted_at.is_(None))
-    )
-    named = {identifier for fence in fences for identifier in fence.asset_ids}
-    current: Asset | None = asset
-    while named and current is not None:
-        if current.id in named:
+@dataclass(frozen=True)
+class Fences:
+    """The assets that standing fences of an involvement name: alone, or with what was made of them.
+
+    Retention of a recording fences the recording only: its clips have their own class and date.
+    """
+
+    alone: frozenset[str]
+    with_derived: frozenset[str]
+
+    def hold_back(self, asset: str, sources: Mapping[str, str | None]) -> bool:
+        """Tell whether a fence stands before `asset`; `sources` maps asset to its source."""
+        if asset in self.alone:
             return True
+        current: str | None = asset
+        while self.with_derived and current is not None:
+            if current in self.with_derived:
+                return True
+            current = sources.get(current)
+        return False
+
+
+def standing_fences(session: Session, involvement: str) -> Fences:
+    """Return what the involvement's standing fences name."""
+    rows = session.execute(
+        select(Fence.asset_ids, ErasureOrder.scope)
+        .join(ErasureOrder, ErasureOrder.id == Fence.order_id)
+        .where(Fence.involvement_id == involvement, Fence.lifted_at.is_(None))
+    ).all()
+    alone = {i for ids, scope in rows if not scope.get("cascades", True) for i in ids}
+    derived = {i for ids, scope in rows if scope.get("cascades", True) for i in ids}
+    return Fences(frozenset(alone), frozenset(derived))
+
+
+def is_fenced(session: Session, asset: Asset) -> bool:
+    """Tell whether a standing fence names this asset, or with its derived what it was made from."""
+    fences = standing_fences(session, asset.involvement_id)
+    sources: dict[str, str | None] = {}
+    current: Asset | None = asset
+    while fences.with_derived and current is not None:
+        sources[current.id] = current.source_id
         current = session.get(Asset, current.source_id) if current.source_id else None
-    return False
+    return fences.hold_back(asset.id, sources)
 
 
 def order_of(session: Session, asset: Asset) -> str | None:

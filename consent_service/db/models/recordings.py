@@ -59,7 +59,11 @@ class Asset(Base):
 
 
 class DepictedPerson(Base):
-    """Who can be seen or heard in an asset; staff may be present without a key."""
+    """Who can be seen or heard in an asset; staff may be present without a key.
+
+    Taking someone out needs two people: one asks, with a reason, another confirms. The row stays,
+    as *not seen*, so that the decision can be looked up.
+    """
 
     __tablename__ = "depicted_person"
     asset_id: Mapped[Id] = mapped_column(ForeignKey("asset.id"), primary_key=True)
@@ -67,6 +71,11 @@ class DepictedPerson(Base):
     depiction: Mapped[Depiction] = mapped_column(code_of(Depiction))
     added_by: Mapped[Id]
     added_at: Mapped[datetime]
+    removal_asked_by: Mapped[Id | None]
+    removal_asked_at: Mapped[datetime | None]
+    removal_reason: Mapped[Words | None]
+    removed_by: Mapped[Id | None]
+    removed_at: Mapped[datetime | None]
 
 
 class AssetWrap(Base):

@@ -160,6 +160,7 @@ def upgrade() -> None:
         sa.Column("confirmed_at", consent_service.db.base.UtcDateTime(), nullable=True),
         sa.Column("tf_primary_method", sa.String(length=64), nullable=True),
         sa.Column("tf_totp_secret", sa.String(length=255), nullable=True),
+        sa.Column("totp_counter", sa.Integer(), nullable=True),
         sa.Column("mf_recovery_codes", sa.JSON(), nullable=True),
         sa.Column("failed_sign_ins", sa.Integer(), nullable=False),
         sa.Column("locked_until", consent_service.db.base.UtcDateTime(), nullable=True),
@@ -1274,11 +1275,18 @@ def upgrade() -> None:
         sa.Column("person_id", sa.String(length=32), nullable=False),
         sa.Column(
             "depiction",
-            sa.Enum("depicted", "present", name="depiction", native_enum=False, length=80),
+            sa.Enum(
+                "depicted", "present", "not_seen", name="depiction", native_enum=False, length=80
+            ),
             nullable=False,
         ),
         sa.Column("added_by", sa.String(length=32), nullable=False),
         sa.Column("added_at", consent_service.db.base.UtcDateTime(), nullable=False),
+        sa.Column("removal_asked_by", sa.String(length=32), nullable=True),
+        sa.Column("removal_asked_at", consent_service.db.base.UtcDateTime(), nullable=True),
+        sa.Column("removal_reason", sa.Text(), nullable=True),
+        sa.Column("removed_by", sa.String(length=32), nullable=True),
+        sa.Column("removed_at", consent_service.db.base.UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(
             ["asset_id"], ["asset.id"], name=op.f("fk_depicted_person_asset_id")
         ),

@@ -1,0 +1,112 @@
+"""Reading assets: who is in them, what they come from, which class their consents printed."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from consent_service.db.models.consent import ConsentAct, ConsentDecision
+from consent_service.db.models.erasure import ErasureOrder, Tombstone
+from consent_service.db.models.people import InvolvementPerson
+from consent_service.db.models.recordings import Asset, DepictedPerson, Viewing
+from consent_service.domain.assets import AssetState, RecordClass
+from consent_service.domain.erasure import cascade
+from consent_service.domain.people import FamilyRole
+
+
+def roles_in(session: Session, involvement: str) -> dict[str, FamilyRole]:
+    """Return what everyone who belongs to an involvement is in it."""
+    rows = session.execute(
+        select(InvolvementPerson.person_id, InvolvementPerson.role).where(
+            InvolvementPerson.involvement_id == involvement
+        )
+    )
+    return dict(rows.tuples().all())
+
+
+def record_class_of(session: Session, decisions: Collection[str]) -> RecordClass:
+    """Return the class that the forms of these decisions printed; the stricter if they differ."""
+    printed = set(
+        session.scalars(
+            select(ConsentAct.record_class)
+            .join(ConsentDecision, ConsentDecision.act_id == ConsentAct.id)
+            .where(ConsentDecision.id.in_(list(decisions)))
+        )
+    )
+    strict = RecordClass.HEALTH_RECORD
+    return strict if not printed or strict.value in printed else RecordClass.TRANSITORY
+
+
+def people_in(session: Session, assets: Iterable[str]) -> dict[str, list[DepictedPerson]]:
+    """Return the rows of everyone recorded with each asset, sorted by person."""
+    rows = session.scalars(
+        select(DepictedPerson)
+        .where(DepictedPerson.asset_id.in_(list(assets)))
+        .order_by(DepictedPerson.asset_id, DepictedPerson.person_id)
+    )
+    found: dict[str, list[DepictedPerson]] = {}
+    for row in rows:
+        found.setdefault(row.asset_id, []).append(row)
+    return found
+
+
+def assets_of(session: Session, involvement: str) -> Sequence[Asset]:
+    """Return every asset of an involvement, oldest first, erased ones included."""
+    return session.scalars(
+        select(Asset)
+        .where(Asset.involvement_id == involvement)
+        .order_by(Asset.created_at, Asset.id)
+    ).all()
+
+
+def derived_from(session: Session, asset: Asset) -> list[Asset]:
+    """Return the asset and everything made of it that is not erased."""
+    rows = assets_of(session, asset.involvement_id)
+    wanted = cascade([asset.id], [(row.id, row.source_id) for row in rows])
+    return [r for r in rows if r.id in wanted and r.state is not AssetState.ERASED]
+
+
+def origin_of(session: Session, asset: Asset) -> Asset:
+    """Return the recording that an asset comes from; itself when it is one."""
+    current = asset
+    while current.source_id is not None:
+        current = session.get_one(Asset, current.source_id)
+    return current
+
+
+def references_of_erased(session: Session, assets: Iterable[str]) -> dict[str, str]:
+    """Return, per erased asset, the reference of the order that erased it."""
+    rows = session.execute(
+        select(Tombstone.asset_id, ErasureOrder.reference)
+        .join(ErasureOrder, ErasureOrder.id == Tombstone.order_id)
+        .where(Tombstone.asset_id.in_(list(assets)))
+    )
+    return dict(rows.tuples().all())
+
+
+def unfinished_since(session: Session, before: datetime) -> list[tuple[str, str]]:
+    """Return (asset, involvement) of everything that began to be received before an instant."""
+    rows = session.execute(
+        select(Asset.id, Asset.involvement_id)
+        .where(Asset.state == AssetState.RECEIVING, Asset.created_at < before)
+        .order_by(Asset.created_at, Asset.id)
+    )
+    return [(asset, involvement) for asset, involvement in rows]
+
+
+def viewing_since(
+    session: Session, user: str, asset: str, purpose: str, since: datetime
+) -> Viewing | None:
+    """Return the viewing that is still going on: its last request was not before `since`."""
+    return session.scalar(
+        select(Viewing)
+        .where(
+            Viewing.asset_id == asset,
+            Viewing.user_id == user,
+            Viewing.purpose == purpose,
+            Viewing.last_at >= since,
+        )
+        .order_by(Viewing.last_at.desc())
+        .limit(1)
+    )
