@@ -128,6 +128,13 @@ def start_epoch(
     return _add_leaves(session, signer, epoch, [(entry.id, entry.hash)], at)
 
 
+def is_behind(session: Session, published: Checkpoint) -> bool:
+    """Tell whether this log ends before a head that was published: a backup was restored."""
+    standing = latest_checkpoint(session)
+    place = (origin_epoch(standing.origin), standing.size) if standing else (0, 0)
+    return place < (origin_epoch(published.origin), published.size)
+
+
 def latest_checkpoint(session: Session, epoch: int | None = None) -> Checkpoint | None:
     """Return the last head, of `epoch` or of the newest epoch; nothing before the first seal."""
     note = latest_note(session, epoch)
@@ -181,7 +188,7 @@ def inclusion_proof(session: Session, entry_id: str) -> InclusionProof:
         .where(AuditEntry.id == entry_id)
     ).one_or_none()
     if found is None:
-        raise NotFound("There is no such audit entry. Check its id.")
+        raise _no_entry()
     note = latest_note(session, found.epoch) if found.epoch is not None else None
     if note is None:
         raise Conflict(
@@ -254,6 +261,22 @@ def entries(
     page = [LoggedEntry(parse_body(row.body), row.epoch, row.place) for row in rows[:limit]]
     last = rows[limit - 1] if len(rows) > limit else None
     return EntryPage(page, f"{last.at}/{last.id}" if last else None)
+
+
+def entry(session: Session, entry_id: str) -> LoggedEntry:
+    """Return one entry; raises NotFound."""
+    row = session.execute(
+        select(AuditEntry.body, AuditLeaf.epoch, AuditLeaf.index.label("place"))
+        .outerjoin(AuditLeaf, AuditLeaf.entry_id == AuditEntry.id)
+        .where(AuditEntry.id == entry_id)
+    ).one_or_none()
+    if row is None:
+        raise _no_entry()
+    return LoggedEntry(parse_body(row.body), row.epoch, row.place)
+
+
+def _no_entry() -> NotFound:
+    return NotFound("There is no such audit entry. Check its id.")
 
 
 def _conditions(wanted: EntryFilter) -> list[ColumnElement[bool]]:

@@ -33,6 +33,7 @@ from consent_service.domain.withdrawal import Route, Speed, WithdrawalScope
 from consent_service.errors import Unavailable
 from consent_service.ids import new_id
 from consent_service.services import erasure, keys
+from consent_service.services.audit import LOG_NAME, checkpoint_of_line
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
 from consent_service.services.policies import require_unedited
@@ -41,7 +42,6 @@ from consent_service.vault.keyring_values import KeyStatus, Tombstone
 
 REPLAYER = Actor(ActorKind.SYSTEM, "journal-replay")
 MARK = "replayed"
-LOG_NAME = "consent-service/audit"
 FROM_JOURNAL = "Placed again from the journal after a restore."
 
 
@@ -51,6 +51,7 @@ class ReplayReport:
 
     lines: int = 0
     restored: dict[str, int] = field(default_factory=dict)
+    log_ended: Checkpoint | None = None
     involvements: set[str] = field(default_factory=set)
 
     def count(self, kind: str) -> None:
@@ -59,8 +60,8 @@ class ReplayReport:
 
     @property
     def found_restore(self) -> bool:
-        """Whether something that the journal knows was missing."""
-        return bool(self.restored)
+        """Whether something that the journal knows was missing, be it the end of the log."""
+        return bool(self.restored) or self.log_ended is not None
 
 
 def require_ready(ctx: Context) -> ReplayReport:
@@ -90,11 +91,12 @@ def replay(ctx: Context) -> ReplayReport:
         _LINES.get(line.kind, _nothing)(ctx, line, report)
         report.lines += 1
         last = line
-    if last is not None:
-        _move_mark(ctx, last)
     _destroy_keys_again(ctx, report)
     if report.found_restore:
         _report_restore(ctx, report)
+    # Last, so that a crash before it leads to another replay and never to a half-told restore.
+    if last is not None:
+        _move_mark(ctx, last)
     return report
 
 
@@ -275,6 +277,13 @@ def _access_revoked(ctx: Context, line: JournalLine, report: ReplayReport) -> No
         report.count("access_revoked")
 
 
+def _checkpoint_published(ctx: Context, line: JournalLine, report: ReplayReport) -> None:
+    published = checkpoint_of_line(line)
+    with ctx.read() as session:
+        if audit_log.is_behind(session, published):
+            report.log_ended = published
+
+
 _Replay = Callable[[Context, JournalLine, ReplayReport], None]
 
 _LINES: Mapping[LineKind, _Replay] = {
@@ -283,6 +292,7 @@ _LINES: Mapping[LineKind, _Replay] = {
     LineKind.HOLD_PLACED: _hold_placed,
     LineKind.HOLD_RELEASED: _hold_released,
     LineKind.ACCESS_REVOKED: _access_revoked,
+    LineKind.CHECKPOINT: _checkpoint_published,
 }
 
 
@@ -332,28 +342,12 @@ def _report_restore(ctx: Context, report: ReplayReport) -> None:
         )
         notify(uow, "restore_found", role=IG_OFFICER, subject="journal")
         notify(uow, "restore_found", role=ADMINISTRATOR, subject="journal")
-        ended = _last_published_checkpoint(ctx)
-        if ended is not None and _is_behind(uow, ended):
-            audit_log.start_epoch(uow.session, ctx.signers.log, LOG_NAME, uow.at, ended)
+        if report.log_ended is not None:
+            audit_log.start_epoch(uow.session, ctx.signers.log, LOG_NAME, uow.at, report.log_ended)
     head = ctx.journal.head()
     ctx.journal.append(LineKind.RESTORED, {"line": head.number, "acts": total}, ctx.clock.now())
     for involvement in sorted(report.involvements):
         keys.settle(ctx, involvement)
-
-
-def _last_published_checkpoint(ctx: Context) -> Checkpoint | None:
-    from consent_service.services.audit import checkpoint_of_line
-
-    newest = None
-    for line in ctx.journal.lines():
-        if line.kind is LineKind.CHECKPOINT:
-            newest = line
-    return None if newest is None else checkpoint_of_line(newest)
-
-
-def _is_behind(uow: UnitOfWork, ended: Checkpoint) -> bool:
-    standing = audit_log.latest_checkpoint(uow.session)
-    return standing is None or standing.size < ended.size
 
 
 def _moment(text: str | None) -> datetime | None:
