@@ -1,7 +1,7 @@
 """Film: probe, metadata strip with the index first, clips and stills, in a confined child.
 
-Callers use the names below. The modules that import PyAV (`reading`, `mux`, `copying`,
-`encoding`, `picture`, `operations`, `sample`) are loaded in the child only, `sample` apart.
+Callers use the names below. The modules that import PyAV (`packets`, `reading`, `mux`,
+`copying`, `encoding`, `picture`, `operations`, `sample`) are loaded in the child only, `sample` apart.
 """
 
 from consent_service.media.port import (

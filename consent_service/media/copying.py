@@ -14,15 +14,8 @@ from av.container import OutputContainer
 from av.packet import Packet
 
 from consent_service.media.mux import Emit, mux_twice
-from consent_service.media.reading import (
-    OpenFilm,
-    RemoteFilm,
-    Tally,
-    check_complete,
-    exact,
-    moment,
-    open_film,
-)
+from consent_service.media.packets import Tally, exact, moment
+from consent_service.media.reading import OpenFilm, RemoteFilm, check_complete, open_film
 from consent_service.media.refusal import FilmRefused
 
 _BYTES_PER_PACKET = 32

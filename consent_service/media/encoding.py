@@ -18,8 +18,9 @@ from av.video.stream import VideoStream
 
 from consent_service.media.copying import Span, copy_whole, seek
 from consent_service.media.mux import Emit
+from consent_service.media.packets import exact, moment
 from consent_service.media.port import Probe
-from consent_service.media.reading import OpenFilm, RemoteFilm, exact, moment, open_film, probe
+from consent_service.media.reading import OpenFilm, RemoteFilm, open_film, probe
 from consent_service.media.refusal import FilmRefused
 
 _ENCODERS = {"mp4": ("libx264", "aac"), "webm": ("libvpx-vp9", "libopus")}

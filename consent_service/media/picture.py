@@ -7,7 +7,8 @@ from av.video.frame import VideoFrame
 from PIL import Image
 
 from consent_service.media.copying import seek
-from consent_service.media.reading import RemoteFilm, exact, open_film
+from consent_service.media.packets import exact
+from consent_service.media.reading import RemoteFilm, open_film
 from consent_service.media.refusal import FilmRefused
 
 _QUALITY = 92

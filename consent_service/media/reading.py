@@ -5,11 +5,10 @@ playlist or exotic format is ever parsed; codecs, dimensions, rates, durations a
 outside the allowed are refused before anything is decoded at length.
 """
 
-import hashlib
 import io
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -21,6 +20,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from consent_service.media import port
+from consent_service.media.packets import Tally, exact
 from consent_service.media.refusal import FilmRefused
 
 _BLOCK = port.MAX_BLOCK
@@ -83,17 +83,6 @@ class RemoteFilm(io.RawIOBase):
         if len(self._blocks) > _CACHED_BLOCKS:
             self._blocks.popitem(last=False)
         return block
-
-
-def exact(ratio: Any) -> Fraction:
-    """Return a library ratio (its type differs between versions) as a Fraction; 0 if unset."""
-    return Fraction(ratio.numerator, ratio.denominator) if ratio else Fraction(0)
-
-
-def moment(packet: "Packet[Any]") -> Fraction | None:
-    """Return when a packet is shown, in seconds, or when it is decoded if that is all it says."""
-    ticks = packet.dts if packet.pts is None else packet.pts
-    return None if ticks is None else ticks * exact(packet.time_base)
 
 
 @dataclass
@@ -199,50 +188,6 @@ def _sound(demuxer: InputContainer, container: str) -> AudioStream | None:
     if demuxer.streams.audio:
         raise FilmRefused("audio_codec")
     return None
-
-
-@dataclass
-class Tally:
-    """Counts, digests and times packets: the digest is the same for an upload and its copy.
-
-    `first_s` and `end_s` are when the first picture is shown and when the last stream ends.
-    """
-
-    counts: dict[str, int] = field(default_factory=dict)
-    first_s: Fraction | None = None
-    end_s: Fraction = Fraction(0)
-    _digests: dict[str, Any] = field(default_factory=dict)
-
-    def note(self, packet: "Packet[Any]") -> None:
-        """Count, digest and time one packet."""
-        kind = packet.stream.type
-        digest = self._digests.setdefault(kind, hashlib.sha256())
-        digest.update(packet.size.to_bytes(4, "big") + bytes([packet.is_keyframe]))
-        digest.update(packet)
-        self.counts[kind] = self.counts.get(kind, 0) + 1
-        self.note_time(packet)
-
-    def note_time(self, packet: "Packet[Any]") -> None:
-        """Note when the packet begins and ends."""
-        shown = moment(packet)
-        if shown is None:
-            return
-        if packet.stream.type == "video":
-            self.first_s = shown if self.first_s is None else min(self.first_s, shown)
-        self.end_s = max(self.end_s, shown + (packet.duration or 0) * exact(packet.time_base))
-
-    @property
-    def frame_rate(self) -> float:
-        """Pictures a second, as counted."""
-        span = self.end_s - (self.first_s or 0)
-        return float(self.counts.get("video", 0) / span) if span > 0 else 0.0
-
-    def sha256(self) -> str:
-        """Digest of all packets: of the picture's digest, then the sound's."""
-        whole = hashlib.sha256()
-        for kind in sorted(self._digests):
-            whole.update(kind.encode() + b"\0" + self._digests[kind].digest())
-        return whole.hexdigest()
 
 
 def tally(film: RemoteFilm) -> Tally:
