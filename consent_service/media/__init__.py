@@ -1,7 +1,8 @@
 """Film: probe, metadata strip with the index first, clips and stills, in a confined child.
 
 Callers use the names below. The modules that import PyAV (`packets`, `reading`, `mux`,
-`copying`, `encoding`, `picture`, `operations`, `sample`) are loaded in the child only, `sample` apart.
+`copying`, `encoding`, `picture`, `operations`) are loaded in the child only. `sample`, which
+makes films of nobody, is for the demonstration and for tests: import it by its own name.
 """
 
 from consent_service.media.port import (
