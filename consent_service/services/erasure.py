@@ -103,9 +103,11 @@ def order_erasure(
 ) -> ErasureOrder:
     """Write an order, its fence and its steps in the caller's transaction: a fixed number of rows.
 
-    The caller has locked the involvement and ended access; the order's moment is the transaction's.
-    `identifier` is given only when the journal is replayed.
+    The caller has ended access; the order's moment is the transaction's. The consent epoch moves,
+    so that streams of what is fenced are cut. `identifier` is given only when the journal is
+    replayed.
     """
+    uow.lock_involvement(wanted.involvement).consent_epoch += 1
     identifier = identifier or new_id()
     waiting = wanted.not_before > uow.at
     order = ErasureOrder(

@@ -158,12 +158,11 @@ def abandon_stale(ctx: Context, caller: Caller) -> list[str]:
 
 def _order_abandoned(ctx: Context, caller: Caller, identifier: str, involvement: str) -> str | None:
     with ctx.begin() as uow:
-        locked = uow.lock_involvement(involvement)
+        uow.lock_involvement(involvement)
         row = uow.session.get_one(Asset, identifier)
         held = held_among(uow.session, involvement, [identifier])
         if row.state is not AssetState.RECEIVING or held:
             return None
-        locked.consent_epoch += 1
         uow.record(AuditEvent(EventKind.RECORDING_ABANDONED, caller.actor, identifier, involvement))
         return erasure.order_erasure(
             uow,

@@ -126,7 +126,7 @@ def give_up(ctx: Context, actor: Actor, place: Place, code: str) -> None:
     """Order what was begun erased and carry it out; leftovers are the worker's to finish."""
     order = None
     with ctx.begin() as uow:
-        involvement = uow.lock_involvement(place.involvement)
+        uow.lock_involvement(place.involvement)
         row = uow.session.get_one(Asset, place.asset)
         if row.state is AssetState.RECEIVING and not permission.is_fenced(uow.session, row):
             order = erasure.order_erasure(
@@ -139,7 +139,6 @@ def give_up(ctx: Context, actor: Actor, place: Place, code: str) -> None:
                     uow.at,
                 ),
             ).id
-            involvement.consent_epoch += 1
         uow.record(
             AuditEvent(
                 EventKind.RECORDING_REFUSED, actor, place.asset, place.involvement, {"reason": code}

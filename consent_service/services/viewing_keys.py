@@ -108,6 +108,13 @@ class ViewingKeys:
             self._slots.move_to_end(name)
             return Held(slot.facts, bytes(slot.key), slot.epoch, slot.checked_at)
 
+    def touch(self, name: ViewName, at: datetime) -> None:
+        """Count bytes that flow as a use of the viewing's key, if it is held."""
+        with self._lock:
+            slot = self._slots.get(name)
+            if slot is not None:
+                slot.used_at = max(slot.used_at, at)
+
     def keep(self, name: ViewName, held: Held, now: Callable[[], datetime]) -> None:
         """Hold a key that was just opened; `now` tells the sweeper the time later on."""
         with self._lock:

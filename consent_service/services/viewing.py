@@ -1,0 +1,291 @@
+"""Watching film: permitted, written down before the first byte, and stopped when consent ends.
+
+A viewing is one person, asset and purpose until 15 minutes without a request: one audit entry.
+
+Rules kept here:
+  * permission is asked for every viewing, again at least once a minute, and at once when the
+    involvement's consent epoch moves (rule 3);
+  * the last chunk is authenticated before anything is released, and the first piece of a range
+    before its first byte is sent: corruption is an error, never half a film;
+  * a stream that is not permitted any more raises; it never ends as if the film were over;
+  * if keys, store or audit cannot be used, nothing is released.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import chain
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import select
+
+from consent_service.db.models.people import Involvement
+from consent_service.db.models.recordings import Asset, Viewing
+from consent_service.db.queries.recordings import viewing_since
+from consent_service.db.unit_of_work import UnitOfWork
+from consent_service.domain.audit import AuditEvent, EventKind
+from consent_service.domain.roles import Permission
+from consent_service.errors import (
+    Conflict,
+    ConsentServiceError,
+    Gone,
+    NotFound,
+    RangeInvalid,
+    Refused,
+    Unavailable,
+)
+from consent_service.ids import is_id, new_id
+from consent_service.services import film_keys, permission
+from consent_service.services.access import Caller
+from consent_service.services.context import Context
+from consent_service.services.film_objects import PIECE_BYTES, film_place
+from consent_service.services.viewing_keys import FilmFacts, Held, ViewName
+from consent_service.vault.container import ContainerReader
+
+VIEWING_ENDS_AFTER = timedelta(minutes=15)
+ASKED_AGAIN_AFTER = timedelta(minutes=1)
+FILE_ENDINGS = {"video/mp4": "mp4", "video/webm": "webm", "image/jpeg": "jpg"}
+
+
+class OpenFilm:
+    """A film opened for one request by one thread; close it, or use it in a `with` block.
+
+    `size` is in bytes, `sha256` of the whole; `etag` is quoted (RFC 9110) and `filename` safe.
+    """
+
+    def __init__(
+        self, reader: ContainerReader, facts: FilmFacts, use: "_Use", closing: ExitStack
+    ) -> None:
+        self.asset = facts.asset
+        self.size = reader.size
+        self.media_type = facts.media_type
+        self.sha256 = facts.sha256
+        self.etag = f'"{facts.sha256}"'
+        self.filename = f"{facts.asset}.{FILE_ENDINGS.get(facts.media_type, 'bin')}"
+        self._reader = reader
+        self._use = use
+        self._closing = closing
+
+    def iter_range(self, start: int, end: int) -> Iterator[bytes]:
+        """Yield the bytes from `start` up to, not including, `end`, in pieces of 256 KiB.
+
+        The first piece is decrypted before this returns. Raises RangeInvalid; while it runs Gone
+        or Refused when the use is not permitted any more, ContainerCorrupt and Unavailable.
+        """
+        if not 0 <= start <= end <= self.size:
+            raise RangeInvalid("That part does not lie inside the film.", size=self.size)
+        pieces = self._reader.iter_range(start, end - start, PIECE_BYTES)
+        first = list(_first(pieces))
+        return self._stream(chain(first, pieces))
+
+    def close(self) -> None:
+        """Let go of the stored object."""
+        self._closing.close()
+
+    def _stream(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self._use.require_standing()
+            yield piece
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Use:
+    """One permitted use while its bytes flow."""
+
+    def __init__(self, ctx: Context, caller: Caller, name: ViewName, held: Held) -> None:
+        self._ctx = ctx
+        self._caller = caller
+        self._name = name
+        self._involvement = held.facts.involvement
+        self._epoch = held.epoch
+        self._checked_at = held.checked_at
+
+    def require_standing(self) -> None:
+        """Raise unless the use is still permitted; asks the database once a second at most."""
+        now = self._ctx.clock.now()
+        epoch = _epoch(self._ctx, self._involvement, now)
+        self._ctx.viewings.touch(self._name, now)
+        if epoch != self._epoch or not _recent(self._checked_at, now):
+            self._epoch = _ask_again(self._ctx, self._caller, self._name)
+            self._checked_at = now
+
+
+def open_film(ctx: Context, caller: Caller, asset: str, purpose: str) -> OpenFilm:
+    """Open a film for a stated purpose; every request calls this.
+
+    Raises Refused (`consent_missing`, `access_frozen`, `role`), Gone, Conflict (`not_ready`),
+    NotFound, InvalidInput (`purpose`), ContainerCorrupt and Unavailable: nothing is released then.
+    """
+    film_keys.require_purpose(ctx, purpose)
+    name = _name(caller, asset, purpose)
+    held = _going_on(ctx, caller, name)
+    if held is None:
+        with ctx.viewings.starting(name):
+            held = _going_on(ctx, caller, name)
+            if held is None:
+                return _begin(ctx, caller, name)
+    reader, closing = _opened(ctx, held)
+    return OpenFilm(reader, held.facts, _Use(ctx, caller, name, held), closing)
+
+
+def _begin(ctx: Context, caller: Caller, name: ViewName) -> OpenFilm:
+    """Open the key, prove the object, write the viewing down, and only then hand it out."""
+    with _refusals_recorded(ctx, caller, name), ExitStack() as unless_permitted:
+        ground = film_keys.ground_for(ctx, caller, name.asset, name.purpose, Permission.FILM_WATCH)
+        now = ctx.clock.now()
+        held = Held(ground.facts, film_keys.data_key_of(ctx, ground), ground.epoch, now)
+        reader, closing = _opened(ctx, held)
+        unless_permitted.enter_context(closing)
+        held = replace(held, epoch=_write_down(ctx, caller, name))
+        unless_permitted.pop_all()
+    ctx.viewings.keep(name, held, ctx.clock.now)
+    return OpenFilm(reader, held.facts, _Use(ctx, caller, name, held), closing)
+
+
+def _going_on(ctx: Context, caller: Caller, name: ViewName) -> Held | None:
+    """Return the key of a viewing that goes on, asking again whether it may once a minute.
+
+    Where anything was granted or ended meanwhile there is none: keys are read anew.
+    """
+    now = ctx.clock.now()
+    held = ctx.viewings.take(name, now)
+    if held is None:
+        return None
+    if _epoch(ctx, held.facts.involvement, now) != held.epoch:
+        ctx.viewings.forget(name)
+        return None
+    if not _recent(held.checked_at, now):
+        held = replace(held, epoch=_ask_again(ctx, caller, name), checked_at=now)
+        ctx.viewings.keep(name, held, ctx.clock.now)
+    return held
+
+
+def _ask_again(ctx: Context, caller: Caller, name: ViewName) -> int:
+    """Ask permission anew while a viewing goes on; a refusal ends it and wipes its key."""
+    try:
+        with _refusals_recorded(ctx, caller, name):
+            return _write_down(ctx, caller, name)
+    except ConsentServiceError:
+        ctx.viewings.forget(name)
+        raise
+
+
+def _opened(ctx: Context, held: Held) -> tuple[ContainerReader, ExitStack]:
+    """Open the stored object and authenticate its commitment and its last chunk."""
+    facts = held.facts
+    place = film_place(facts.asset, facts.kind, facts.generation)
+    with ExitStack() as stack:
+        try:
+            source = stack.enter_context(ctx.blobs.open(facts.blob))
+        except NotFound as fault:
+            raise Unavailable(
+                "The store does not hold this film. Try again, and report it if it stays.",
+                code="object_missing",
+                asset=facts.asset,
+            ) from fault
+        reader = ContainerReader(source, held.key, place.context, header=facts.header)
+        return reader, stack.pop_all()
+
+
+def _write_down(ctx: Context, caller: Caller, name: ViewName) -> int:
+    """Ask permission under the lock and continue or begin the viewing; returns the epoch."""
+    with ctx.begin() as uow:
+        row = uow.session.get_one(Asset, name.asset)
+        involvement = uow.lock_involvement(row.involvement_id)
+        uow.session.refresh(row)
+        permission.require_permitted(ctx, uow.session, row, name.purpose, uow.at, caller)
+        since = uow.at - VIEWING_ENDS_AFTER
+        viewing = viewing_since(uow.session, name.user, name.asset, name.purpose, since)
+        if viewing is not None:
+            viewing.last_at = max(viewing.last_at, uow.at)
+        else:
+            _start_viewing(uow, caller, name, involvement.id)
+        return involvement.consent_epoch
+
+
+def _start_viewing(uow: UnitOfWork, caller: Caller, name: ViewName, involvement: str) -> None:
+    uow.session.add(
+        Viewing(
+            id=new_id(),
+            asset_id=name.asset,
+            user_id=name.user,
+            purpose=name.purpose,
+            started_at=uow.at,
+            last_at=uow.at,
+        )
+    )
+    uow.record(
+        AuditEvent(
+            EventKind.FILM_VIEWED,
+            caller.actor,
+            name.asset,
+            involvement,
+            {"purpose": name.purpose},
+        )
+    )
+
+
+@contextmanager
+def _refusals_recorded(ctx: Context, caller: Caller, name: ViewName) -> Iterator[None]:
+    """Write a refused view down, in a transaction of its own, and raise it on."""
+    try:
+        yield
+    except (Refused, Gone, Conflict) as refusal:
+        if is_id(name.asset):
+            _record_refusal(ctx, caller, name, refusal.code)
+        raise
+
+
+def _record_refusal(ctx: Context, caller: Caller, name: ViewName, code: str) -> None:
+    with ctx.begin() as uow:
+        row = uow.session.get(Asset, name.asset)
+        uow.record(
+            AuditEvent(
+                EventKind.FILM_VIEW_REFUSED,
+                caller.actor,
+                name.asset,
+                row.involvement_id if row else None,
+                {"purpose": name.purpose, "reason": code},
+            )
+        )
+
+
+def _name(caller: Caller, asset: str, purpose: str) -> ViewName:
+    if caller.user is None:
+        raise Refused("Only a member of staff can watch film.", code="role", purpose=purpose)
+    return ViewName(caller.user, asset, purpose, caller.roles, caller.teams)
+
+
+def _epoch(ctx: Context, involvement: str, now: datetime) -> int:
+    return ctx.viewings.epoch(involvement, now, lambda: _read_epoch(ctx, involvement))
+
+
+def _read_epoch(ctx: Context, involvement: str) -> int:
+    with ctx.read() as session:
+        found = session.scalar(
+            select(Involvement.consent_epoch).where(Involvement.id == involvement)
+        )
+        return -1 if found is None else found
+
+
+def _recent(checked_at: datetime, now: datetime) -> bool:
+    return timedelta(0) <= now - checked_at < ASKED_AGAIN_AFTER
+
+
+def _first(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Take one piece, if there is one."""
+    for piece in pieces:
+        yield piece
+        return
