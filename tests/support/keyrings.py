@@ -1,7 +1,7 @@
 """Keyrings for tests: one home with its providers, opened as often as a test likes.
 
-`Interleaved` is a real provider that lets something else happen in between: it stands for another
-process that is faster than the one under test.
+`Interleaved` is a real provider that lets something else happen in between: that stands for another
+process which is faster than the one under test.
 """
 
 from collections.abc import Callable, Sequence
@@ -61,25 +61,27 @@ def make_keys(
 
 
 class Interleaved:
-    """A provider that first does `meanwhile`, once, when it is next asked to wrap or unwrap."""
+    """A provider that lets something else happen, once, at one moment of the caller's work."""
 
     def __init__(self, inner: KeyProvider) -> None:
         self._inner = inner
-        self.meanwhile: Callable[[], object] | None = None
+        self.before_unwrapping: Callable[[], object] | None = None
+        self.after_unwrapping: Callable[[], object] | None = None
         self.after_wrapping: Callable[[], object] | None = None
 
     def wrap_many(self, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
         wrapped = self._inner.wrap_many(items)
         self.after_wrapping, act = None, self.after_wrapping
-        if act is not None:
-            act()
+        _do(act)
         return wrapped
 
     def unwrap_many(self, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
-        self.meanwhile, act = None, self.meanwhile
-        if act is not None:
-            act()
-        return self._inner.unwrap_many(items)
+        self.before_unwrapping, act = None, self.before_unwrapping
+        _do(act)
+        secrets = self._inner.unwrap_many(items)
+        self.after_unwrapping, act = None, self.after_unwrapping
+        _do(act)
+        return secrets
 
     def rotate(self) -> int:
         return self._inner.rotate()
@@ -89,6 +91,11 @@ class Interleaved:
 
     def versions(self) -> list[int]:
         return self._inner.versions()
+
+
+def _do(act: Callable[[], object] | None) -> None:
+    if act is not None:
+        act()
 
 
 class OnSnapshotDisk(MemoryKeyProvider):

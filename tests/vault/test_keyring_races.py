@@ -78,7 +78,7 @@ def test_a_reader_that_a_rotation_overtook_reads_again(
     """Between its look at the tables and at the master key, the master key has gone."""
     reader, live, _ = slow
     ids = make_keys(keyring, 3)
-    live.meanwhile = lambda: keyring.rotate(LATER, force=True)
+    live.before_unwrapping = lambda: keyring.rotate(LATER, force=True)
 
     assert reader.read(ids) == keyring.read(ids)
 
@@ -91,12 +91,7 @@ def test_a_key_made_for_a_shard_that_was_just_replaced_is_made_again(
     old, new = new_id(), new_id()
     keyring.create(old, KeyKind.CONSENT, 7, AT)
     keyring.destroy([old], "order", AT)
-
-    def rotate_after_the_shard_key_was_opened() -> None:
-        # Called once more by the rotation itself, which asks its own provider, not this one.
-        keyring.rotate(LATER)
-
-    live.meanwhile = rotate_after_the_shard_key_was_opened
+    live.after_unwrapping = lambda: keyring.rotate(LATER)
 
     assert maker.create(new, KeyKind.CONSENT, 7, AT) is True
     assert keyring.read([new]).keys() == {new}
@@ -141,13 +136,29 @@ def test_a_key_destroyed_while_it_is_made_stays_destroyed(
     assert keyring.read([key_id]) == {}
 
 
+def test_a_key_sealed_into_a_shard_that_was_just_replaced_is_sealed_again(
+    keyring: Keyring, slow: tuple[Keyring, Interleaved, Interleaved]
+) -> None:
+    """The same in escrow, where a held film waits for years."""
+    sealer, _, escrow = slow
+    [key_id, gone] = make_keys(keyring, 2, shard=7)
+    before = keyring.read([key_id])
+    keyring.seal([gone], AT)
+    keyring.destroy([gone], "order", AT)
+    escrow.after_unwrapping = lambda: keyring.rotate(LATER)
+
+    assert sealer.seal([key_id], LATER) == {key_id}
+
+    assert keyring.read_sealed([key_id]) == before
+
+
 def test_a_key_destroyed_while_it_is_sealed_stays_destroyed(
     keyring: Keyring, slow: tuple[Keyring, Interleaved, Interleaved]
 ) -> None:
     """A seal must not carry a destroyed key into escrow."""
     sealer, live, _ = slow
     [key_id] = make_keys(keyring, 1)
-    live.meanwhile = lambda: keyring.destroy([key_id], "order", AT)
+    live.before_unwrapping = lambda: keyring.destroy([key_id], "order", AT)
 
     assert sealer.seal([key_id], LATER) == set()
 
@@ -161,7 +172,7 @@ def test_a_key_made_while_its_id_is_sealed_is_sealed(
     """The key-maker came between the sealer's look and its write."""
     sealer, live, _ = slow
     there, late = [*make_keys(keyring, 1), new_id()]
-    live.meanwhile = lambda: keyring.create(late, KeyKind.CONSENT, 7, AT)
+    live.before_unwrapping = lambda: keyring.create(late, KeyKind.CONSENT, 7, AT)
 
     assert sealer.seal([there, late], LATER) == {there, late}
 
@@ -176,7 +187,7 @@ def test_a_key_destroyed_while_it_is_unsealed_stays_destroyed(
     unsealer, _, escrow = slow
     [key_id] = make_keys(keyring, 1)
     keyring.seal([key_id], AT)
-    escrow.meanwhile = lambda: keyring.destroy([key_id], "order", AT)
+    escrow.before_unwrapping = lambda: keyring.destroy([key_id], "order", AT)
 
     with pytest.raises(KeyDestroyed):
         unsealer.unseal([key_id], LATER)

@@ -265,7 +265,7 @@ def test_a_shard_replaced_behind_a_rotations_back_stops_it(
         engine.dispose()
 
     slow = home.open(live)
-    live.meanwhile = replace
+    live.before_unwrapping = replace
     with pytest.raises(Conflict):
         slow.rotate(AT)
     engine = create_engine(home.url)
