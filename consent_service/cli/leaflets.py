@@ -16,6 +16,7 @@ from consent_service.cli.terminal import (
 )
 from consent_service.errors import InvalidInput
 from consent_service.services import leaflets as use_cases
+from consent_service.services.leaflet_import import import_leaflet
 
 COLUMNS = ("code", "version", "issued_on", "archive_on", "status")
 
@@ -34,7 +35,7 @@ def import_(file: Path, as_json: bool) -> None:
 
     Example: consent-service leaflets import leaflet-L2042.txt
     """
-    done = use_cases.import_leaflet(open_context(), operator(), file.read_bytes(), file.name)
+    done = import_leaflet(open_context(), operator(), file.read_bytes(), file.name)
     if as_json:
         print_json(done)
         return

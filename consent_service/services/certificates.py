@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 import rfc8785
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from consent_service.db.models.erasure import Certificate, ErasureItem, ErasureOrder
@@ -305,11 +305,6 @@ def _latest(session: Session, order: str, revision: int | None = None) -> Certif
     if revision is not None:
         query = query.where(Certificate.revision == revision)
     return session.scalar(query.order_by(Certificate.revision.desc()).limit(1))
-
-
-def count_certificates(session: Session) -> int:
-    """Return how many certificates were issued."""
-    return session.scalar(select(func.count()).select_from(Certificate)) or 0
 
 
 def _view(row: Certificate) -> CertificateView:

@@ -18,16 +18,16 @@ from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day
 from consent_service.db.models.consent import ConsentAct, ConsentActCheck, ConsentDecision
-from consent_service.db.models.people import Involvement, InvolvementPerson, Person
-from consent_service.db.models.policies import LeafletIssue, LeafletVersion, PublishedPolicy
+from consent_service.db.models.people import Involvement, InvolvementPerson
+from consent_service.db.models.policies import LeafletIssue, LeafletVersion
 from consent_service.db.queries.consent import Question as StateQuestion
 from consent_service.db.queries.consent import findings
 from consent_service.db.queries.people import children_among, members, responsibilities_for
 from consent_service.db.unit_of_work import UnitOfWork
-from consent_service.domain.answers import GivenAnswer, Sitting, check_answers
+from consent_service.domain.answers import Sitting
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.calendar import Unit, gone_by
-from consent_service.domain.consent import Answer, Capacity, ConsentState, SignatureKind
+from consent_service.domain.consent import Answer, ConsentState
 from consent_service.domain.forms import (
     AskedOf,
     Audience,
@@ -45,83 +45,27 @@ from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
 from consent_service.ids import new_id
 from consent_service.services import disputes, keys
 from consent_service.services.access import Caller, involvement_for, person_for
+from consent_service.services.consent_checks import CaptureConsent, Ground, require_sound
+from consent_service.services.consent_views import ConsentActView, DecisionView, Signature, act_view
 from consent_service.services.context import Context
 from consent_service.services.policies import published_form
 
+__all__ = [
+    "CaptureConsent",
+    "ConsentActView",
+    "DecisionView",
+    "Signature",
+    "act_view",
+    "acts",
+    "capture",
+    "check_late",
+    "consent_act",
+    "questions",
+    "state",
+    "states_in",
+]
+
 SHORT_FORM = "vig-other-person"
-CLOCK_SLACK = timedelta(minutes=5)
-
-
-@dataclass(frozen=True)
-class Signature:
-    """How the act was signed: strokes drawn (lists of points), a name typed, or on paper."""
-
-    kind: SignatureKind
-    content: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class CaptureConsent:
-    """One act of answering a form, as it was done. `event_at` is an aware instant."""
-
-    involvement: str
-    person: str
-    form: str
-    language: str
-    leaflet_issue: str
-    route: Route
-    capacity: Capacity
-    answers: tuple[GivenAnswer, ...]
-    signature: Signature
-    event_at: datetime
-    version: int | None = None
-    witness: str | None = None
-    interpreter: str | None = None
-    ask_again_on: date | None = None
-
-
-@dataclass(frozen=True)
-class DecisionView:
-    """One decision as recorded."""
-
-    id: str
-    statement: str
-    person: str
-    decided_by: str
-    purpose: str | None
-    answer: Answer
-    named: tuple[str, ...]
-    words: str | None
-    basis: str | None
-    valid_until: date | None
-
-
-@dataclass(frozen=True)
-class ConsentActView:
-    """One act as recorded, with the exact words and their digest."""
-
-    id: str
-    involvement: str
-    person: str
-    form: str
-    form_version: int
-    language: str
-    leaflet_code: str
-    leaflet_version: int
-    rendered_text: str
-    rendered_sha256: str
-    record_class: str
-    route: Route
-    capacity: Capacity
-    signature: Signature
-    witness: str | None
-    interpreter: str | None
-    recorded_by: str
-    event_at: datetime
-    recorded_at: datetime
-    recorded_late: bool
-    checked_at: datetime | None
-    decisions: tuple[DecisionView, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,19 +102,6 @@ class StateView:
     valid_until: date | None
 
 
-@dataclass(frozen=True)
-class _Ground:
-    """What an act stands on: the rows and the form that it refers to."""
-
-    involvement: Involvement
-    policy: PublishedPolicy
-    form: ConsentFormVersion
-    issue: LeafletIssue
-    leaflet: LeafletVersion
-    sitting: Sitting
-    text: str
-
-
 def questions(
     ctx: Context, caller: Caller, involvement: str, person: str, form: str, language: str
 ) -> Questions:
@@ -197,7 +128,7 @@ def capture(ctx: Context, caller: Caller, request: CaptureConsent) -> ConsentAct
         involvement_for(ctx, uow.session, caller, Permission.CONSENT_CAPTURE, request.involvement)
         row = uow.lock_involvement(request.involvement)
         ground = _ground(ctx, uow, row, request)
-        _require_sound(ctx, uow, ground, request)
+        require_sound(ctx, uow, ground, request)
         act = _append_act(ctx, uow, caller, ground, request)
         _append_decisions(uow, act, ground, request)
         row.consent_epoch += 1
@@ -205,7 +136,7 @@ def capture(ctx: Context, caller: Caller, request: CaptureConsent) -> ConsentAct
         uow.session.flush()
         disputes.open_where_parents_disagree(ctx, uow, row.id)
         _record_capture(uow, caller, act, request)
-        view = _view(uow.session, act)
+        view = act_view(uow.session, act)
     keys.settle(ctx, request.involvement)
     return view
 
@@ -224,7 +155,7 @@ def check_late(ctx: Context, caller: Caller, act: str) -> ConsentActView:
             uow.record(AuditEvent(EventKind.CONSENT_CHECKED, caller.actor, act, row.involvement_id))
             uow.session.flush()
             disputes.open_where_parents_disagree(ctx, uow, row.involvement_id)
-        view = _view(uow.session, row)
+        view = act_view(uow.session, row)
     keys.settle(ctx, row.involvement_id)
     return view
 
@@ -232,7 +163,7 @@ def check_late(ctx: Context, caller: Caller, act: str) -> ConsentActView:
 def consent_act(ctx: Context, caller: Caller, act: str) -> ConsentActView:
     """Return one act that the caller may see."""
     with ctx.read() as session:
-        return _view(session, _act_for(ctx, session, caller, Permission.CONSENT_READ, act))
+        return act_view(session, _act_for(ctx, session, caller, Permission.CONSENT_READ, act))
 
 
 def acts(ctx: Context, caller: Caller, involvement: str) -> list[ConsentActView]:
@@ -244,7 +175,7 @@ def acts(ctx: Context, caller: Caller, involvement: str) -> list[ConsentActView]
             .where(ConsentAct.involvement_id == involvement)
             .order_by(ConsentAct.event_at, ConsentAct.recorded_at, ConsentAct.id)
         )
-        return [_view(session, row) for row in rows]
+        return [act_view(session, row) for row in rows]
 
 
 def state(
@@ -295,7 +226,7 @@ def _purposes_with_uses(ctx: Context, session: Session, involvement: str) -> tup
     return (*ctx.policies.purposes, *sorted(spelt))
 
 
-def _ground(ctx: Context, uow: UnitOfWork, row: Involvement, request: CaptureConsent) -> _Ground:
+def _ground(ctx: Context, uow: UnitOfWork, row: Involvement, request: CaptureConsent) -> Ground:
     session = uow.session
     policy, form = published_form(ctx, session, request.form, request.version)
     issue = session.get(LeafletIssue, request.leaflet_issue)
@@ -307,7 +238,7 @@ def _ground(ctx: Context, uow: UnitOfWork, row: Involvement, request: CaptureCon
     leaflet = session.get_one(LeafletVersion, issue.leaflet_version_id)
     sitting = _sitting(session, row, request.person, form, london_day(request.event_at))
     text = _text(ctx, sitting, request.language, leaflet.control_line)
-    return _Ground(row, policy, form, issue, leaflet, sitting, text)
+    return Ground(row, policy, form, issue, leaflet, sitting, text)
 
 
 def _sitting(
@@ -356,58 +287,8 @@ def _latest_issue(session: Session, involvement: str, person: str) -> LeafletVer
     return found
 
 
-def _require_sound(ctx: Context, uow: UnitOfWork, ground: _Ground, request: CaptureConsent) -> None:
-    """Raise InvalidInput with every fault of the act."""
-    faults = _event_faults(uow, ground, request)
-    if ground.leaflet.code != ground.form.leaflet:
-        faults["leaflet_issue"] = f"This form goes with leaflet {ground.form.leaflet}."
-    if request.capacity is Capacity.LACKS_NOW:
-        faults |= _lacking_capacity_faults(request)
-    else:
-        faults |= check_answers(ground.sitting, request.answers)
-    faults |= _signature_faults(request)
-    if faults:
-        raise InvalidInput("This consent cannot be recorded yet. Put these right.", faults)
-
-
-def _event_faults(uow: UnitOfWork, ground: _Ground, request: CaptureConsent) -> dict[str, str]:
-    day = london_day(request.event_at)
-    if request.event_at > uow.at + CLOCK_SLACK:
-        return {"event_at": "The act cannot be in the future."}
-    if day < ground.issue.given_on:
-        return {"event_at": "The act cannot be before the leaflet was given."}
-    if day < ground.involvement.started_on:
-        return {"event_at": "The act cannot be before the involvement started."}
-    person = uow.session.get_one(Person, request.person)
-    if person.died_on is not None and day >= person.died_on:
-        return {"event_at": "The act cannot be after this person died."}
-    return {}
-
-
-def _lacking_capacity_faults(request: CaptureConsent) -> dict[str, str]:
-    faults: dict[str, str] = {}
-    if request.answers:
-        faults["answers"] = "Someone who lacks capacity now cannot answer, and nobody else can."
-    if request.ask_again_on is None or request.ask_again_on <= london_day(request.event_at):
-        faults["ask_again_on"] = "Say on which later day you will ask again."
-    return faults
-
-
-def _signature_faults(request: CaptureConsent) -> dict[str, str]:
-    kind, content = request.signature.kind, request.signature.content
-    if request.capacity is Capacity.LACKS_NOW:
-        return {}
-    if kind is SignatureKind.TYPED and not str(content.get("name", "")).strip():
-        return {"signature": "Type the full name of the person signing."}
-    if kind is SignatureKind.DRAWN and not content.get("strokes"):
-        return {"signature": "Draw a signature, or type the full name."}
-    if kind is SignatureKind.PAPER and request.route is not Route.PAPER:
-        return {"signature": "A signature on paper goes with the paper route."}
-    return {}
-
-
 def _append_act(
-    ctx: Context, uow: UnitOfWork, caller: Caller, ground: _Ground, request: CaptureConsent
+    ctx: Context, uow: UnitOfWork, caller: Caller, ground: Ground, request: CaptureConsent
 ) -> ConsentAct:
     late = request.route is Route.PAPER or london_day(request.event_at) < london_day(uow.at)
     act = ConsentAct(
@@ -440,7 +321,7 @@ def _append_act(
 
 
 def _append_decisions(
-    uow: UnitOfWork, act: ConsentAct, ground: _Ground, request: CaptureConsent
+    uow: UnitOfWork, act: ConsentAct, ground: Ground, request: CaptureConsent
 ) -> None:
     places = {s.code: place for place, s in enumerate(ground.form.statements)}
     for given in request.answers:
@@ -504,53 +385,3 @@ def _act_for(
         raise NotFound("There is no such act of consent that you can see.", kind="consent")
     involvement_for(ctx, session, caller, permission, row.involvement_id)
     return row
-
-
-def _view(session: Session, act: ConsentAct) -> ConsentActView:
-    issue = session.get_one(LeafletIssue, act.leaflet_issue_id)
-    leaflet = session.get_one(LeafletVersion, issue.leaflet_version_id)
-    checked = session.get(ConsentActCheck, act.id)
-    decisions = session.scalars(
-        select(ConsentDecision)
-        .where(ConsentDecision.act_id == act.id)
-        .order_by(ConsentDecision.position, ConsentDecision.person_id)
-    )
-    return ConsentActView(
-        id=act.id,
-        involvement=act.involvement_id,
-        person=act.person_id,
-        form=act.form_id,
-        form_version=act.form_version,
-        language=act.language,
-        leaflet_code=leaflet.code,
-        leaflet_version=leaflet.version,
-        rendered_text=act.rendered_text,
-        rendered_sha256=act.rendered_sha256,
-        record_class=act.record_class,
-        route=act.route,
-        capacity=act.capacity,
-        signature=Signature(act.signature_kind, act.signature),
-        witness=act.witness,
-        interpreter=act.interpreter,
-        recorded_by=act.recorded_by,
-        event_at=act.event_at,
-        recorded_at=act.recorded_at,
-        recorded_late=act.recorded_late,
-        checked_at=checked.checked_at if checked else None,
-        decisions=tuple(_decision_view(row) for row in decisions),
-    )
-
-
-def _decision_view(row: ConsentDecision) -> DecisionView:
-    return DecisionView(
-        row.id,
-        row.statement,
-        row.person_id,
-        row.decided_by,
-        row.purpose,
-        row.answer,
-        tuple(row.named),
-        row.words,
-        row.basis.value if row.basis else None,
-        row.valid_until,
-    )

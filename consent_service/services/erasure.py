@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import exists, func, or_, select, update
+from sqlalchemy import exists, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from consent_service.db.models.erasure import ErasureOrder, ErasureStep, Fence
+from consent_service.db.models.people import Involvement
 from consent_service.db.queries.erasure import OrderScope
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
@@ -227,21 +228,18 @@ def orders(ctx: Context, caller: Caller, involvement: str | None = None) -> list
     """Return the orders in the caller's reach, newest first."""
     require(ctx, caller, Permission.ERASURE_READ)
     with ctx.read() as session:
-        query = select(ErasureOrder).order_by(ErasureOrder.ordered_at.desc(), ErasureOrder.id)
+        query = (
+            select(ErasureOrder, Involvement.team_id)
+            .join(Involvement, Involvement.id == ErasureOrder.involvement_id)
+            .order_by(ErasureOrder.ordered_at.desc(), ErasureOrder.id)
+        )
         if involvement is not None:
             query = query.where(ErasureOrder.involvement_id == involvement)
         return [
             _view(session, row)
-            for row in session.scalars(query)
-            if _reached(ctx, session, caller, row)
+            for row, team in session.execute(query)
+            if reaches(ctx, caller, Permission.ERASURE_READ, team)
         ]
-
-
-def _reached(ctx: Context, session: Session, caller: Caller, row: ErasureOrder) -> bool:
-    from consent_service.db.models.people import Involvement
-
-    involvement = session.get_one(Involvement, row.involvement_id)
-    return reaches(ctx, caller, Permission.ERASURE_READ, involvement.team_id)
 
 
 def _open_waiting(ctx: Context) -> None:
@@ -405,13 +403,3 @@ def _steps(session: Session, order_id: str) -> Iterator[StepView]:
         yield StepView(
             row.id, row.kind, row.state, row.attempts, row.done_at, row.fault, dict(row.figures)
         )
-
-
-def open_orders(session: Session) -> int:
-    """Return how many orders are not finished."""
-    found = session.scalar(
-        select(func.count())
-        .select_from(ErasureOrder)
-        .where(ErasureOrder.state.in_((OrderState.WAITING, OrderState.ORDERED, OrderState.RUNNING)))
-    )
-    return found or 0

@@ -23,7 +23,6 @@ from consent_service.db.queries.people import members
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain import leaflets as words
 from consent_service.domain.audit import AuditEvent, EventKind
-from consent_service.domain.leaflet_file import LeafletDraft, parse_leaflet_file
 from consent_service.domain.leaflets import LeafletRoute, LeafletStatus
 from consent_service.domain.roles import IG_OFFICER, Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound
@@ -31,7 +30,6 @@ from consent_service.ids import new_id
 from consent_service.services.access import Caller, involvement_for, require
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
-from consent_service.services.policies import attach_quotes, attach_words, register_leaflet
 
 
 @dataclass(frozen=True)
@@ -47,20 +45,6 @@ class LeafletView:
     owner: str
     control_line: str
     languages: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Imported:
-    """What an import did. `changed` is False when the same file was imported before."""
-
-    code: str
-    version: int
-    issued_on: date
-    archive_on: date
-    status: LeafletStatus
-    sha256: str
-    notes: tuple[str, ...]
-    changed: bool
 
 
 @dataclass(frozen=True)
@@ -102,46 +86,6 @@ class LeafletText:
     notes: tuple[str, ...]
 
 
-def import_leaflet(ctx: Context, caller: Caller, raw: bytes, name: str = "leaflet") -> Imported:
-    """Register a leaflet from the team's own file; the same file again changes nothing.
-
-    Raises PolicyFault `name:line: ...` for a file that is not of the shape, Conflict
-    `leaflet_registered` for other words or dates of a version that is registered.
-    """
-    require(ctx, caller, Permission.LEAFLET_PUBLISH)
-    draft = parse_leaflet_file(raw, name)
-    organisation = ctx.policies.organisation
-    language = organisation.default_language
-    version = draft.version_of(organisation.leaflet_owner, language)
-    with ctx.begin() as uow:
-        row = _version(uow.session, draft.code, draft.version)
-        changed = True
-        if row is None:
-            row = register_leaflet(uow, caller, version, {language: (raw, draft.notes)})
-        else:
-            changed = _attach_to(uow, row, draft, language)
-        if changed:
-            uow.record(
-                AuditEvent(
-                    EventKind.LEAFLET_IMPORTED,
-                    caller.actor,
-                    f"{row.code}/{row.version}",
-                    details={"digest": draft.sha256},
-                )
-            )
-        status = _status(ctx, row, london_day(uow.at))
-    return Imported(
-        draft.code,
-        draft.version,
-        draft.issued_on,
-        draft.archive_on,
-        status,
-        draft.sha256,
-        draft.notes,
-        changed,
-    )
-
-
 def list_leaflets(ctx: Context) -> list[LeafletView]:
     """Return every leaflet version, by code and version."""
     with ctx.read() as session:
@@ -156,7 +100,7 @@ def leaflet_text(ctx: Context, code: str, version: int | None, language: str) ->
     """Return the words of a version (the current one without `version`) in a language."""
     today = london_day(ctx.clock.now())
     with ctx.read() as session:
-        row = _version(session, code, version) if version else _current(session, code, today)
+        row = version_row(session, code, version) if version else _current(session, code, today)
         if row is None:
             raise NotFound("There is no such leaflet version.", kind="leaflet")
         found = session.get(LeafletWords, (row.id, language))
@@ -235,7 +179,7 @@ def grant_override(
     """Let an archived version be given until a day, with the reason (rule 9)."""
     require(ctx, caller, Permission.LEAFLET_OVERRIDE)
     with ctx.begin() as uow:
-        row = _version(uow.session, code, version)
+        row = version_row(uow.session, code, version)
         if row is None:
             raise NotFound("There is no such leaflet version.", kind="leaflet")
         faults = {}
@@ -269,7 +213,7 @@ def record_review(ctx: Context, caller: Caller, code: str, version: int) -> None
     """Record that a version was reviewed; reminders for it stop."""
     require(ctx, caller, Permission.LEAFLET_REVIEW)
     with ctx.begin() as uow:
-        row = _version(uow.session, code, version)
+        row = version_row(uow.session, code, version)
         if row is None:
             raise NotFound("There is no such leaflet version.", kind="leaflet")
         row.reviewed_at = uow.at
@@ -345,7 +289,7 @@ def _take(uow: UnitOfWork, caller: Caller, row: LeafletVersion, stage: str) -> i
 
 def _giveable(session: Session, request: GiveLeaflet) -> LeafletVersion:
     current = _current(session, request.code, request.given_on)
-    row = _version(session, request.code, request.version) if request.version else current
+    row = version_row(session, request.code, request.version) if request.version else current
     if row is None:
         raise NotFound("There is no leaflet version that could be given.", kind="leaflet")
     if _value(row).may_be_given_on(request.given_on) or _overridden(session, row, request.given_on):
@@ -373,29 +317,7 @@ def _overridden(session: Session, row: LeafletVersion, day: date) -> bool:
     return any(london_day(o.granted_at) <= day < o.until_on for o in overrides)
 
 
-def _attach_to(uow: UnitOfWork, row: LeafletVersion, draft: LeafletDraft, language: str) -> bool:
-    """Attach words to control data; False when they are there already, byte for byte."""
-    if (row.issued_on, row.archive_on) != (draft.issued_on, draft.archive_on):
-        raise _registered(row)
-    standing = uow.session.get(LeafletWords, (row.id, language))
-    if standing is not None:
-        if standing.raw != draft.raw:
-            raise _registered(row)
-        return False
-    attach_words(uow, row, {language: (draft.raw, draft.notes)})
-    attach_quotes(uow, row, draft.quotes)
-    return True
-
-
-def _registered(row: LeafletVersion) -> Conflict:
-    return Conflict(
-        f"{row.code} version {row.version} is registered with other words or dates."
-        " Give the new words a new version number.",
-        code="leaflet_registered",
-    )
-
-
-def _version(session: Session, code: str, version: int | None) -> LeafletVersion | None:
+def version_row(session: Session, code: str, version: int | None) -> LeafletVersion | None:
     return session.scalar(
         select(LeafletVersion).where(LeafletVersion.code == code, LeafletVersion.version == version)
     )
@@ -416,7 +338,7 @@ def _value(row: LeafletVersion) -> words.LeafletVersion:
     )
 
 
-def _status(ctx: Context, row: LeafletVersion, today: date) -> LeafletStatus:
+def status_of(ctx: Context, row: LeafletVersion, today: date) -> LeafletStatus:
     months = ctx.policies.organisation.leaflet_review_months
     return _value(row).status_on(today, review_months=months)
 
@@ -432,7 +354,7 @@ def _view(ctx: Context, session: Session, row: LeafletVersion, today: date) -> L
         row.version,
         row.issued_on,
         row.archive_on,
-        _status(ctx, row, today),
+        status_of(ctx, row, today),
         row.title,
         row.owner,
         row.control_line,

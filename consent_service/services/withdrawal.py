@@ -18,7 +18,6 @@ from sqlalchemy.orm import Session
 from consent_service.clock import london_day
 from consent_service.db.models.consent import ConsentEnding
 from consent_service.db.models.erasure import ErasureOrder, Fence, Withdrawal
-from consent_service.db.models.handovers import Disclosure, Handover
 from consent_service.db.models.people import Involvement
 from consent_service.db.queries.consent import purposes_answered, states_now
 from consent_service.db.queries.erasure import OrderScope, assets_in_scope, holdings
@@ -36,59 +35,31 @@ from consent_service.ids import new_id
 from consent_service.services import disputes, erasure, erasure_journal, erasure_steps, keys
 from consent_service.services.access import Caller, involvement_for
 from consent_service.services.context import Context
+from consent_service.services.withdrawal_outcome import (
+    PreviewView,
+    WithdrawalView,
+    left_the_service,
+    lines_of,
+    order_of,
+    withdrawal_for,
+    withdrawal_view,
+)
 from consent_service.vault.journal import LineKind
 
+__all__ = [
+    "Outcome",
+    "PreviewLine",
+    "PreviewView",
+    "WithdrawalView",
+    "cancel",
+    "outcome",
+    "preview",
+    "withdraw",
+    "withdrawal",
+    "withdrawals",
+]
+
 CLOCK_SLACK = timedelta(minutes=5)
-
-
-@dataclass(frozen=True)
-class PreviewLine:
-    """What happens to one asset."""
-
-    asset: str
-    kind: str
-    outcome: str
-    ground: str | None
-
-
-@dataclass(frozen=True)
-class PreviewView:
-    """What a withdrawal would do, before it is done. `digest` names exactly this outcome."""
-
-    purposes: tuple[str, ...]
-    disputed: tuple[str, ...]
-    lines: tuple[PreviewLine, ...]
-    cannot_recall: tuple[str, ...]
-    undo_until: datetime | None
-    digest: str
-
-    @property
-    def destroyed(self) -> tuple[PreviewLine, ...]:
-        """What goes."""
-        return tuple(line for line in self.lines if line.outcome == "destroy")
-
-    @property
-    def kept(self) -> tuple[PreviewLine, ...]:
-        """What stays, each with its ground."""
-        return tuple(line for line in self.lines if line.outcome == "keep")
-
-
-@dataclass(frozen=True)
-class WithdrawalView:
-    """A withdrawal as recorded. `erasure_order` is None where parents disagree."""
-
-    id: str
-    involvement: str
-    person: str
-    by: str
-    scope: WithdrawalScope
-    purposes: tuple[str, ...]
-    speed: Speed
-    recorded_at: datetime
-    undo_until: datetime | None
-    cancelled_at: datetime | None
-    erasure_order: str | None
-    reference: str | None
 
 
 @dataclass(frozen=True)
@@ -111,8 +82,8 @@ def preview(ctx: Context, caller: Caller, request: WithdrawalRequest) -> Preview
         row = _admit(ctx, uow, caller, request, Permission.WITHDRAWAL_PREVIEW)
         trial = uow.session.begin_nested()
         done = _apply(ctx, uow, caller, row, request)
-        outcome = _plan(ctx, uow.session, row.id, done, uow.at)
-        view = _preview_view(uow.session, row, done, outcome)
+        planned = _plan(ctx, uow.session, row.id, done, uow.at)
+        view = _preview_view(uow.session, row, done, planned)
         trial.rollback()
         uow.session.expire_all()
         uow.record(
@@ -137,7 +108,7 @@ def withdraw(ctx: Context, caller: Caller, request: WithdrawalRequest) -> Withdr
         done = _apply(ctx, uow, caller, row, request)
         row.consent_epoch += 1
         row.last_entry_at = uow.at
-        view = _view(done.row, done.order)
+        view = withdrawal_view(done.row, done.order)
         order = done.order.id if done.order else None
         waiting = done.order is not None and done.order.state is OrderState.WAITING
     keys.ensure_consent_keys(ctx, request.involvement)
@@ -156,13 +127,13 @@ def cancel(ctx: Context, caller: Caller, withdrawal: str, by: str) -> Withdrawal
     Raises Refused `not_who_withdrew`, Conflict `too_late` or `already_cancelled`.
     """
     with ctx.begin() as uow:
-        row = _withdrawal_for(ctx, uow.session, caller, Permission.WITHDRAWAL_CANCEL, withdrawal)
+        row = withdrawal_for(ctx, uow.session, caller, Permission.WITHDRAWAL_CANCEL, withdrawal)
         involvement = uow.lock_involvement(row.involvement_id)
         if by != row.by_person_id:
             raise Refused(
                 "Only the person who withdrew can change their mind.", code="not_who_withdrew"
             )
-        order = _order_of(uow.session, row)
+        order = order_of(uow.session, row)
         _require_undoable(row, order, uow.at)
         row.cancelled_at = uow.at
         for purpose in row.purposes:
@@ -177,7 +148,7 @@ def cancel(ctx: Context, caller: Caller, withdrawal: str, by: str) -> Withdrawal
         )
         uow.session.flush()
         disputes.open_where_parents_disagree(ctx, uow, row.involvement_id)
-        view = _view(row, order)
+        view = withdrawal_view(row, order)
     ctx.journal.append(LineKind.UNDO, {"withdrawal": withdrawal, "by": by}, ctx.clock.now())
     keys.settle(ctx, view.involvement)
     return view
@@ -186,8 +157,8 @@ def cancel(ctx: Context, caller: Caller, withdrawal: str, by: str) -> Withdrawal
 def withdrawal(ctx: Context, caller: Caller, identifier: str) -> WithdrawalView:
     """Return one withdrawal that the caller may see."""
     with ctx.read() as session:
-        row = _withdrawal_for(ctx, session, caller, Permission.WITHDRAWAL_PREVIEW, identifier)
-        return _view(row, _order_of(session, row))
+        row = withdrawal_for(ctx, session, caller, Permission.WITHDRAWAL_PREVIEW, identifier)
+        return withdrawal_view(row, order_of(session, row))
 
 
 def withdrawals(ctx: Context, caller: Caller, involvement: str) -> list[WithdrawalView]:
@@ -199,7 +170,7 @@ def withdrawals(ctx: Context, caller: Caller, involvement: str) -> list[Withdraw
             .where(Withdrawal.involvement_id == involvement)
             .order_by(Withdrawal.recorded_at, Withdrawal.id)
         )
-        return [_view(row, _order_of(session, row)) for row in rows]
+        return [withdrawal_view(row, order_of(session, row)) for row in rows]
 
 
 def _admit(
@@ -392,40 +363,17 @@ def _plan(ctx: Context, session: Session, involvement: str, done: _Done, at: dat
     return plan(holdings(session, ctx.policies.purposes, assets, at), cause)
 
 
-def _preview_view(session: Session, row: Involvement, done: _Done, outcome: Plan) -> PreviewView:
-    lines = tuple(
-        PreviewLine(
-            line.asset,
-            line.kind.value,
-            line.outcome.value,
-            line.ground.value if line.ground else None,
-        )
-        for line in outcome.lines
-    )
+def _preview_view(session: Session, row: Involvement, done: _Done, planned: Plan) -> PreviewView:
+    lines = lines_of(planned)
     listing = [[line.asset, line.outcome, line.ground or ""] for line in lines]
     return PreviewView(
         tuple(done.row.purposes),
         done.disputed,
         lines,
-        _left_the_service(session, row.id),
+        left_the_service(session, row.id),
         done.row.undo_until,
         hashlib.sha256(rfc8785.dumps(listing)).hexdigest(),
     )
-
-
-def _left_the_service(session: Session, involvement: str) -> tuple[str, ...]:
-    """Return the ids of handovers and disclosures that nobody can call back."""
-    given = session.scalars(
-        select(Handover.id).where(
-            Handover.involvement_id == involvement, Handover.closed_at.is_not(None)
-        )
-    )
-    disclosed = session.scalars(
-        select(Disclosure.id).where(
-            Disclosure.involvement_id == involvement, Disclosure.taken_back_on.is_(None)
-        )
-    )
-    return (*given, *disclosed)
 
 
 def _require_undoable(row: Withdrawal, order: ErasureOrder | None, at: datetime) -> None:
@@ -438,34 +386,3 @@ def _require_undoable(row: Withdrawal, order: ErasureOrder | None, at: datetime)
             code="too_late",
             withdrawal=row.id,
         )
-
-
-def _withdrawal_for(
-    ctx: Context, session: Session, caller: Caller, permission: Permission, identifier: str
-) -> Withdrawal:
-    row = session.get(Withdrawal, identifier)
-    if row is None:
-        raise NotFound("There is no such withdrawal that you can see.", kind="withdrawal")
-    involvement_for(ctx, session, caller, permission, row.involvement_id)
-    return row
-
-
-def _order_of(session: Session, row: Withdrawal) -> ErasureOrder | None:
-    return session.scalar(select(ErasureOrder).where(ErasureOrder.withdrawal_id == row.id))
-
-
-def _view(row: Withdrawal, order: ErasureOrder | None) -> WithdrawalView:
-    return WithdrawalView(
-        row.id,
-        row.involvement_id,
-        row.person_id,
-        row.by_person_id,
-        row.scope,
-        tuple(row.purposes),
-        row.speed,
-        row.recorded_at,
-        row.undo_until,
-        row.cancelled_at,
-        order.id if order else None,
-        order.reference if order else None,
-    )

@@ -1,0 +1,116 @@
+"""Acts of consent as people see them: what was recorded, with the exact words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from consent_service.db.models.consent import ConsentAct, ConsentActCheck, ConsentDecision
+from consent_service.db.models.policies import LeafletIssue, LeafletVersion
+from consent_service.domain.consent import Answer, Capacity, SignatureKind
+from consent_service.domain.withdrawal import Route
+
+
+@dataclass(frozen=True)
+class Signature:
+    """How the act was signed: strokes drawn (lists of points), a name typed, or on paper."""
+
+    kind: SignatureKind
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class DecisionView:
+    """One decision as recorded."""
+
+    id: str
+    statement: str
+    person: str
+    decided_by: str
+    purpose: str | None
+    answer: Answer
+    named: tuple[str, ...]
+    words: str | None
+    basis: str | None
+    valid_until: date | None
+
+
+@dataclass(frozen=True)
+class ConsentActView:
+    """One act as recorded, with the exact words and their digest."""
+
+    id: str
+    involvement: str
+    person: str
+    form: str
+    form_version: int
+    language: str
+    leaflet_code: str
+    leaflet_version: int
+    rendered_text: str
+    rendered_sha256: str
+    record_class: str
+    route: Route
+    capacity: Capacity
+    signature: Signature
+    witness: str | None
+    interpreter: str | None
+    recorded_by: str
+    event_at: datetime
+    recorded_at: datetime
+    recorded_late: bool
+    checked_at: datetime | None
+    decisions: tuple[DecisionView, ...] = ()
+
+
+def act_view(session: Session, act: ConsentAct) -> ConsentActView:
+    issue = session.get_one(LeafletIssue, act.leaflet_issue_id)
+    leaflet = session.get_one(LeafletVersion, issue.leaflet_version_id)
+    checked = session.get(ConsentActCheck, act.id)
+    decisions = session.scalars(
+        select(ConsentDecision)
+        .where(ConsentDecision.act_id == act.id)
+        .order_by(ConsentDecision.position, ConsentDecision.person_id)
+    )
+    return ConsentActView(
+        id=act.id,
+        involvement=act.involvement_id,
+        person=act.person_id,
+        form=act.form_id,
+        form_version=act.form_version,
+        language=act.language,
+        leaflet_code=leaflet.code,
+        leaflet_version=leaflet.version,
+        rendered_text=act.rendered_text,
+        rendered_sha256=act.rendered_sha256,
+        record_class=act.record_class,
+        route=act.route,
+        capacity=act.capacity,
+        signature=Signature(act.signature_kind, act.signature),
+        witness=act.witness,
+        interpreter=act.interpreter,
+        recorded_by=act.recorded_by,
+        event_at=act.event_at,
+        recorded_at=act.recorded_at,
+        recorded_late=act.recorded_late,
+        checked_at=checked.checked_at if checked else None,
+        decisions=tuple(_decision_view(row) for row in decisions),
+    )
+
+
+def _decision_view(row: ConsentDecision) -> DecisionView:
+    return DecisionView(
+        row.id,
+        row.statement,
+        row.person_id,
+        row.decided_by,
+        row.purpose,
+        row.answer,
+        tuple(row.named),
+        row.words,
+        row.basis.value if row.basis else None,
+        row.valid_until,
+    )
