@@ -470,6 +470,40 @@ def test_after_a_rotation_no_file_holds_what_was_destroyed(
     assert found_in(tmp_path, values | marker | sealed_values) == set()
 
 
+def shard_key_of(path: Path, shard: int, master: bytes) -> bytes:
+    """Open a live shard key as anybody with keyring and master key can."""
+    connection = sqlite3.connect(path)
+    generation, wrapped = connection.execute(
+        "SELECT generation, wrapped FROM shard_key WHERE zone = 'live' AND shard = ?", [shard]
+    ).fetchone()
+    connection.close()
+    place = f"consent-service/shard-key/v1\0live\0{shard}\0{generation}".encode()
+    return AESGCM(master).decrypt(wrapped[4:16], wrapped[16:], place)
+
+
+def test_an_old_block_of_the_disk_opens_with_no_key_of_today(
+    on_disk: KeyringHome, tmp_path: Path
+) -> None:
+    """Whoever finds the deleted row has all that stands today, and still cannot open it."""
+    keyring = on_disk.open()
+    [gone, kept] = make_keys(keyring, 2, shard=7)
+    secret = keyring.read([gone])[gone]
+    block = stored_values(tmp_path / "keyring.db", gone)["wrapped key"]
+    place = f"consent-service/key/v1\0consent\0{gone}\0live\x007\x001".encode()
+    found = shard_key_of(tmp_path / "keyring.db", 7, master_key(tmp_path / "live"))
+    assert AESGCM(found).decrypt(block[:12], block[12:], place) == secret
+
+    keyring.destroy([gone], "order", AT)
+    found = shard_key_of(tmp_path / "keyring.db", 7, master_key(tmp_path / "live"))
+    assert AESGCM(found).decrypt(block[:12], block[12:], place) == secret  # deleted, not gone
+    keyring.rotate(LATER)
+
+    found = shard_key_of(tmp_path / "keyring.db", 7, master_key(tmp_path / "live"))
+    with pytest.raises(InvalidTag):
+        AESGCM(found).decrypt(block[:12], block[12:], place)
+    assert keyring.read([kept]).keys() == {kept}
+
+
 def master_key(folder: Path) -> bytes:
     """The one master key in a folder, as anybody with the folder reads it."""
     [path] = folder.glob("master-*.key")
