@@ -18,7 +18,7 @@ from consent_service.db.models.erasure import ErasureOrder, ErasureStep, Fence
 from consent_service.db.models.people import Involvement
 from consent_service.db.queries.erasure import OrderScope
 from consent_service.db.unit_of_work import UnitOfWork
-from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
+from consent_service.domain.audit import Actor, AuditEvent, EventKind
 from consent_service.domain.erasure import (
     STEP_ORDER,
     OrderCause,
@@ -32,14 +32,13 @@ from consent_service.ids import new_id
 from consent_service.services import erasure_journal, erasure_steps
 from consent_service.services.access import Caller, involvement_for, reaches, require
 from consent_service.services.context import Context
+from consent_service.services.erasure_steps import ERASER
 from consent_service.services.notices import notify
 
 LEASE = timedelta(seconds=60)
 ATTEMPT_CAP = 8
 FIRST_RETRY = timedelta(seconds=5)
 SLOW_RETRY = timedelta(hours=1)
-
-ERASER = Actor(ActorKind.JOB, "carry-out-erasures")
 
 
 @dataclass(frozen=True)
@@ -191,12 +190,13 @@ def work(ctx: Context, worker: str, limit: int = 1000) -> dict[str, int]:
 def void_leases(ctx: Context) -> int:
     """Let go of every lease, when this is the only worker and it just started."""
     with ctx.begin() as uow:
-        rows = list(
-            uow.session.scalars(select(ErasureStep).where(ErasureStep.state == StepState.STARTED))
+        rows = uow.session.scalars(
+            select(ErasureStep).where(ErasureStep.state == StepState.STARTED)
         )
-        for row in rows:
+        held = rows.all()
+        for row in held:
             row.lease_until = uow.at
-        return len(rows)
+        return len(held)
 
 
 def perform(ctx: Context, claimed: Claimed) -> bool:
@@ -322,9 +322,8 @@ def _complete(ctx: Context, claimed: Claimed, figures: dict[str, int]) -> None:
         if row.position == len(STEP_ORDER):
             parent.state = OrderState.DONE
             parent.completed_at = uow.at
-            uow.record(
-                AuditEvent(EventKind.ERASURE_COMPLETED, ERASER, parent.id, parent.involvement_id)
-            )
+            done = AuditEvent(EventKind.ERASURE_COMPLETED, ERASER, parent.id, parent.involvement_id)
+            uow.record(done)
         uow.record(
             AuditEvent(
                 EventKind.ERASURE_STEP_DONE,
@@ -396,10 +395,8 @@ def _view(session: Session, row: ErasureOrder) -> OrderView:
 
 
 def _steps(session: Session, order_id: str) -> Iterator[StepView]:
-    rows = session.scalars(
-        select(ErasureStep).where(ErasureStep.order_id == order_id).order_by(ErasureStep.position)
-    )
-    for row in rows:
+    mine = select(ErasureStep).where(ErasureStep.order_id == order_id)
+    for row in session.scalars(mine.order_by(ErasureStep.position)):
         yield StepView(
             row.id, row.kind, row.state, row.attempts, row.done_at, row.fault, dict(row.figures)
         )

@@ -36,11 +36,14 @@ from consent_service.services import disputes, erasure, erasure_journal, erasure
 from consent_service.services.access import Caller, involvement_for
 from consent_service.services.context import Context
 from consent_service.services.withdrawal_outcome import (
+    Outcome,
+    PreviewLine,
     PreviewView,
     WithdrawalView,
     left_the_service,
     lines_of,
     order_of,
+    outcome,
     withdrawal_for,
     withdrawal_view,
 )
