@@ -5,8 +5,9 @@ here it has no network, no files to write, and bounded memory and time. It ends 
 ends, so it never outlives the service.
 
 A frame is a length (u32, big endian) and that many bytes. A job is a JSON frame and one frame for
-each attached file; an answer is one byte (`P` a PDF, `F` a fault) and a frame. A fault names the
-class of the error only: its message might hold what somebody typed.
+each attached file; an answer is one byte (`P` a PDF, `F` a fault) and a frame. The very first
+byte, `R`, says that everything is loaded. A fault names the class of the error only: its message
+might hold what somebody typed.
 """
 
 import gc
@@ -22,7 +23,7 @@ from consent_service.documents import confine
 
 LENGTH = struct.Struct(">I")
 MAX_FRAME = 64 * 1024 * 1024
-PDF, FAULT = b"P", b"F"
+READY, PDF, FAULT = b"R", b"P", b"F"
 
 
 def read_frame(stream: BinaryIO) -> bytes | None:
@@ -49,7 +50,7 @@ def write_frame(stream: BinaryIO, frame: bytes) -> None:
 
 
 def serve(source: BinaryIO, target: BinaryIO, limits: confine.Limits) -> None:
-    """Print until the input ends."""
+    """Print until the input ends, or until something could not be printed."""
     confine.shut_in(limits)
     mimetypes.knownfiles.clear()  # what an attachment is called must not differ by machine
     logging.disable(logging.CRITICAL)  # WeasyPrint would log what people typed
@@ -57,6 +58,8 @@ def serve(source: BinaryIO, target: BinaryIO, limits: confine.Limits) -> None:
 
     gc.freeze()
     gc.disable()  # a tenth of the time; rubbish is collected while nobody waits
+    target.write(READY)
+    target.flush()
     while (frame := read_frame(source)) is not None:
         confine.allow_one_document(limits)
         try:
@@ -65,6 +68,8 @@ def serve(source: BinaryIO, target: BinaryIO, limits: confine.Limits) -> None:
             kind, answer = FAULT, type(fault).__name__.encode()
         target.write(kind)
         write_frame(target, answer)
+        if kind == FAULT:
+            return  # what is left in memory, and in the pipe, is nobody's business any more
         gc.collect()
 
 

@@ -270,7 +270,7 @@ class LeafletPaper(Paper):
     sources: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class PdfAttachment:
     """A file that travels inside the PDF (PDF/A-3). `relationship` as in ISO 32000-2, 7.11.3."""
 

@@ -13,7 +13,8 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +23,7 @@ from consent_service.errors import TooLarge, Unavailable
 
 DOCUMENTS_PER_PROCESS = 200
 SECONDS_PER_DOCUMENT = 60.0
+SECONDS_TO_START = 60.0
 
 _LENGTH = struct.Struct(">I")
 _MAX_ANSWER = 64 * 1024 * 1024
@@ -36,7 +38,7 @@ _TOO_MUCH = "This document takes too long to print. Shorten it, or print part of
 
 
 class Press:
-    """One printing process. `seconds` is how long one document may take by the clock.
+    """One printing process. `seconds` is how long one document may take by the clock, once it runs.
 
     `limits` bounds its processor time and memory; it holds on a busy machine, too.
     """
@@ -83,7 +85,21 @@ class Press:
         if self._process is None:
             self._process = _start_process(self._limits)
             self._printed = 0
+            self._await_ready(self._process)
         return self._process
+
+    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
+        try:
+            with _deadline(process, SECONDS_TO_START):
+                assert process.stdout is not None
+                _read_exactly(process.stdout, 1)
+        except EOFError:
+            self._end()
+            raise Unavailable(
+                "Documents cannot be printed: the printing process does not start. "
+                "Check that the system packages named in the README are installed.",
+                code="document_failed",
+            ) from None
 
     def _ask(
         self, process: subprocess.Popen[bytes], frames: Sequence[bytes]
@@ -92,24 +108,14 @@ class Press:
 
         Raises TooLarge when the time or processor limit ended it.
         """
-        late = threading.Event()
-
-        def stop() -> None:
-            late.set()
-            process.kill()
-
-        watch = threading.Timer(self._seconds, stop)
-        watch.daemon = True
-        watch.start()
-        try:
-            return _exchange(process, frames)
-        except (EOFError, BrokenPipeError):
-            self._end()
-            if late.is_set() or process.returncode == -signal.SIGXCPU:
-                raise TooLarge(_TOO_MUCH) from None
-            return None
-        finally:
-            watch.cancel()
+        with _deadline(process, self._seconds) as late:
+            try:
+                return _exchange(process, frames)
+            except EOFError:
+                self._end()
+                if late.is_set() or process.returncode == -signal.SIGXCPU:
+                    raise TooLarge(_TOO_MUCH) from None
+                return None
 
     def _read_answer(self, kind: bytes, frame: bytes) -> bytes:
         self._printed += 1
@@ -141,6 +147,24 @@ class Press:
             process.returncode = 0  # not ours to wait for
 
 
+@contextmanager
+def _deadline(process: subprocess.Popen[bytes], seconds: float) -> Iterator[threading.Event]:
+    """Kill `process` unless the block ends in `seconds`; yields what is set when that happened."""
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        process.kill()
+
+    watch = threading.Timer(seconds, stop)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield late
+    finally:
+        watch.cancel()
+
+
 def _start_process(limits: Limits) -> subprocess.Popen[bytes]:
     environment = {name: os.environ[name] for name in _KEPT_SETTINGS if name in os.environ}
     environment |= {"LANG": "C.UTF-8", "TZ": "UTC", "HOME": "/nonexistent", "PATH": "/usr/bin:/bin"}
@@ -159,9 +183,10 @@ def _start_process(limits: Limits) -> subprocess.Popen[bytes]:
 def _exchange(process: subprocess.Popen[bytes], frames: Sequence[bytes]) -> tuple[bytes, bytes]:
     assert process.stdin is not None
     assert process.stdout is not None
-    for frame in frames:
-        _write_all(process.stdin, _LENGTH.pack(len(frame)))
-        _write_all(process.stdin, frame)
+    with suppress(BrokenPipeError):  # it may say what is wrong before it has read everything
+        for frame in frames:
+            _write_all(process.stdin, _LENGTH.pack(len(frame)))
+            _write_all(process.stdin, frame)
     kind = _read_exactly(process.stdout, 1)
     (length,) = _LENGTH.unpack(_read_exactly(process.stdout, _LENGTH.size))
     if length > _MAX_ANSWER:

@@ -27,6 +27,7 @@ from consent_service.documents.content import (
 )
 from consent_service.documents.leaflet_text import read_leaflet
 from consent_service.documents.press import Press
+from consent_service.documents.signature import is_signature_svg
 from consent_service.errors import IntegrityFault, InvalidInput
 
 WORDS_FILE = "words.txt"
@@ -127,6 +128,11 @@ def _values(paper: Paper) -> dict[str, Any]:
 
 def _pictures(paper: Paper) -> Iterator[tuple[str, str]]:
     if isinstance(paper, ConsentCopy) and paper.signed.drawing:
+        if not is_signature_svg(paper.signed.drawing):
+            raise InvalidInput(
+                "The document cannot be printed.",
+                {"drawing": "This is no drawing of ours. Make it from the strokes again."},
+            )
         yield "signature", paper.signed.drawing
 
 

@@ -5,6 +5,7 @@ a script, a link or a reference. The strokes stay the evidence; the picture is h
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -16,6 +17,12 @@ MAX_POINTS = 10_000
 MAX_COORDINATE = 10_000.0
 _PEN = 2.5
 _MARGIN = 6.0
+
+_DRAWN = re.compile(
+    r'<svg xmlns="http://www\.w3\.org/2000/svg" viewBox="0 0 [\d.]+ [\d.]+" width="[\d.]+" '
+    r'height="[\d.]+"><path d="[MQL\d. -]+" fill="none" stroke="#000" stroke-width="[\d.]+" '
+    r'stroke-linecap="round" stroke-linejoin="round"/></svg>'
+)
 
 Point = tuple[float, float]
 
@@ -35,6 +42,11 @@ def signature_svg(strokes: Sequence[Sequence[Mapping[str, Any]]]) -> str:
         f'<path d="{path}" fill="none" stroke="#000" stroke-width="{_PEN}" '
         'stroke-linecap="round" stroke-linejoin="round"/></svg>'
     )
+
+
+def is_signature_svg(text: str) -> bool:
+    """Tell whether `text` is a picture that `signature_svg` could have made."""
+    return _DRAWN.fullmatch(text) is not None
 
 
 def _checked(strokes: Sequence[Sequence[Mapping[str, Any]]]) -> list[list[Point]]:

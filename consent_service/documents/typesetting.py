@@ -143,8 +143,15 @@ def say_moment(instant: str | None) -> str:
     if not instant:
         return "—"
     at = datetime.fromisoformat(instant).astimezone(LONDON)
-    hour, half = at.hour % 12 or 12, "am" if at.hour < 12 else "pm"
-    return f"{_long_day(at)} at {hour}:{at:%M}{half}\N{NO-BREAK SPACE}({at:%Z})"
+    return f"{_long_day(at)} at {_clock_time(at)}"
+
+
+def say_short_moment(instant: str | None) -> str:
+    """Return an ISO instant in London time for a narrow column: `14 Sep 2026, 3:05pm (BST)`."""
+    if not instant:
+        return "—"
+    at = datetime.fromisoformat(instant).astimezone(LONDON)
+    return f"{at.day} {at:%b %Y}, {_clock_time(at)}".replace("\N{NO-BREAK SPACE}", " ")
 
 
 def say_in_metadata(instant: str) -> str:
@@ -161,6 +168,11 @@ def group_in_order(rows: Sequence[Mapping[str, Any]], field: str) -> list[dict[s
     """Return runs of rows with the same `field`, as `name` and `rows`, in the order given."""
     runs = groupby(rows, key=lambda row: row[field])
     return [{"name": name, "rows": list(run)} for name, run in runs]
+
+
+def _clock_time(at: datetime) -> str:
+    hour, half = at.hour % 12 or 12, "am" if at.hour < 12 else "pm"
+    return f"{hour}:{at:%M}{half}\N{NO-BREAK SPACE}({at:%Z})"
 
 
 def _long_day(day: date) -> str:
@@ -195,6 +207,7 @@ def _environment() -> Environment:
     )
     environment.filters["day"] = say_day
     environment.filters["moment"] = say_moment
+    environment.filters["short_moment"] = say_short_moment
     environment.filters["metadata"] = say_in_metadata
     environment.filters["lines"] = say_lines
     environment.filters["groupby_order"] = group_in_order

@@ -152,7 +152,7 @@ def strict_server(request: pytest.FixtureRequest) -> Iterator[tuple[str, bool]]:
     hashes = (VENDOR / "media-chrome/style-hashes.txt").read_text() if allowed else ""
     handler = type("Page", (StrictPage,), {"hashes": " ".join(hashes.split())})
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(VENDOR)))
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/", allowed
     server.shutdown()
     server.server_close()
