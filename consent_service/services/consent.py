@@ -43,7 +43,7 @@ from consent_service.domain.roles import Permission
 from consent_service.domain.withdrawal import Route
 from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
 from consent_service.ids import new_id
-from consent_service.services import disputes, keys
+from consent_service.services import depicted_keys, disputes, keys
 from consent_service.services.access import Caller, involvement_for, person_for
 from consent_service.services.consent_checks import CaptureConsent, Ground, require_sound
 from consent_service.services.consent_views import ConsentActView, DecisionView, Signature, act_view
@@ -138,6 +138,7 @@ def capture(ctx: Context, caller: Caller, request: CaptureConsent) -> ConsentAct
         _record_capture(uow, caller, act, request)
         view = act_view(uow.session, act)
     keys.settle(ctx, request.involvement)
+    depicted_keys.settle_awaiting(ctx, request.involvement)
     return view
 
 
@@ -157,6 +158,7 @@ def check_late(ctx: Context, caller: Caller, act: str) -> ConsentActView:
             disputes.open_where_parents_disagree(ctx, uow, row.involvement_id)
         view = act_view(uow.session, row)
     keys.settle(ctx, row.involvement_id)
+    depicted_keys.settle_awaiting(ctx, row.involvement_id)
     return view
 
 
