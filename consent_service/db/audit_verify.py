@@ -10,11 +10,13 @@ Rules kept here:
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, NoReturn
+from operator import itemgetter
+from typing import NamedTuple, NoReturn
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from consent_service.db.audit_rows import EntryRows, Row, pages, stream
 from consent_service.db.audit_tree import cut
 from consent_service.domain.audit import instant_text
 from consent_service.domain.audit_check import (
@@ -30,7 +32,7 @@ from consent_service.domain.merkle import TILE_HEIGHT, TILE_WIDTH, leaf_hashes, 
 UNSEALED_FOR = timedelta(seconds=60)
 """How long an entry may wait for its leaf before that is itself a fault."""
 
-_PAGE = 16 * TILE_WIDTH
+_BODY = itemgetter(-1)
 
 _EPOCHS = text(
     "SELECT epoch, origin,"
@@ -39,9 +41,8 @@ _EPOCHS = text(
     " FROM audit_epoch ORDER BY epoch"
 )
 _LEAVES = text(
-    'SELECT audit_leaf."index", entry_id, hash, at, kind, actor, subject, involvement, body'
-    " FROM audit_leaf LEFT JOIN audit_entry ON audit_entry.id = audit_leaf.entry_id"
-    ' WHERE epoch = :epoch AND audit_leaf."index" < :leaves ORDER BY audit_leaf."index"'
+    'SELECT "index", entry_id, hash FROM audit_leaf'
+    ' WHERE epoch = :epoch AND "index" < :leaves ORDER BY "index"'
 )
 _HEADS = text(
     "SELECT size, root, at, note FROM audit_checkpoint"
@@ -53,8 +54,8 @@ _TILES = text(
 )
 _TILES_ABOVE = text("SELECT count(*) FROM audit_tile WHERE epoch = :epoch AND level >= :level")
 _WAITING = text(
-    "SELECT audit_leaf.entry_id AS leaf, audit_pending.entry_id,"
-    " at, kind, actor, subject, involvement, body FROM audit_pending"
+    "SELECT audit_leaf.entry_id AS leaf, audit_pending.entry_id AS waiting,"
+    " id, at, kind, actor, subject, involvement, body FROM audit_pending"
     " LEFT JOIN audit_entry ON audit_entry.id = audit_pending.entry_id"
     " LEFT JOIN audit_leaf ON audit_leaf.entry_id = audit_pending.entry_id"
     " ORDER BY at, audit_pending.entry_id"
@@ -84,8 +85,9 @@ def verify(session: Session, trust: Trust, at: datetime) -> VerifyReport:
     try:
         check.expect_published()
         last = _Epoch(0, "", 0, 0)
+        entries = EntryRows(session)
         for last in [_Epoch(*row) for row in session.execute(_EPOCHS)]:
-            _EpochReader(session, check, last).read()
+            _EpochReader(session, check, last, entries).read()
         return check.finish(_count_waiting(session, last, at))
     except LogFault as fault:
         return check.failed(fault.bad)
@@ -112,24 +114,28 @@ class _Head(NamedTuple):
 class _EpochReader:
     """Reads one epoch in leaf order and feeds it to the check; raises LogFault."""
 
-    def __init__(self, session: Session, check: LogCheck, epoch: _Epoch) -> None:
+    def __init__(
+        self, session: Session, check: LogCheck, epoch: _Epoch, entries: EntryRows
+    ) -> None:
         self._session = session
         self._check = check
         self._epoch = epoch
+        self._entries = entries
         self._tiles = _TileReader(session, epoch)
-        self._heads = map(_Head._make, _stream(session, _HEADS, _bounds(epoch, size=epoch.size)))
+        self._heads = map(_Head._make, stream(session, _HEADS, _bounds(epoch, size=epoch.size)))
         self._place = 0
 
     def read(self) -> None:
         """Go over every row of the epoch."""
         head = next(self._heads, None)
         begun = False
-        for rows in self._tilefuls():
+        for leaves, rows in self._tilefuls():
             if not begun:
-                self._check.begin_epoch(self._epoch.number, self._epoch.origin, rows[0][-1])
+                first = rows[0][-1] if rows[0] else None
+                self._check.begin_epoch(self._epoch.number, self._epoch.origin, first)
                 begun = True
-            good, bad = self._checked(rows)
-            head = self._add([row[1] for row in rows[: len(good)]], good, head)
+            good, bad = self._checked(leaves, rows)
+            head = self._add([leaf[1] for leaf in leaves[: len(good)]], good, head)
             if bad is not None:
                 raise LogFault(bad)
         if not begun:
@@ -138,32 +144,32 @@ class _EpochReader:
             self._check_head(head)
         self._tiles.finish()
 
-    def _tilefuls(self) -> Iterator[list[Any]]:
+    def _tilefuls(self) -> Iterator[tuple[list[Row], list[Row | None]]]:
+        """Yield 256 leaves at a time, each with its entry."""
         bounds = _bounds(self._epoch, leaves=self._epoch.leaves)
-        found = self._session.execute(_LEAVES, bounds, execution_options={"yield_per": _PAGE})
-        for page in found.partitions(_PAGE):
+        for page in pages(self._session, _LEAVES, bounds):
             for first in range(0, len(page), TILE_WIDTH):
-                yield list(page[first : first + TILE_WIDTH])
+                leaves = page[first : first + TILE_WIDTH]
+                yield leaves, self._entries.take([leaf[1] for leaf in leaves])
 
-    def _checked(self, rows: list[Any]) -> tuple[list[bytes], BadEntry | None]:
+    def _checked(
+        self, leaves: list[Row], rows: list[Row | None]
+    ) -> tuple[list[bytes], BadEntry | None]:
         """Return leaf hashes computed from the bodies, up to the first bad row, and that row."""
-        places, ids, stored, *_, bodies = zip(*rows, strict=True)
-        end = first_difference(places, range(self._place, self._place + len(rows)))
-        readable = next(
-            (at for at, body in enumerate(bodies) if type(body) is not bytes), len(rows)
-        )
-        hashes = leaf_hashes(bodies[: min(end, readable)])
+        places, ids, stored = zip(*leaves, strict=True)
+        end = first_difference(places, range(self._place, self._place + len(leaves)))
+        sound = _readable(rows[:end])
+        hashes = leaf_hashes(map(_BODY, sound))
         good = first_difference(hashes, stored)
-        for at, row in enumerate(rows[:good]):
-            if not _columns_agree(row[1], row[3:]):
+        for at, row in enumerate(sound[:good]):
+            if not _columns_agree(row):
                 what = "a column that it is searched by differs from its body"
                 return hashes[:at], self._bad(at, ids[at], what)
-        if good == len(rows):
+        if good == len(leaves):
             return hashes, None
         if good == end:
             return hashes[:good], self._bad(good, None, "its leaf is missing")
-        gone = bodies[good] is None
-        what = "the entry is missing" if gone else "its body is not what was sealed"
+        what = "its body is not what was sealed" if rows[good] else "the entry is missing"
         return hashes[:good], self._bad(good, ids[good], what)
 
     def _bad(self, ahead: int, entry_id: str | None, what: str) -> BadEntry:
@@ -202,7 +208,7 @@ class _TileReader:
     def __init__(self, session: Session, epoch: _Epoch) -> None:
         self._session = session
         self._epoch = epoch
-        self._stored: list[Iterator[Any]] = []
+        self._stored: list[Iterator[Row]] = []
         self._roots: list[list[bytes]] = []
         self._seen: list[int] = []
 
@@ -211,7 +217,7 @@ class _TileReader:
         if level == len(self._stored):
             tiles = (self._epoch.leaves or 0) >> (TILE_HEIGHT * (level + 1))
             bounds = _bounds(self._epoch, level=level, tiles=tiles)
-            self._stored.append(_stream(self._session, _TILES, bounds))
+            self._stored.append(stream(self._session, _TILES, bounds))
             self._roots.append([])
             self._seen.append(0)
         root = perfect_root(hashes)
@@ -247,12 +253,12 @@ class _TileReader:
 def _count_waiting(session: Session, last: _Epoch, at: datetime) -> int:
     """Return how many entries wait for their leaf; raises LogFault when one is lost or late."""
     rows = session.execute(_WAITING).all()
-    for leaf, entry_id, *columns in rows:
-        if leaf is not None or columns[-1] is None:
+    for leaf, entry_id, *row in rows:
+        if leaf is not None or row[0] is None:
             _refuse_waiting(last, entry_id, "it is on the waiting list and should not be")
-        if not _columns_agree(entry_id, columns):
+        if not _columns_agree(row):
             _refuse_waiting(last, entry_id, "it waits, and its columns differ from its body")
-        if columns[0] < instant_text(at - UNSEALED_FOR):
+        if row[1] < instant_text(at - UNSEALED_FOR):
             _refuse_waiting(last, entry_id, "it has waited too long for its leaf: run the sealer")
     entries, listed = session.execute(_COUNTS).one()
     if entries != listed:
@@ -266,13 +272,23 @@ def _refuse_waiting(last: _Epoch, entry_id: str | None, what: str) -> NoReturn:
     raise LogFault(BadEntry(last.number, last.leaves or 0, entry_id, what))
 
 
-def _columns_agree(entry_id: object, columns: Sequence[Any]) -> bool:
-    """Tell whether the body begins and ends as canonical JSON with these values does.
+def _readable(rows: list[Row | None]) -> list[Row]:
+    """Return the rows up to the first that is missing or whose body is no bytes."""
+    found: list[Row] = []
+    for row in rows:
+        if row is None or type(row[-1]) is not bytes:
+            break
+        found.append(row)
+    return found
+
+
+def _columns_agree(row: Row) -> bool:
+    """Tell whether the body begins and ends as canonical JSON with the row's values does.
 
     Comparing the two ends is four times as fast as parsing; in between are only the details.
     """
-    at, kind, actor, subject, involvement, body = columns
-    if not isinstance(body, bytes) or not isinstance(actor, str):
+    entry_id, at, kind, actor, subject, involvement, body = row
+    if type(body) is not bytes or type(actor) is not str:
         return False
     actor_kind, _, actor_id = actor.partition(":")
     family = "null" if involvement is None else f'"{involvement}"'
@@ -284,8 +300,3 @@ def _columns_agree(entry_id: object, columns: Sequence[Any]) -> bool:
 
 def _bounds(epoch: _Epoch, **bounds: int | None) -> dict[str, int]:
     return {"epoch": epoch.number} | {name: value or 0 for name, value in bounds.items()}
-
-
-def _stream(session: Session, query: TextClause, bounds: dict[str, int]) -> Iterator[Any]:
-    """Read rows as they are needed: the log may be larger than memory."""
-    yield from session.execute(query, bounds, execution_options={"yield_per": TILE_WIDTH})

@@ -238,6 +238,8 @@ class LogCheck:
 
 def first_difference(ours: Sequence[object], theirs: Sequence[object]) -> int:
     """Return the place of the first pair that differs, or of the end of the shorter one."""
+    if tuple(ours) == tuple(theirs):
+        return len(ours)
     pairs = zip(ours, theirs, strict=False)
     shorter = min(len(ours), len(theirs))
     return next((place for place, (left, right) in enumerate(pairs) if left != right), shorter)

@@ -356,7 +356,9 @@ def test_verification_is_not_disturbed_by_entries_that_are_sealed_meanwhile(long
         long_log.sealed(10)
         assert epochs[0][2:] == (300, 300)
         check = audit_verify.LogCheck(long_log.trust())
-        audit_verify._EpochReader(session, check, audit_verify._Epoch(*epochs[0])).read()
+        entries = audit_verify.EntryRows(session)
+        epoch = audit_verify._Epoch(*epochs[0])
+        audit_verify._EpochReader(session, check, epoch, entries).read()
         assert check.finish().entries == 300
 
 
