@@ -111,21 +111,39 @@ def print_html(html: str, job: Job) -> bytes:
             pdf_variant="pdf/a-3a",
             pdf_identifier=job.identifier,
             attachments=_attachments(job),
-            finisher=say_pdf_ua,
+            finisher=finish,
         )
     except FatalURLFetchingError as asked:  # no Exception, so that WeasyPrint lets it through
         raise FetchRefused from asked
     return bytes(pdf)
 
 
-def say_pdf_ua(document: Document, pdf: pydyf.PDF) -> None:
-    """Add the PDF/UA identifier to the file's metadata before the file is written."""
-    number = int(pdf.catalog["Metadata"].split()[0])
-    metadata = pdf.objects[number]
+def finish(document: Document, pdf: pydyf.PDF) -> None:
+    """Complete the file before it is written, for what WeasyPrint does not say by itself."""
+    del document
+    say_pdf_ua(pdf)
+    say_header_scopes(pdf)
+
+
+def say_pdf_ua(pdf: pydyf.PDF) -> None:
+    """Add the PDF/UA identifier to the file's metadata."""
+    metadata = _object(pdf, pdf.catalog["Metadata"])
     before, end, after = metadata.stream[0].partition(b"</rdf:RDF>")
     if not end:
         raise ValueError("the metadata has no end")
     metadata.stream[0] = before + PDF_UA + end + after
+
+
+def say_header_scopes(pdf: pydyf.PDF) -> None:
+    """Say of each header cell whether it heads a column or a row (PDF/UA-1, 7.5)."""
+    for cell in pdf.objects:
+        if isinstance(cell, dict) and cell.get("S") == "/TH":
+            section = _object(pdf, _object(pdf, cell["P"])["P"])
+            cell["A"]["Scope"] = "/Column" if section["S"] == "/THead" else "/Row"
+
+
+def _object(pdf: pydyf.PDF, reference: bytes) -> Any:
+    return pdf.objects[int(reference.split()[0])]
 
 
 def direction_of(language: str) -> str:

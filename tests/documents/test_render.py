@@ -197,6 +197,19 @@ def test_every_paper_says_it_is_pdf_a_3a_and_pdf_ua_1_and_is_tagged(paper: Paper
         assert fonts_without_file(document) == []
 
 
+def test_every_header_cell_says_what_it_heads() -> None:
+    """A screen reader says the header with each cell; it has to know which one."""
+    with opened(render_pdf(papers.certificate(), identifier=IDENTIFIER)) as document:
+        scopes = [
+            str(thing.A.Scope)
+            for thing in document.objects
+            if isinstance(thing, pikepdf.Dictionary) and thing.get("/S") == "/TH"
+        ]
+
+    assert scopes.count("/Column") >= 8
+    assert scopes.count("/Row") == 10
+
+
 def fonts_without_file(document: pikepdf.Pdf) -> list[str]:
     """Return the font descriptors that carry no font."""
     descriptors = [
