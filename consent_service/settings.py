@@ -199,6 +199,10 @@ def _require_whole(settings: Settings) -> None:
             "CONSENT_OIDC_ISSUER, CONSENT_OIDC_CLIENT_ID and CONSENT_OIDC_CLIENT_SECRET"
             " go together: set all three or none."
         )
+    if settings.key_provider == settings.escrow_provider and settings.key_provider != "memory://":
+        raise SettingsFault(
+            "CONSENT_KEY_PROVIDER and CONSENT_ESCROW_PROVIDER are the same: keys and escrow go apart."
+        )
     _require_https(settings, host)
 
 

@@ -178,13 +178,10 @@ def work(ctx: Context, worker: str, limit: int = 1000) -> dict[str, int]:
     erasure_journal.write_missing_lines(ctx)
     erasure_steps.seal_waiting(ctx)
     _open_waiting(ctx)
-    done = failed = 0
-    while done + failed < limit and (claimed := _claim(ctx, worker, None)) is not None:
-        if perform(ctx, claimed):
-            done += 1
-        else:
-            failed += 1
-    return {"steps_done": done, "steps_failed": failed}
+    went_well = []
+    while len(went_well) < limit and (claimed := _claim(ctx, worker, None)) is not None:
+        went_well.append(perform(ctx, claimed))
+    return {"steps_done": sum(went_well), "steps_failed": went_well.count(False)}
 
 
 def void_leases(ctx: Context) -> int:

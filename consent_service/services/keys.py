@@ -70,14 +70,11 @@ def ensure_consent_keys(ctx: Context, involvement: str) -> KeyChanges:
     with ctx.read() as session:
         picture = _picture(ctx, session, involvement)
     granting = [f.granting for f in picture.findings.values() if f.granting]
-    known = {key for keys in granting for key in keys} | set(picture.disputed)
-    status = ctx.keyring.status(sorted(known))
-    to_make, to_unseal = _wanted(granting, status)
-    to_seal = [k for k in picture.disputed if status[k] is KeyStatus.LIVE]
     now = ctx.clock.now()
-    sealed = ctx.keyring.seal(to_seal, now) if to_seal else set()
-    unsealed = ctx.keyring.unseal(to_unseal, now) if to_unseal else set()
-    fresh = [NewKey(key, KeyKind.CONSENT, picture.shard) for key in to_make]
+    sealed = _seal_disputed(ctx, picture.disputed)
+    unsealed = _unseal_granted(ctx, granting)
+    status = ctx.keyring.status(sorted({key for keys in granting for key in keys}))
+    fresh = [NewKey(k, KeyKind.CONSENT, picture.shard) for k in _to_make(granting, status)]
     made = ctx.keyring.create_many(fresh, now) if fresh else set()
     changes = KeyChanges(tuple(sorted(made)), tuple(sorted(sealed)), tuple(sorted(unsealed)))
     _record_changes(ctx, involvement, changes)
@@ -207,21 +204,30 @@ def _picture(ctx: Context, session: Session, involvement: str) -> _Picture:
     return _Picture(row.shard, found, tuple(sorted(set(disputed))))
 
 
-def _wanted(
-    granting: Iterable[Sequence[str]], status: Mapping[str, KeyStatus]
-) -> tuple[list[str], list[str]]:
-    """Return the keys to make and the keys to unseal so that each grant has one live key."""
-    to_make, to_unseal = set(), set()
+def _seal_disputed(ctx: Context, disputed: Sequence[str]) -> set[str]:
+    """Seal what parents dispute; an id without a key is fenced, so that none is made late."""
+    status = ctx.keyring.status(disputed)
+    open_yet = [k for k in disputed if status[k] in (KeyStatus.LIVE, KeyStatus.ABSENT)]
+    return ctx.keyring.seal(open_yet, ctx.clock.now()) if open_yet else set()
+
+
+def _unseal_granted(ctx: Context, granting: Sequence[Sequence[str]]) -> set[str]:
+    """Bring back what is *given* again after an undo or a settled dispute."""
+    status = ctx.keyring.status(sorted({key for keys in granting for key in keys}))
+    without = [keys for keys in granting if not any(status[k] is KeyStatus.LIVE for k in keys)]
+    sealed = sorted({k for keys in without for k in keys if status[k] is KeyStatus.SEALED})
+    return ctx.keyring.unseal(sealed, ctx.clock.now()) if sealed else set()
+
+
+def _to_make(granting: Iterable[Sequence[str]], status: Mapping[str, KeyStatus]) -> list[str]:
+    """Return the keys to make so that each grant has one live key."""
+    wanted = set()
     for keys in granting:
         if any(status[k] is KeyStatus.LIVE for k in keys):
             continue
-        sealed = [k for k in keys if status[k] is KeyStatus.SEALED]
         absent = [k for k in keys if status[k] is KeyStatus.ABSENT]
-        if sealed:
-            to_unseal.add(sealed[0])
-        elif absent:
-            to_make.add(absent[0])
-    return sorted(to_make), sorted(to_unseal)
+        wanted |= set(absent[:1])
+    return sorted(wanted)
 
 
 def _live_key(finding: Finding | None, live: Mapping[str, bytes]) -> str | None:
