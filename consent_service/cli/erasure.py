@@ -1,0 +1,114 @@
+"""`consent-service erasure`: what was ordered destroyed, how far it is, and doing it now."""
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from consent_service.cli.terminal import (
+    confirm,
+    dry_run_option,
+    fail,
+    json_option,
+    open_context,
+    operator,
+    plain_errors,
+    print_fields,
+    print_json,
+    print_rows,
+    yes_option,
+)
+from consent_service.domain.erasure import STEP_ORDER, OrderState, StepState
+from consent_service.services import erasure as use_cases
+from consent_service.services.context import Context
+
+COLUMNS = ("reference", "id", "cause", "state", "ordered_at", "not_before", "completed_at")
+STEP_COLUMNS = ("kind", "state", "attempts", "done_at", "fault", "figures")
+WORKER = "command-line"
+OPEN = (OrderState.WAITING, OrderState.ORDERED, OrderState.RUNNING)
+
+
+@click.group()
+def erasure() -> None:
+    """Erasure orders: the one way in which anything is destroyed."""
+
+
+@erasure.command("list")
+@click.option("--open", "only_open", is_flag=True, help="Only orders that are not finished.")
+@json_option
+@plain_errors
+def list_(only_open: bool, as_json: bool) -> None:
+    """List erasure orders, newest first.
+
+    Example: consent-service erasure list --open
+    """
+    rows = use_cases.orders(open_context(), operator())
+    print_rows([r for r in rows if not only_open or r.state in OPEN], COLUMNS, as_json=as_json)
+
+
+@erasure.command("show")
+@click.argument("order")
+@json_option
+@plain_errors
+def show(order: str, as_json: bool) -> None:
+    """Print one order, by id or reference, with its steps.
+
+    Example: consent-service erasure show E-0AF31C22D4
+    """
+    found = use_cases.order(open_context(), operator(), order)
+    if as_json:
+        print_json(found)
+        return
+    print_fields({name: getattr(found, name) for name in COLUMNS}, as_json=False)
+    print_rows(found.steps, STEP_COLUMNS, as_json=False)
+
+
+@erasure.command("run")
+@click.argument("order", required=False)
+@dry_run_option
+@yes_option
+@json_option
+@plain_errors
+def run(order: str | None, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Carry out what is due now, or one order; the worker does the same by itself.
+
+    Example: consent-service erasure run E-0AF31C22D4 --yes
+    """
+    ctx = open_context()
+    now = ctx.clock.now()
+    who = operator()
+    found = [use_cases.order(ctx, who, order)] if order else use_cases.orders(ctx, who)
+    due = [o for o in found if o.state in OPEN and o.not_before <= now]
+    if dry_run or not due:
+        print_rows(due, COLUMNS, as_json=as_json)
+        return
+    confirm(f"Carry out {len(due)} erasure order(s) now? This cannot be undone.", yes=yes)
+    use_cases.work(ctx, WORKER, limit=0)
+    for one in due:
+        carry_out(ctx, one.id, quiet=as_json)
+    done = [use_cases.order(ctx, who, one.id) for one in due]
+    print_rows(done, COLUMNS, as_json=as_json)
+    if any(one.state is not OrderState.DONE for one in done):
+        fail("Not everything is gone yet. The worker tries again; see `erasure show`.")
+
+
+def carry_out(ctx: Context, order: str, *, quiet: bool) -> bool:
+    """Carry out an order step by step, with a bar on stderr; returns whether it is done."""
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        disable=quiet,
+        transient=True,
+    )
+    with progress:
+        bar = progress.add_task("Erasing", total=len(STEP_ORDER))
+        for kind in STEP_ORDER:
+            progress.update(bar, description=kind.value.replace("_", " ").capitalize())
+            if use_cases.carry_out(ctx, order, WORKER, until=kind):
+                progress.update(bar, completed=len(STEP_ORDER))
+                return True
+            steps = use_cases.order(ctx, operator(), order).steps
+            progress.update(bar, completed=sum(s.state is StepState.DONE for s in steps))
+    return False
