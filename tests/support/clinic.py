@@ -4,26 +4,39 @@ Tests say `clinic.family()` and `clinic.gives_consent(...)`; nothing of ours is 
 places where bytes are kept and the clock, which moves only when told.
 """
 
+import functools
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy import select
 
 from consent_service.clock import FixedClock, london_day
 from consent_service.db import schema
 from consent_service.db.engine import open_engine
 from consent_service.db.models.accounts import TeamMember, UserAccount
+from consent_service.db.models.audit import AuditEntry
 from consent_service.db.models.people import Team
 from consent_service.domain.answers import GivenAnswer
-from consent_service.domain.audit import Actor, ActorKind
+from consent_service.domain.audit import Actor, ActorKind, EventKind, RecordedEvent, parse_body
 from consent_service.domain.consent import Answer, Capacity, SignatureKind
 from consent_service.domain.forms import AnswerKind, Layer
 from consent_service.domain.leaflets import LeafletRoute
 from consent_service.domain.people import Basis, FamilyRole
-from consent_service.domain.withdrawal import Route
+from consent_service.domain.withdrawal import Route, Speed, WithdrawalRequest, WithdrawalScope
 from consent_service.ids import new_id
-from consent_service.services import consent, involvements, leaflets, people, policies
+from consent_service.media.sample import make_sample_film
+from consent_service.services import (
+    consent,
+    involvements,
+    leaflets,
+    people,
+    policies,
+    recordings,
+    viewing,
+    withdrawal,
+)
 from consent_service.services.access import Caller
 from consent_service.services.context import Context
 from consent_service.settings import Settings
@@ -165,6 +178,65 @@ class Clinic:
         for person in (family.mother, family.father):
             self.captures(family, person, self.answers(family, person, optional=optional))
             self.passes(minutes=1)
+
+    def stores_film(
+        self, family: Family, film: bytes | None = None, *, depicted: tuple[str, ...] = ()
+    ) -> recordings.AssetView:
+        """Film everyone in the family (or those named) and take the film in."""
+        request = recordings.ReserveFilm(
+            family.involvement, depicted or family.everyone, self.today, title="Bath time"
+        )
+        return recordings.store(self.ctx, self.guider, request, [film or sample_film()])
+
+    def watches(self, asset: str, purpose: str = "care", *, caller: Caller | None = None) -> bytes:
+        """Every byte of an asset, as its viewer gets it."""
+        with viewing.open_film(self.ctx, caller or self.guider, asset, purpose) as film:
+            return b"".join(film.iter_range(0, film.size))
+
+    def withdraws(
+        self,
+        family: Family,
+        person: str,
+        *,
+        by: str | None = None,
+        scope: WithdrawalScope = WithdrawalScope.EVERYTHING,
+        speed: Speed = Speed.NOW,
+        purposes: tuple[str, ...] = (),
+        assets: tuple[str, ...] = (),
+    ) -> withdrawal.WithdrawalView:
+        """Take back what was agreed for `person`, said by themselves or by `by`."""
+        request = WithdrawalRequest(
+            involvement=family.involvement,
+            person=person,
+            by=by or person,
+            scope=scope,
+            speed=speed,
+            route=Route.IN_PERSON,
+            moment=self.clock.now(),
+            purposes=purposes,
+            assets=assets,
+        )
+        return withdrawal.withdraw(self.ctx, self.guider, request)
+
+    def written_down(self, kind: EventKind) -> list[RecordedEvent]:
+        """What the audit log holds of a kind, oldest first."""
+        with self.ctx.read() as session:
+            rows = session.scalars(
+                select(AuditEntry.body)
+                .where(AuditEntry.kind == kind.value)
+                .order_by(AuditEntry.at, AuditEntry.id)
+            )
+            return [parse_body(body) for body in rows]
+
+    def objects(self) -> set[str]:
+        """The names of everything in the store."""
+        return set(self.ctx.blobs.list())
+
+
+@functools.cache
+def sample_film(seconds: float = 2.0) -> bytes:
+    """A small film of nobody, made once."""
+    return make_sample_film(seconds)
 
 
 def _answer(question: consent.AskedQuestion, no: frozenset[str]) -> GivenAnswer:

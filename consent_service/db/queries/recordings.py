@@ -22,7 +22,7 @@ def roles_in(session: Session, involvement: str) -> dict[str, FamilyRole]:
             InvolvementPerson.involvement_id == involvement
         )
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def record_class_of(session: Session, decisions: Collection[str]) -> RecordClass:
@@ -82,7 +82,7 @@ def references_of_erased(session: Session, assets: Iterable[str]) -> dict[str, s
         .join(ErasureOrder, ErasureOrder.id == Tombstone.order_id)
         .where(Tombstone.asset_id.in_(list(assets)))
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def unfinished_since(session: Session, before: datetime) -> list[tuple[str, str]]:
