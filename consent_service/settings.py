@@ -201,7 +201,8 @@ def _require_whole(settings: Settings) -> None:
         )
     if settings.key_provider == settings.escrow_provider and settings.key_provider != "memory://":
         raise SettingsFault(
-            "CONSENT_KEY_PROVIDER and CONSENT_ESCROW_PROVIDER are the same: keys and escrow go apart."
+            "CONSENT_KEY_PROVIDER and CONSENT_ESCROW_PROVIDER are the same."
+            " Give escrow a place of its own."
         )
     _require_https(settings, host)
 
