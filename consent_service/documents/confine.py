@@ -68,7 +68,9 @@ def _leave_the_network() -> None:
 def _readable_roots() -> tuple[str, ...]:
     """Return the folders that hold Python, this package and the fonts."""
     package = Path(__file__).parents[1]
-    found = {sys.prefix, sys.base_prefix, str(package), "/usr/share", "/usr/lib", "/etc/fonts"}
+    libraries = (entry for entry in sys.path if entry.endswith("-packages"))
+    found = {sys.prefix, sys.base_prefix, str(package), *libraries}
+    found |= {"/usr/share", "/usr/lib", "/etc/fonts"}
     return tuple(f"{os.path.realpath(root)}/" for root in sorted(found))
 
 

@@ -276,6 +276,8 @@ def test_a_file_given_along_keeps_its_kind_and_relationship() -> None:
         file = document.attachments["consent.json"]
         assert file.get_file().read_bytes() == b"{}"
         assert file.get_file().mime_type == "application/fhir+json"
+        assert file.get_file().creation_date == papers.AT
+        assert file.get_file().mod_date == papers.AT
         assert str(file.obj.AFRelationship) == "/Data"
 
 
