@@ -36,8 +36,10 @@ def pages(
     """Yield the rows of a query in lists of `size`; no more than one list is in memory."""
     result = session.connection().execute(query, bounds, execution_options={"stream_results": True})
     with closing(result):
-        # The driver's own cursor: wrapping each row would cost as much as reading it.
-        while result.cursor is not None and (rows := result.cursor.fetchmany(size)):
+        # Below the result's own fetchmany, because to wrap each row would cost as much as reading
+        # it; not below its strategy, which may have read ahead.
+        fetch = result.cursor_strategy.fetchmany
+        while result.cursor is not None and (rows := fetch(result, result.cursor, size)):
             yield list(rows)
 
 

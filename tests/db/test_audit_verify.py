@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
-from consent_service.db import audit_log, audit_verify
+from consent_service.db import audit_log, audit_rows, audit_verify
 from consent_service.db.engine import open_engine
 from consent_service.db.unit_of_work import begin
 from consent_service.domain.audit_check import LostRange, Trust, VerifyReport
@@ -346,6 +346,17 @@ def test_a_later_epoch_cannot_begin_with_an_ordinary_entry(log):
     log.seal()
 
     assert "does not commit" in found(log)[1]
+
+
+def test_entries_far_from_their_place_are_found_all_the_same(long_log, monkeypatch):
+    """Memory is bounded, so what does not come in order of time is looked up one by one."""
+    monkeypatch.setattr(audit_rows, "_KEPT", 0)
+
+    assert long_log.verify().ok
+
+    gone = long_log.entries[42].id
+    long_log.tamper("DELETE FROM audit_entry WHERE id = :id", id=gone)
+    assert found(long_log) == (42, "the entry is missing")
 
 
 def test_verification_is_not_disturbed_by_entries_that_are_sealed_meanwhile(long_log):
