@@ -3,20 +3,23 @@
 The file is kept byte for byte, so its structure is read, not written. The first line is the title
 and the last the control line. In a Markdown text `#` starts a heading and a blank line ends a
 paragraph; in a plain one every line is a paragraph of its own, and a short line that ends no
-sentence, or asks a question, is a heading. A line that starts with `- ` is a list item in both.
+sentence, or asks a question, is a heading. A line that starts with `- ` is a list item in both; in
+Markdown `1. ` starts a numbered step, and the marks of emphasis are left out.
 """
 
 import re
 from dataclasses import dataclass
 
 _HEADING = re.compile(r"^#{1,4}\s+")
+_STEP = re.compile(r"^\d{1,2}\.\s+")
+_EMPHASIS = re.compile(r"\*\*(.+?)\*\*", re.DOTALL)
 _BULLET = re.compile(r"^[-*•]\s+")
 _LONGEST_HEADING = 70
 
 
 @dataclass(frozen=True)
 class Block:
-    """A `heading`, a `paragraph` or a `list`; a list has one line per item."""
+    """A `heading`, a `paragraph`, a `list` or `steps`; the last two have one line per item."""
 
     kind: str
     lines: tuple[str, ...]
@@ -63,20 +66,22 @@ def _markdown(lines: list[str]) -> list[Block]:
             blocks.append(Block("heading", (_HEADING.sub("", line),)))
         elif _BULLET.match(line):
             blocks.append(Block("list", (_BULLET.sub("", line),)))
+        elif _STEP.match(line):
+            blocks.append(Block("steps", (_STEP.sub("", line),)))
         elif line and open_block:
             blocks[-1] = Block(blocks[-1].kind, (f"{blocks[-1].lines[0]} {line}",))
         elif line:
             blocks.append(Block("paragraph", (line,)))
         open_block = bool(line) and not _HEADING.match(line)
-    return blocks
+    return [Block(b.kind, tuple(_EMPHASIS.sub(r"\1", line) for line in b.lines)) for b in blocks]
 
 
 def _joined(blocks: list[Block]) -> tuple[Block, ...]:
     """Return the blocks with list items that follow each other made one list."""
     joined: list[Block] = []
     for block in blocks:
-        if joined and block.kind == joined[-1].kind == "list":
-            joined[-1] = Block("list", joined[-1].lines + block.lines)
+        if joined and block.kind == joined[-1].kind and block.kind in ("list", "steps"):
+            joined[-1] = Block(block.kind, joined[-1].lines + block.lines)
         else:
             joined.append(block)
     return tuple(joined)

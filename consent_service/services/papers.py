@@ -269,7 +269,10 @@ def _consent_copy(ctx: Context, session: Session, view: ConsentActView) -> Conse
         given_by=names[view.person],
         for_people=tuple(_concerned(view, names)),
         statements=tuple(
-            _answered(decision, form, view, facts, names) for decision in view.decisions
+            _answered(decision, form, view, facts, names)
+            for decision in sorted(
+                view.decisions, key=lambda d: (d.person != view.person, d.person)
+            )
         ),
         shown_text=view.rendered_text,
         shown_sha256=view.rendered_sha256,

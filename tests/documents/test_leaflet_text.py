@@ -2,7 +2,7 @@
 
 import pytest
 
-from consent_service.documents.leaflet_text import read_leaflet
+from consent_service.documents.leaflet_text import Block, read_leaflet
 from tests.documents.papers import CONTROL_LINE, LEAFLET_TEXT
 
 PLAIN = f"""What is this?
@@ -69,3 +69,12 @@ def test_a_leaflet_without_words_is_empty(text: str) -> None:
     words = read_leaflet(text, CONTROL_LINE)
 
     assert (words.title, words.blocks) == ("", ())
+
+
+def test_numbered_steps_are_a_list_without_marks_of_emphasis() -> None:
+    """A parent reads steps, not asterisks; a step may run over several lines."""
+    text = "# T\n\n1. **We meet.** You say\n   what matters.\n2. You decide.\n"
+
+    read = read_leaflet(text, "no control line")
+
+    assert read.blocks == (Block("steps", ("We meet. You say what matters.", "You decide.")),)
