@@ -12,7 +12,7 @@ from consent_service.services import accounts, policies
 from consent_service.services.access import Caller
 from consent_service.services.context import Context
 
-FIRST_ADMINISTRATOR = "administrator@consent.invalid"
+FIRST_ADMINISTRATOR = "administrator@clinic.example"
 
 
 def initialise(ctx: Context, caller: Caller) -> str | None:
@@ -24,10 +24,8 @@ def initialise(ctx: Context, caller: Caller) -> str | None:
     with ctx.read() as session:
         if session.scalar(select(UserAccount.id).limit(1)) is not None:
             return None
-    details = accounts.UserDetails(
-        FIRST_ADMINISTRATOR, "First administrator", frozenset({ADMINISTRATOR}), frozenset()
-    )
-    made = accounts.create_user(ctx, caller, details)
+    details = accounts.UserDetails(FIRST_ADMINISTRATOR, "First administrator", (ADMINISTRATOR,))
+    _, token = accounts.create_user(ctx, caller, details)
     with ctx.begin() as uow:
         uow.record(AuditEvent(EventKind.SERVICE_INITIALISED, caller.actor, "service"))
-    return f"{ctx.settings.public_url}/set-up/{made.link_token}"
+    return f"{ctx.settings.public_url}/set-up/{token}"
