@@ -3,10 +3,14 @@
 Rules kept here: a dispute counts as a hold; the IG officer settles it either way, with a reason.
 """
 
+from dataclasses import dataclass
+from datetime import datetime
+
 from sqlalchemy import select
 
 from consent_service.clock import london_day
 from consent_service.db.models.consent import ConsentDecision, ConsentEnding, Dispute
+from consent_service.db.models.people import Involvement
 from consent_service.db.queries.consent import states_now
 from consent_service.db.queries.people import children_among, members
 from consent_service.db.unit_of_work import UnitOfWork
@@ -16,11 +20,36 @@ from consent_service.domain.roles import IG_OFFICER, Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import new_id
 from consent_service.services import keys
-from consent_service.services.access import Caller, involvement_for
+from consent_service.services.access import Caller, involvement_for, reaches, require
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
 
 SERVICE = Actor(ActorKind.SYSTEM, "service")
+
+
+@dataclass(frozen=True)
+class DisputeView:
+    """A purpose about which the parents of a child disagree."""
+
+    id: str
+    involvement: str
+    person: str
+    purpose: str
+    opened_at: datetime
+
+
+@dataclass(frozen=True)
+class DisputeView:
+    """A disagreement about a child and a purpose; settled once `resolved_at` is set."""
+
+    id: str
+    involvement: str
+    person: str
+    purpose: str
+    opened_at: datetime
+    resolved_at: datetime | None
+    resolution: str | None
+    reason: str | None
 
 
 def open_where_parents_disagree(ctx: Context, uow: UnitOfWork, involvement: str) -> list[str]:
@@ -46,6 +75,51 @@ def open_where_parents_disagree(ctx: Context, uow: UnitOfWork, involvement: str)
             dispute.resolved_at = uow.at
             dispute.resolution = "agreed"
     return opened
+
+
+def standing(ctx: Context, caller: Caller, involvement: str | None = None) -> list[DisputeView]:
+    """Return disputes that nobody settled yet, oldest first: of one family, or all in reach."""
+    with ctx.read() as session:
+        query = select(Dispute, Involvement.team_id).join(
+            Involvement, Involvement.id == Dispute.involvement_id
+        )
+        if involvement is not None:
+            involvement_for(ctx, session, caller, Permission.INVOLVEMENT_READ, involvement)
+            query = query.where(Dispute.involvement_id == involvement)
+        rows = session.execute(
+            query.where(Dispute.resolved_at.is_(None)).order_by(Dispute.opened_at, Dispute.id)
+        )
+        return [
+            DisputeView(row.id, row.involvement_id, row.person_id, row.purpose, row.opened_at)
+            for row, team in rows
+            if reaches(ctx, caller, Permission.INVOLVEMENT_READ, team)
+        ]
+
+
+def disputes(ctx: Context, caller: Caller, *, standing: bool = True) -> list[DisputeView]:
+    """Return disputes in the caller's reach, oldest first; `standing` leaves out settled ones."""
+    require(ctx, caller, Permission.CONSENT_READ)
+    with ctx.read() as session:
+        rows = session.execute(
+            select(Dispute, Involvement.team_id)
+            .join(Involvement, Involvement.id == Dispute.involvement_id)
+            .order_by(Dispute.opened_at, Dispute.id)
+        )
+        return [
+            DisputeView(
+                row.id,
+                row.involvement_id,
+                row.person_id,
+                row.purpose,
+                row.opened_at,
+                row.resolved_at,
+                row.resolution,
+                row.reason,
+            )
+            for row, team in rows
+            if reaches(ctx, caller, Permission.CONSENT_READ, team)
+            and not (standing and row.resolved_at is not None)
+        ]
 
 
 def resolve(ctx: Context, caller: Caller, dispute: str, *, give: bool, reason: str) -> None:
