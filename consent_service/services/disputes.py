@@ -20,7 +20,7 @@ from consent_service.domain.roles import IG_OFFICER, Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import new_id
 from consent_service.services import keys
-from consent_service.services.access import Caller, involvement_for, reaches, require
+from consent_service.services.access import Caller, involvement_for, reaches
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
 
@@ -29,27 +29,13 @@ SERVICE = Actor(ActorKind.SYSTEM, "service")
 
 @dataclass(frozen=True)
 class DisputeView:
-    """A purpose about which the parents of a child disagree."""
+    """A disagreement about a child and a purpose; not settled yet."""
 
     id: str
     involvement: str
     person: str
     purpose: str
     opened_at: datetime
-
-
-@dataclass(frozen=True)
-class DisputeView:
-    """A disagreement about a child and a purpose; settled once `resolved_at` is set."""
-
-    id: str
-    involvement: str
-    person: str
-    purpose: str
-    opened_at: datetime
-    resolved_at: datetime | None
-    resolution: str | None
-    reason: str | None
 
 
 def open_where_parents_disagree(ctx: Context, uow: UnitOfWork, involvement: str) -> list[str]:
@@ -93,32 +79,6 @@ def standing(ctx: Context, caller: Caller, involvement: str | None = None) -> li
             DisputeView(row.id, row.involvement_id, row.person_id, row.purpose, row.opened_at)
             for row, team in rows
             if reaches(ctx, caller, Permission.INVOLVEMENT_READ, team)
-        ]
-
-
-def disputes(ctx: Context, caller: Caller, *, standing: bool = True) -> list[DisputeView]:
-    """Return disputes in the caller's reach, oldest first; `standing` leaves out settled ones."""
-    require(ctx, caller, Permission.CONSENT_READ)
-    with ctx.read() as session:
-        rows = session.execute(
-            select(Dispute, Involvement.team_id)
-            .join(Involvement, Involvement.id == Dispute.involvement_id)
-            .order_by(Dispute.opened_at, Dispute.id)
-        )
-        return [
-            DisputeView(
-                row.id,
-                row.involvement_id,
-                row.person_id,
-                row.purpose,
-                row.opened_at,
-                row.resolved_at,
-                row.resolution,
-                row.reason,
-            )
-            for row, team in rows
-            if reaches(ctx, caller, Permission.CONSENT_READ, team)
-            and not (standing and row.resolved_at is not None)
         ]
 
 

@@ -167,7 +167,7 @@ def test_a_disputed_childs_keys_are_sealed_until_it_is_settled(clinic: Clinic) -
 
     assert _care(clinic, family.baby) is ConsentState.DISPUTED
     assert any(clinic.ctx.keyring.list_keys(zone=Zone.ESCROW))
-    (dispute,) = disputes.disputes(clinic.ctx, clinic.ig)
+    (dispute,) = disputes.standing(clinic.ctx, clinic.ig)
     disputes.resolve(clinic.ctx, clinic.ig, dispute.id, give=True, reason="Court order seen")
     assert _care(clinic, family.baby) is ConsentState.GIVEN
     assert not any(clinic.ctx.keyring.list_keys(zone=Zone.ESCROW))
