@@ -212,14 +212,13 @@ def _require_second_person(row: Hold, caller: Caller) -> None:
 def _orders_again(uow: UnitOfWork, caller: Caller, hold: Hold) -> list[str]:
     """Order anew what earlier orders kept because of a hold."""
     rows = uow.session.scalars(
-        select(ErasureOrder)
-        .join(ErasureItem, ErasureItem.order_id == ErasureOrder.id)
-        .where(
+        select(ErasureOrder).where(
             ErasureOrder.involvement_id == hold.involvement_id,
             ErasureOrder.state == OrderState.DONE,
-            ErasureItem.ground == Ground.HOLD,
+            ErasureOrder.id.in_(
+                select(ErasureItem.order_id).where(ErasureItem.ground == Ground.HOLD)
+            ),
         )
-        .distinct()
     )
     orders = []
     for row in rows.all():
