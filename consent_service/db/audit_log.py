@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, delete, func, insert, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from consent_service.db.audit_tree import StoredTree
+from consent_service.db.base import Base
 from consent_service.db.models.audit import (
     AuditCheckpoint,
     AuditEntry,
@@ -51,6 +52,10 @@ _ADVISORY_LOCK = 0x61756469745F6C67  # "audit_lg"
 _SERVICE = Actor(ActorKind.SYSTEM, "audit-log")
 
 
+# Made once: every act pays for it.
+_INSERT_ENTRY = insert(Base.metadata.tables[AuditEntry.__tablename__])
+
+
 @dataclass(frozen=True, slots=True)
 class AppendedEntry:
     """An entry as written: its id and its leaf hash (32 bytes), for the journal to point at."""
@@ -60,7 +65,10 @@ class AppendedEntry:
 
 
 def append(session: Session, event: AuditEvent, at: datetime) -> AppendedEntry:
-    """Write `event` in the caller's transaction; what goes wrong here undoes the act."""
+    """Write `event` in the caller's transaction; what goes wrong here undoes the act.
+
+    A trigger puts it on the sealer's list.
+    """
     entry_id = new_id()
     raw = body(event, entry_id, at)
     row = {
@@ -72,8 +80,7 @@ def append(session: Session, event: AuditEvent, at: datetime) -> AppendedEntry:
         "involvement": event.involvement,
         "body": raw,
     }
-    session.execute(insert(AuditEntry.__table__), row)  # type: ignore[arg-type]
-    session.execute(insert(AuditPending.__table__), {"entry_id": entry_id})  # type: ignore[arg-type]
+    session.connection().execute(_INSERT_ENTRY, row)
     return AppendedEntry(entry_id, merkle.leaf_hash(raw))
 
 

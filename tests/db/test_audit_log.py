@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from consent_service.db import audit_log
 from consent_service.db.audit_log import EntryFilter
 from consent_service.db.engine import open_engine
-from consent_service.db.models.audit import AuditEntry, AuditLeaf, AuditPending
+from consent_service.db.models.audit import AuditEntry, AuditLeaf
 from consent_service.db.unit_of_work import begin, read
 from consent_service.domain import merkle
 from consent_service.domain.audit import (
@@ -148,7 +148,6 @@ def test_an_entry_that_commits_late_is_sealed_all_the_same(log):
 
     with log.engine.begin() as connection:
         connection.execute(insert(AuditEntry).values(late))
-        connection.execute(insert(AuditPending).values(entry_id=late["id"]))
     head = log.seal()
 
     assert head is not None and head.size == 4
@@ -337,5 +336,3 @@ def _fill(log: AuditLog, size: int) -> None:
     rows = [first | {"id": i, "body": template.replace(b"ab" * 16, i.encode())} for i in ids]
     with log.engine.begin() as connection:
         connection.execute(insert(AuditEntry.__table__), rows)  # type: ignore[arg-type]
-        waiting = [{"entry_id": i} for i in ids]
-        connection.execute(insert(AuditPending.__table__), waiting)  # type: ignore[arg-type]

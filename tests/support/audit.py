@@ -107,6 +107,7 @@ class AuditLog:
 
     def _tamper_with_the_file(self, statement: str, values: dict[str, object]) -> int:
         with closing(sqlite3.connect(str(self.engine.url.database))) as raw, raw:
-            for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
+            guards = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE '%_no_%'"
+            for (name,) in raw.execute(guards).fetchall():
                 raw.execute(f"DROP TRIGGER {name}")
             return raw.execute(statement, values).rowcount

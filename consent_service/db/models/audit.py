@@ -5,7 +5,8 @@ Rules kept here:
     by trigger on both engines: UPDATE, DELETE, TRUNCATE and INSERT OR REPLACE raise;
   * `at` is the text that stands in the entry's body, so that the two can be compared byte by byte;
   * `audit_pending` lists entries that have no leaf yet: transactions commit out of order, so the
-    sealer may not go by "greater than the last".
+    sealer may not go by "greater than the last". A trigger puts every new entry on the list, so
+    that none can be written without being sealed.
 """
 
 from sqlalchemy import (
@@ -132,6 +133,18 @@ def _sqlite_triggers(table: str) -> list[str]:
     ]
 
 
+_SQLITE_WAITS = (
+    "CREATE TRIGGER audit_entry_waits AFTER INSERT ON audit_entry"
+    " BEGIN INSERT INTO audit_pending (entry_id) VALUES (NEW.id); END"
+)
+
+_POSTGRES_WAITS = [
+    "CREATE OR REPLACE FUNCTION list_audit_entry() RETURNS trigger LANGUAGE plpgsql AS"
+    " $$ BEGIN INSERT INTO audit_pending (entry_id) VALUES (NEW.id); RETURN NULL; END $$",
+    "CREATE TRIGGER audit_entry_waits AFTER INSERT ON audit_entry"
+    " FOR EACH ROW EXECUTE FUNCTION list_audit_entry()",
+]
+
 _POSTGRES_FUNCTION = (
     "CREATE OR REPLACE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS"
     " $$ BEGIN RAISE EXCEPTION '% is insert-only', TG_TABLE_NAME; END $$"
@@ -140,7 +153,6 @@ _POSTGRES_FUNCTION = (
 
 def _postgres_triggers(table: str) -> list[str]:
     return [
-        _POSTGRES_FUNCTION,
         f"CREATE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE ON {table}"
         " FOR EACH ROW EXECUTE FUNCTION refuse_audit_change()",
         f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table}"
@@ -149,25 +161,23 @@ def _postgres_triggers(table: str) -> list[str]:
 
 
 TRIGGERS: dict[str, list[str]] = {
-    "sqlite": [sql for table in _KEYS for sql in _sqlite_triggers(table)],
+    "sqlite": [*(sql for table in _KEYS for sql in _sqlite_triggers(table)), _SQLITE_WAITS],
     "postgresql": [
         _POSTGRES_FUNCTION,
-        *(sql for table in _KEYS for sql in _postgres_triggers(table)[1:]),
+        *(sql for table in _KEYS for sql in _postgres_triggers(table)),
+        *_POSTGRES_WAITS,
     ],
 }
-"""The statements, in order, for a migration that creates the tables itself."""
+"""The statements, in order, once all the tables are there; also for migrations."""
 
 
 def _attach_triggers() -> None:
-    """Let `metadata.create_all` make the triggers with the tables."""
-    for table in _KEYS:
-        made_by = {"sqlite": _sqlite_triggers, "postgresql": _postgres_triggers}
-        for dialect, statements in made_by.items():
-            for statement in statements(table):
-                # DDL formats with %, so a literal one is doubled.
-                ddl = DDL(statement.replace("%", "%%"))  # type: ignore[no-untyped-call]
-                ddl = ddl.execute_if(dialect=dialect)
-                event.listen(Base.metadata.tables[table], "after_create", ddl)
+    """Let `metadata.create_all` make the triggers once the tables are there."""
+    for dialect, statements in TRIGGERS.items():
+        for statement in statements:
+            # DDL formats with %, so a literal one is doubled.
+            ddl = DDL(statement.replace("%", "%%"))  # type: ignore[no-untyped-call]
+            event.listen(Base.metadata, "after_create", ddl.execute_if(dialect=dialect))
 
 
 _attach_triggers()
