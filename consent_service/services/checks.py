@@ -46,8 +46,8 @@ def check_settings(settings: Settings) -> list[CheckLine]:
                 CheckLine(
                     what,
                     WARNING,
-                    f"The {what} lie in the data folder: a stolen disk or a restored folder takes"
-                    " them along. Put them elsewhere before real families.",
+                    "In the data folder: whoever takes or restores the folder has this too. Put it"
+                    " elsewhere before real families.",
                 )
             )
     lines.append(
