@@ -25,6 +25,9 @@ from consent_service.services.access import Caller, involvement_for, reaches, re
 from consent_service.services.context import Context
 from consent_service.services.permission import Fences, standing_fences
 
+DECIDED = frozenset({AssetState.RESTRICTED, AssetState.ERASED})
+"""States that say more than that a fence stands."""
+
 
 @dataclass(frozen=True)
 class AssetView:
@@ -146,8 +149,8 @@ def _scene(ctx: Context, session: Session, involvement: str, rows: Sequence[Asse
 def _view(row: Asset, scene: _Scene) -> AssetView:
     people = scene.people.get(row.id, ())
     depicted = _who(people, Depiction.DEPICTED)
-    fenced = row.state is not AssetState.ERASED and scene.fences.hold_back(row.id, scene.sources)
-    state = AssetState.LOCKED if fenced else row.state
+    fenced = scene.fences.hold_back(row.id, scene.sources)
+    state = AssetState.LOCKED if fenced and row.state not in DECIDED else row.state
     return AssetView(
         id=row.id,
         kind=row.kind,

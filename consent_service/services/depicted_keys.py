@@ -11,7 +11,7 @@ Rules kept here:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
@@ -92,16 +92,7 @@ def _refuse(ctx: Context, involvement: str) -> int:
     """Order erased what somebody in it refused, or has not answered for in time."""
     scene = _scene(ctx, involvement)
     last = ctx.clock.now() - timedelta(days=ctx.policies.organisation.awaiting_consent_days)
-    refused = tuple(
-        asset.id
-        for asset in scene.assets
-        if asset.state is AssetState.AWAITING_CONSENT
-        and asset.awaiting_since is not None
-        and (
-            scene.care(asset) & REFUSING
-            or (asset.awaiting_since <= last and scene.care(asset) & UNASKED)
-        )
-    )
+    refused = tuple(asset.id for asset in scene.assets if _is_refused(asset, scene, last))
     if not refused:
         return 0
     with ctx.begin() as uow:
@@ -125,6 +116,16 @@ def _refuse(ctx: Context, involvement: str) -> int:
         ).id
     erasure.carry_out(ctx, order, "settle-awaiting")
     return len(standing)
+
+
+def _is_refused(asset: Asset, scene: _Scene, last: datetime) -> bool:
+    """Tell whether a waiting film has come to its end: a no, or no answer since before `last`."""
+    if asset.state is not AssetState.AWAITING_CONSENT or asset.awaiting_since is None:
+        return False
+    care = scene.care(asset)
+    if ConsentState.DISPUTED in care:
+        return False
+    return bool(care & REFUSING or (asset.awaiting_since <= last and care & UNASKED))
 
 
 def _scene(ctx: Context, involvement: str) -> _Scene:

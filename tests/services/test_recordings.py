@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from consent_service.db.models.consent import ConsentAct
+from consent_service.db.models.people import InvolvementPerson
 from consent_service.db.models.policies import PublishedPolicy
 from consent_service.db.models.recordings import AssetWrap
 from consent_service.domain.assets import AssetState, RecordClass
@@ -32,7 +33,7 @@ from consent_service.errors import (
 )
 from consent_service.ids import new_id
 from consent_service.media.sample import make_sample_film
-from consent_service.services import erasure, recordings
+from consent_service.services import erasure, people, recordings, viewing
 from consent_service.services.access import job_caller
 from consent_service.vault.blobs import BlobSink, BlobStore
 from consent_service.vault.blobs.folder import FolderStore
@@ -474,8 +475,6 @@ def test_no_plaintext_of_a_film_reaches_any_file(
         recordings.ReserveFilm(family.involvement, family.everyone, clinic.today),
         slowly(),
     )
-    from consent_service.services import viewing
-
     with viewing.open_film(ctx, clinic.guider, view.id, CARE) as opened:
         pieces = opened.iter_range(0, opened.size)
         served = next(pieces)
@@ -506,9 +505,6 @@ def _with_limits(clinic: Clinic, limits: object) -> Clinic:
 
 
 def _adds_staff(clinic: Clinic, family: Family) -> str:
-    from consent_service.db.models.people import InvolvementPerson
-    from consent_service.services import people
-
     staff = people.create_person(
         clinic.ctx, clinic.guider, people.PersonDetails(clinic.team, "Test Guider", None)
     ).id
