@@ -1,0 +1,26 @@
+"""The whole story, told without a browser: each step ends with what was seen, or ends the story."""
+
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from consent_service.cli.demonstration.beginning import BEGINNING
+from consent_service.cli.demonstration.filming import FILMING
+from consent_service.cli.demonstration.promises import Step, Story
+from consent_service.cli.demonstration.scene import Act, Scene
+
+STEPS: tuple[tuple[str, Act], ...] = (*BEGINNING, *FILMING)
+
+
+def tell_story(tell: Callable[[Step], None]) -> Story:
+    """Tell the story in a temporary folder, which is gone afterwards; stop at a broken promise."""
+    story = Story(tell)
+    with tempfile.TemporaryDirectory(prefix="consent-story-") as folder:
+        scene = Scene(Path(folder))
+        for name, act in STEPS:
+            if not story.step(name, partial(act, scene)):
+                break
+        if hasattr(scene, "clinic"):
+            scene.clinic.close()
+    return story
