@@ -1,16 +1,18 @@
 """The audit log beside the work it is added to: `python -m benchmarks.audit [--json]`.
 
-`act_with_entry` and `act` are one durable transaction of 20 rows with and without its audit entry.
-`verify_database`, `verify_export` and `seal` stand beside `sha256`: hashing each body once and
-nothing else, which no log in Python can beat. `proof` is one inclusion proof, nothing cached.
+`consent_with_entries` and `consent` are the recording of one consent, keys included, with and
+without its audit entries; `bare_with_entry` and `bare` a durable transaction of six rows and no
+other work. `verify_database` and `verify_export` stand beside `sha256`: hashing each body once
+and nothing else, which no log in Python can beat. `proof` is one inclusion proof, nothing cached.
 SQLite, on the disk where `--folder` lies.
 """
 
 import argparse
 import statistics
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
@@ -21,9 +23,10 @@ from sqlalchemy import Engine, insert, text
 
 from benchmarks.measure import Report, compare, seconds_of
 from consent_service.db import audit_export, audit_log, audit_verify, schema
+from consent_service.db.audit_log import AppendedEntry
 from consent_service.db.engine import open_engine
 from consent_service.db.models.audit import AuditEntry
-from consent_service.db.unit_of_work import begin, read
+from consent_service.db.unit_of_work import UnitOfWork, begin, read
 from consent_service.domain.audit import (
     Actor,
     ActorKind,
@@ -33,14 +36,17 @@ from consent_service.domain.audit import (
     instant_text,
 )
 from consent_service.domain.audit_check import Trust, VerifyReport
+from consent_service.domain.merkle import HASH_BYTES
 from consent_service.ids import new_id
+from consent_service.services.context import Context
 from consent_service.vault.signing import Signer, SigningUse
+from tests.support.clinic import build_schema, open_clinic
 
 LOG = "log.benchmark.example"
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 VIEWER = Actor(ActorKind.USER, "2c" * 16)
 GOALS = {
-    "act_with_entry_over_act": 1.1,
+    "consent_with_entries_over_consent": 1.1,
     "proof_ms": 10.0,
     "verify_database_us_per_entry": 1e6 / 300_000,
     "verify_export_us_per_entry": 1e6 / 300_000,
@@ -125,34 +131,64 @@ def main() -> None:
     report = Report("audit", GOALS, {"hashlib.sha256": "one per body"})
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         log = Log(Path(folder), options.entries)
-        _measure_acts(report, log, options.turns)
+        _measure_consents(report, log.folder / "clinic", 10 * options.turns)
+        _measure_bare(report, log, 40 * options.turns)
         _measure_log(report, log, options.turns)
         log.engine.dispose()
     report.show(options.json)
 
 
-def _measure_acts(report: Report, log: Log, turns: int) -> None:
-    """The same transaction with and without an entry, forty at a time."""
+class Unrecorded(Context):
+    """The same service, but that what it records is thrown away."""
+
+    @contextmanager
+    def begin(self) -> Iterator[UnitOfWork]:
+        """Open a transaction whose `record` does nothing."""
+        with super().begin() as uow:
+            thrown_away = AppendedEntry(new_id(), bytes(HASH_BYTES))
+            setattr(uow, "record", lambda event: thrown_away)  # noqa: B010
+            yield uow
+
+
+def _measure_consents(report: Report, folder: Path, turns: int) -> None:
+    """Record consents of families that were made before, by turns with and without entries."""
+    folder.mkdir()
+    url = f"sqlite:///{folder / 'clinic.db'}"
+    build_schema(url)
+    clinic = open_clinic(url, folder)
+    recorded = clinic.ctx
+    parts = {part.name: getattr(recorded, part.name) for part in fields(recorded)}
+    unrecorded = Unrecorded(**parts)
+    families = iter([clinic.family() for _ in range(2 * turns + 2)])
+
+    def consents(ctx: Context) -> float:
+        family = next(families)
+        clinic.ctx = recorded
+        answers = clinic.answers(family, family.mother)
+        clinic.ctx = ctx
+        return seconds_of(partial(clinic.captures, family, family.mother, answers))
+
+    compared = compare(partial(consents, recorded), partial(consents, unrecorded), turns)
+    report.add("consent_with_entries_over_consent", compared)
+    recorded.engine.dispose()
+
+
+def _measure_bare(report: Report, log: Log, turns: int) -> None:
     with log.engine.begin() as connection:
-        connection.execute(
-            text("CREATE TABLE bench_row (id TEXT PRIMARY KEY, act TEXT, said TEXT)")
-        )
+        connection.execute(text("CREATE TABLE bare (id TEXT PRIMARY KEY, act TEXT, said TEXT)"))
 
     def acts(recorded: bool) -> None:
-        for _ in range(40):
-            act = new_id()
-            with begin(log.engine, log.at) as uow:
-                for _ in range(20):
-                    row = {"id": new_id(), "act": act, "said": "yes"}
-                    uow.session.execute(
-                        text("INSERT INTO bench_row VALUES (:id, :act, :said)"), row
-                    )
-                if recorded:
-                    uow.record(_film_viewed())
+        row = {"act": new_id(), "said": "yes"}
+        with begin(log.engine, log.at) as uow:
+            for _ in range(6):
+                insert_row = text("INSERT INTO bare VALUES (:id, :act, :said)")
+                uow.session.execute(insert_row, row | {"id": new_id()})
+            if recorded:
+                uow.record(_film_viewed())
 
     with_entry, without = partial(acts, True), partial(acts, False)
     compared = compare(partial(seconds_of, with_entry), partial(seconds_of, without), turns)
-    report.add("act_with_entry_over_act", compared)
+    report.add("bare_with_entry_over_bare", compared)
     log.seal()
 
 
