@@ -4,6 +4,8 @@ Rules kept here: a change of facts recomputes due dates (rules 8 and 17); the ro
 is the lock for all that grants or ends.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -23,6 +25,7 @@ from consent_service.db.queries.people import members, responsibilities_for
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.people import (
+    Basis,
     FamilyRole,
     MeetingKind,
     MeetingMode,
@@ -41,7 +44,15 @@ from consent_service.services.access import (
     require,
 )
 from consent_service.services.context import Context
-from consent_service.services.people import PersonView, one_fault, person_view
+from consent_service.services.people import (
+    PersonDetails,
+    PersonView,
+    ResponsibilityDetails,
+    add_person,
+    add_responsibility,
+    one_fault,
+    person_view,
+)
 from consent_service.vault.keyring import shard_of
 
 OLDEST_AGE = 120
@@ -65,6 +76,35 @@ class InvolvementDetails:
     guider: str
     people: tuple[Member, ...]
     started_on: date
+
+
+@dataclass(frozen=True)
+class NewPerson:
+    """Somebody of a new family."""
+
+    details: PersonDetails
+    role: FamilyRole
+    pregnant: bool = False
+
+
+@dataclass(frozen=True)
+class NewResponsibility:
+    """Who may decide for whom in a new family; people are named by their place in its list."""
+
+    child: int
+    holder: int
+    basis: Basis
+    from_on: date
+
+
+@dataclass(frozen=True)
+class NewFamily:
+    """A family that is written down and begun in one act."""
+
+    team: str
+    guider: str
+    people: tuple[NewPerson, ...]
+    responsibilities: tuple[NewResponsibility, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,28 +138,63 @@ class MeetingDetails:
 
 def start_involvement(ctx: Context, caller: Caller, details: InvolvementDetails) -> InvolvementView:
     """Begin a family's involvement with a team; raises InvalidInput with every fault."""
-    require(ctx, caller, Permission.INVOLVEMENT_WRITE)
     with ctx.begin() as uow:
-        _check_involvement(ctx, uow, caller, details)
-        identifier = new_id()
-        row = Involvement(
-            id=identifier,
-            team_id=details.team,
-            guider_id=details.guider,
-            shard=shard_of(identifier),
-            started_on=details.started_on,
-            last_entry_at=uow.at,
-            created_at=uow.at,
-        )
-        uow.session.add(row)
-        uow.session.flush()
-        for member in details.people:
-            _add_member(uow, row.id, member)
-        uow.record(
-            AuditEvent(EventKind.INVOLVEMENT_STARTED, caller.actor, row.id, involvement=row.id)
-        )
-        uow.session.flush()
-        return _involvement_view(uow.session, row)
+        return _involvement_view(uow.session, add_involvement(ctx, uow, caller, details))
+
+
+def begin_family(ctx: Context, caller: Caller, family: NewFamily) -> InvolvementView:
+    """Write down a family and begin with it: everything, or nothing at all.
+
+    Raises InvalidInput with faults by field, prefixed with the place of the person (`0.full_name`).
+    """
+    with ctx.begin() as uow:
+        members, rows = [], []
+        for place, new in enumerate(family.people):
+            with _faults_of(place):
+                row = add_person(ctx, uow, caller, new.details)
+            rows.append(row)
+            members.append(Member(row.id, new.role, new.pregnant))
+        for link in family.responsibilities:
+            child, holder = rows[link.child], rows[link.holder]
+            held = ResponsibilityDetails(child.id, holder.id, link.basis, link.from_on)
+            add_responsibility(ctx, uow, caller, held)
+        details = InvolvementDetails(family.team, family.guider, tuple(members), london_day(uow.at))
+        return _involvement_view(uow.session, add_involvement(ctx, uow, caller, details))
+
+
+def add_involvement(
+    ctx: Context, uow: UnitOfWork, caller: Caller, details: InvolvementDetails
+) -> Involvement:
+    """Begin an involvement within a transaction; errors as `start_involvement`."""
+    require(ctx, caller, Permission.INVOLVEMENT_WRITE)
+    _check_involvement(ctx, uow, caller, details)
+    identifier = new_id()
+    row = Involvement(
+        id=identifier,
+        team_id=details.team,
+        guider_id=details.guider,
+        shard=shard_of(identifier),
+        started_on=details.started_on,
+        last_entry_at=uow.at,
+        created_at=uow.at,
+    )
+    uow.session.add(row)
+    uow.session.flush()
+    for member in details.people:
+        _add_member(uow, row.id, member)
+    uow.record(AuditEvent(EventKind.INVOLVEMENT_STARTED, caller.actor, row.id, involvement=row.id))
+    uow.session.flush()
+    return row
+
+
+@contextmanager
+def _faults_of(place: int) -> Iterator[None]:
+    """Say of which person a fault is."""
+    try:
+        yield
+    except InvalidInput as fault:
+        named = {f"{place}.{name}": sentence for name, sentence in fault.faults.items()}
+        raise InvalidInput(fault.message, named) from fault
 
 
 def add_member(ctx: Context, caller: Caller, involvement: str, member: Member) -> InvolvementView:

@@ -70,6 +70,7 @@ class PersonView:
     information_needs: dict[str, str]
     safe_contact: str | None
     decides_for_self: bool
+    decides_basis: str | None
     version: int
 
 
@@ -88,16 +89,21 @@ class ResponsibilityDetails:
 
 def create_person(ctx: Context, caller: Caller, details: PersonDetails) -> PersonView:
     """Write down a person; raises InvalidInput with every fault, Conflict for a known number."""
-    require(ctx, caller, Permission.PEOPLE_WRITE)
     with ctx.begin() as uow:
-        if not reaches(ctx, caller, Permission.PEOPLE_WRITE, details.team):
-            raise NotFound("There is no such team that you can see.", kind="team")
-        row = Person(id=new_id(), created_at=uow.at)
-        _fill_person(uow, row, details)
-        uow.session.add(row)
-        uow.record(AuditEvent(EventKind.PERSON_CREATED, caller.actor, row.id))
-        uow.session.flush()
-        return person_view(row)
+        return person_view(add_person(ctx, uow, caller, details))
+
+
+def add_person(ctx: Context, uow: UnitOfWork, caller: Caller, details: PersonDetails) -> Person:
+    """Write down a person within a transaction; errors as `create_person`."""
+    require(ctx, caller, Permission.PEOPLE_WRITE)
+    if not reaches(ctx, caller, Permission.PEOPLE_WRITE, details.team):
+        raise NotFound("There is no such team that you can see.", kind="team")
+    row = Person(id=new_id(), created_at=uow.at)
+    _fill_person(uow, row, details)
+    uow.session.add(row)
+    uow.record(AuditEvent(EventKind.PERSON_CREATED, caller.actor, row.id))
+    uow.session.flush()
+    return row
 
 
 def change_person(
@@ -146,32 +152,39 @@ def find_people(ctx: Context, caller: Caller, text: str, limit: int = 50) -> lis
 def record_responsibility(ctx: Context, caller: Caller, details: ResponsibilityDetails) -> str:
     """Write down parental responsibility; returns its id."""
     with ctx.begin() as uow:
-        child = person_for(ctx, uow.session, caller, Permission.PEOPLE_WRITE, details.child)
-        person_for(ctx, uow.session, caller, Permission.PEOPLE_WRITE, details.holder)
-        _check_responsibility(details, child, london_day(uow.at))
-        row = ParentalResponsibility(
-            id=new_id(),
-            child_id=details.child,
-            holder_id=details.holder,
-            basis=details.basis,
-            evidence=details.evidence,
-            court_limits=details.court_limits,
-            from_on=details.from_on,
-            until_on=details.until_on,
-            may_overrule=details.basis in MAY_OVERRULE,
-            recorded_by=caller.id,
-            recorded_at=uow.at,
+        return add_responsibility(ctx, uow, caller, details)
+
+
+def add_responsibility(
+    ctx: Context, uow: UnitOfWork, caller: Caller, details: ResponsibilityDetails
+) -> str:
+    """Write down parental responsibility within a transaction; returns its id."""
+    child = person_for(ctx, uow.session, caller, Permission.PEOPLE_WRITE, details.child)
+    person_for(ctx, uow.session, caller, Permission.PEOPLE_WRITE, details.holder)
+    _check_responsibility(details, child, london_day(uow.at))
+    row = ParentalResponsibility(
+        id=new_id(),
+        child_id=details.child,
+        holder_id=details.holder,
+        basis=details.basis,
+        evidence=details.evidence,
+        court_limits=details.court_limits,
+        from_on=details.from_on,
+        until_on=details.until_on,
+        may_overrule=details.basis in MAY_OVERRULE,
+        recorded_by=caller.id,
+        recorded_at=uow.at,
+    )
+    uow.session.add(row)
+    uow.record(
+        AuditEvent(
+            EventKind.PARENTAL_RESPONSIBILITY_RECORDED,
+            caller.actor,
+            row.id,
+            details={"child": details.child, "holder": details.holder, "basis": details.basis},
         )
-        uow.session.add(row)
-        uow.record(
-            AuditEvent(
-                EventKind.PARENTAL_RESPONSIBILITY_RECORDED,
-                caller.actor,
-                row.id,
-                details={"child": details.child, "holder": details.holder, "basis": details.basis},
-            )
-        )
-        return row.id
+    )
+    return row.id
 
 
 def end_responsibility(ctx: Context, caller: Caller, responsibility: str, on: date) -> None:
@@ -285,5 +298,6 @@ def person_view(row: Person) -> PersonView:
         dict(row.information_needs),
         row.safe_contact,
         row.decides_for_self,
+        row.decides_basis,
         row.version,
     )

@@ -22,6 +22,7 @@ class UserAccount(Base):
     confirmed_at: Mapped[datetime | None]
     tf_primary_method: Mapped[str | None] = mapped_column(String(64))
     tf_totp_secret: Mapped[str | None] = mapped_column(String(255))
+    totp_counter: Mapped[int | None]
     mf_recovery_codes: Mapped[list[Any] | None] = mapped_column(JSON)
     failed_sign_ins: Mapped[int] = mapped_column(default=0)
     locked_until: Mapped[datetime | None]

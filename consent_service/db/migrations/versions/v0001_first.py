@@ -83,6 +83,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_heartbeat")),
     )
     op.create_table(
+        "journal_due",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("kind", sa.String(length=80), nullable=False),
+        sa.Column("body", sa.JSON(), nullable=False),
+        sa.Column("due_at", consent_service.db.base.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_journal_due")),
+    )
+    with op.batch_alter_table("journal_due", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_journal_due_due_at"), ["due_at"], unique=False)
+
+    op.create_table(
         "journal_mark",
         sa.Column("name", sa.String(length=20), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
@@ -1059,6 +1070,7 @@ def upgrade() -> None:
         sa.Column("access_ended_at", consent_service.db.base.UtcDateTime(), nullable=False),
         sa.Column("journal_line", sa.Integer(), nullable=True),
         sa.Column("sealed_at", consent_service.db.base.UtcDateTime(), nullable=True),
+        sa.Column("keys_going_at", consent_service.db.base.UtcDateTime(), nullable=True),
         sa.Column("key_destroyed_at", consent_service.db.base.UtcDateTime(), nullable=True),
         sa.Column("inventory_frozen_at", consent_service.db.base.UtcDateTime(), nullable=True),
         sa.Column("completed_at", consent_service.db.base.UtcDateTime(), nullable=True),

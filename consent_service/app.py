@@ -1,0 +1,153 @@
+"""The one place that knows every blueprint: pages, sign-in, API, machines' addresses.
+
+Rules kept here:
+  * every app carries its own Context; tests hand one in;
+  * the order of what runs before a request: limits, session, the table of routes.
+"""
+
+import time
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+import structlog
+from flask import Flask, g, request
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_wtf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import BaseConverter
+
+from consent_service import wiring
+from consent_service.services.context import Context
+from consent_service.settings import Settings
+from consent_service.web import (
+    about,
+    account,
+    consents,
+    families,
+    fault_pages,
+    headers,
+    health,
+    here,
+    layout,
+    leaflets,
+    routes,
+    sign_in,
+    withdrawals,
+)
+
+SIGN_IN_LIMIT = "20 per minute; 100 per hour"
+LIMITED = (
+    "security.login",
+    "security.two_factor_token_validation",
+    "security.mf_recovery",
+    "security.verify",
+    "account.set_up",
+)
+
+
+class OpaqueId(BaseConverter):
+    """An id in an address: 32 hexadecimal digits, so nothing personal can stand there."""
+
+    regex = "[0-9a-f]{32}"
+
+
+def create_app(source: Settings | Context, **fakes: object) -> Flask:
+    """Return the web application for these settings, or for a Context that a test made.
+
+    Serves only; whoever starts it replays the journal first (`services.startup`).
+    """
+    context = _context(source, fakes)
+    app = Flask("consent_service.web", static_folder="static", template_folder="templates")
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 3600 * 24 * 30
+    app.extensions[here.EXTENSION] = context
+    app.url_map.converters["id"] = OpaqueId
+    _behind_proxies(app, context.settings)
+    headers.register(app)
+    _log_requests(app)
+    csrf = CSRFProtect()
+    sign_in.configure(app, context)
+    csrf.init_app(app)
+    fault_pages.register(app)
+    layout.register(app)
+    routes.register(app)
+    health.register(app)
+    for blueprint in page_groups():
+        app.register_blueprint(blueprint)
+    _api(app, context, csrf)
+    _limit_sign_in(app)
+    return app
+
+
+def _context(source: Settings | Context, fakes: dict[str, object]) -> Context:
+    if isinstance(source, Context):
+        return replace(source, **fakes)  # type: ignore[arg-type]
+    return wiring.build_context(source, **fakes)  # type: ignore[arg-type]
+
+
+def page_groups() -> list[Any]:
+    """Return the blueprints of the pages."""
+    return [
+        about.about,
+        account.account,
+        families.families,
+        leaflets.leaflet_pages,
+        consents.consents,
+        withdrawals.withdrawals,
+    ]
+
+
+def _api(app: Flask, context: Context, csrf: CSRFProtect) -> None:
+    """Mount the API; it guards itself with tokens, so no form token is asked of it."""
+    api = import_module("consent_service.api")
+    register = getattr(api, "register", None)
+    if register is not None:
+        for blueprint in register(app, context) or ():
+            csrf.exempt(blueprint)
+
+
+def _limit_sign_in(app: Flask) -> None:
+    """Slow down guessing. Each process counts for itself; lock-out counts in the database."""
+    limiter = Limiter(get_remote_address, app=app, storage_uri="memory://", headers_enabled=True)
+    for endpoint in LIMITED:
+        view = app.view_functions[endpoint]
+        app.view_functions[endpoint] = limiter.limit(SIGN_IN_LIMIT, methods=["POST"])(view)
+
+
+def _behind_proxies(app: Flask, settings: Settings) -> None:
+    trusted = len([part for part in settings.trusted_proxies.split(",") if part.strip()])
+    if trusted:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=trusted, x_proto=trusted, x_host=trusted
+        )
+
+
+def _log_requests(app: Flask) -> None:
+    """Write one line per request: endpoint, status, time, account id; no address, no name."""
+    log = structlog.get_logger("consent_service.web")
+
+    def begin() -> None:
+        g.log_started = time.perf_counter()
+
+    def end(response: Any) -> Any:
+        if request.endpoint not in ("static", "health.live"):
+            seconds = time.perf_counter() - g.get("log_started", time.perf_counter())
+            account_id = g._login_user.account.id if _known_user() else None
+            log.info(
+                "request",
+                endpoint=request.endpoint,
+                method=request.method,
+                status=response.status_code,
+                ms=round(seconds * 1000, 1),
+                request_id=g.get("request_id"),
+                account=account_id,
+            )
+        return response
+
+    app.before_request(begin)
+    app.after_request(end)
+
+
+def _known_user() -> bool:
+    return bool(getattr(g.get("_login_user"), "account", None))

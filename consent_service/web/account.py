@@ -1,0 +1,75 @@
+"""One's own account: second factor, recovery codes, signing out, the first password."""
+
+from flask import Blueprint, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from wtforms import PasswordField
+from wtforms.validators import InputRequired
+
+from consent_service.errors import InvalidInput, NotFound
+from consent_service.services import accounts
+from consent_service.web.fields import PageForm, show, status, summary
+from consent_service.web.here import ctx
+
+account = Blueprint("account", __name__)
+
+
+class SetUpForm(PageForm):
+    """The first password, twice."""
+
+    password = PasswordField(
+        "Password",
+        [InputRequired("Enter a password.")],
+        description="At least 12 characters. Three or four words that nobody would guess will do.",
+        render_kw={"autocomplete": "new-password"},
+    )
+    again = PasswordField(
+        "Password again",
+        [InputRequired("Enter the password again.")],
+        render_kw={"autocomplete": "new-password"},
+    )
+
+
+def show_account() -> str:
+    """Show one's own account."""
+    own = current_user.account
+    roles = [ctx().policies.roles[r].label for r in sorted(own.roles) if r in ctx().policies.roles]
+    return render_template(
+        "account/show.html", account=own, roles=roles, codes_left=len(own.recovery_codes)
+    )
+
+
+account.add_url_rule("/account", "show", show_account)
+
+
+@account.get("/sign-out")
+def sign_out() -> str:
+    """Ask before signing out; the answer is sent by a form, so that no link can do it."""
+    return render_template("account/sign_out.html")
+
+
+@account.get("/signed-out")
+def signed_out() -> str:
+    """Say that it is done."""
+    return render_template("account/signed_out.html")
+
+
+@account.route("/set-up/<token>", methods=["GET", "POST"])
+def set_up(token: str) -> ResponseReturnValue:
+    """Set the first password with a one-time link."""
+    if not accounts.link_is_good(ctx(), token):
+        raise NotFound("This link was used already or is too old.", kind="link")
+    form = SetUpForm()
+    if form.sent:
+        if form.password.data != form.again.data:
+            form.say("The two passwords are not the same.", "again")
+        else:
+            try:
+                accounts.set_up_account(ctx(), token, form.password.data)
+            except InvalidInput as fault:
+                form.add_faults(fault)
+            else:
+                flash("Your password is set. Sign in to add your second factor.", "success")
+                return redirect(url_for("security.login"))
+    page = render_template("account/set_up.html", form=form, show=show, summary=summary)
+    return page, status(form)

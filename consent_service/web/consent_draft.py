@@ -1,0 +1,244 @@
+"""Answers between the pages of a consent: read from forms, kept in a draft, made into an act.
+
+Pure but for the draft's own dictionary: the pages fetch and store, this turns one into the other.
+"""
+
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from consent_service.domain.answers import GivenAnswer
+from consent_service.domain.consent import Answer, Capacity, SignatureKind
+from consent_service.domain.forms import AnswerKind, FormFacts, Layer, Named, fill
+from consent_service.domain.withdrawal import Route
+from consent_service.services.consent import AskedQuestion, CaptureConsent, Questions, Signature
+
+NAMED_PEOPLE = "named-people"
+MOST_POINTS = 10_000
+OPEN = "open"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One page of questions: those of one layer about one person."""
+
+    title: str
+    about: str
+    layer: Layer
+    questions: tuple[AskedQuestion, ...]
+
+
+@dataclass(frozen=True)
+class Box:
+    """One question as a page shows it, with what was answered so far."""
+
+    field: str
+    code: str
+    wording: str
+    why: str
+    if_no: str
+    if_withdrawn: str
+    options: tuple[tuple[str, str], ...]
+    asks_names: str
+    asks_words: bool
+    answer: str
+    named: str
+    words: str
+
+    @property
+    def said(self) -> str:
+        """The answer in words."""
+        return dict(self.options).get(self.answer, "Left open, which counts as no")
+
+
+TITLES = {
+    Layer.UNDERSTANDING: "What you know",
+    Layer.NEEDED: "What this work needs",
+    Layer.OPTIONAL: "Other uses, each by itself",
+}
+
+
+def parts(asked: Questions) -> tuple[Part, ...]:
+    """Return the pages of a form: one for each layer and person, in the form's order."""
+    found: dict[tuple[Layer, str], list[AskedQuestion]] = {}
+    for question in asked.questions:
+        found.setdefault((question.statement.layer, question.about), []).append(question)
+    ordered = sorted(found, key=lambda key: (list(Layer).index(key[0]), key[1] != asked.person))
+    return tuple(Part(TITLES[key[0]], key[1], key[0], tuple(found[key])) for key in ordered)
+
+
+def key_of(question: AskedQuestion) -> str:
+    """Return under which name a question's answer stands in the draft."""
+    return f"{question.statement.code}|{question.about}"
+
+
+def box(
+    asked: Questions,
+    question: AskedQuestion,
+    place: int,
+    given: Mapping[str, Any],
+    facts: FormFacts,
+) -> Box:
+    """Return a question as a page shows it."""
+    statement = question.statement
+    text = statement.texts[asked.language]
+    words = asked.form.words[asked.language]
+    wording = text.child_wording if question.for_child else text.wording
+    said = given.get(key_of(question), {})
+
+    def filled(sentence: str) -> str:
+        return fill(sentence, words, facts) if sentence else ""
+
+    return Box(
+        f"q{place}",
+        statement.code,
+        filled(wording),
+        filled(text.why),
+        filled(text.if_no),
+        filled(text.if_withdrawn),
+        _options(question, asked.language),
+        _names_label(question),
+        statement.answer is AnswerKind.TEXT,
+        str(said.get("answer", "")),
+        str(said.get("named", "")),
+        str(said.get("words", "")),
+    )
+
+
+def read_part(part: Part, form: Mapping[str, str]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Return the answers of one page as the draft keeps them, and the faults with their fields."""
+    answers: dict[str, Any] = {}
+    faults: list[tuple[str, str]] = []
+    for place, question in enumerate(part.questions):
+        name = f"q{place}"
+        answer = form.get(name, "")
+        if answer not in dict(_options(question, "")):
+            if part.layer is not Layer.OPTIONAL:
+                faults.append((f"Answer {question.statement.code}.", name))
+            continue
+        entry = {
+            "answer": answer,
+            "named": form.get(f"{name}-named", "").strip()[:400],
+            "words": form.get(f"{name}-words", "").strip()[:2000],
+        }
+        if answer == "yes" and _names_label(question) and not entry["named"]:
+            faults.append((f"Say for whom or what {question.statement.code} is.", f"{name}-named"))
+        if answer == "yes" and question.statement.answer is AnswerKind.TEXT and not entry["words"]:
+            faults.append(
+                (f"Write the words that {question.statement.code} is for.", f"{name}-words")
+            )
+        answers[key_of(question)] = entry
+    return answers, faults
+
+
+def given_answers(asked: Questions, kept: Mapping[str, Any]) -> tuple[GivenAnswer, ...]:
+    """Return the answers of a draft as an act takes them; what is left open is left out."""
+    found = []
+    for question in asked.questions:
+        entry = kept.get(key_of(question))
+        if entry is None or entry["answer"] == OPEN:
+            continue
+        found.append(_given(question, entry))
+    return tuple(found)
+
+
+def signature(form: Mapping[str, str]) -> Signature:
+    """Return a signature as it was drawn, typed or given on paper."""
+    kind = form.get("how", "typed")
+    if kind == SignatureKind.DRAWN:
+        return Signature(SignatureKind.DRAWN, {"strokes": strokes(form.get("strokes", ""))})
+    if kind == SignatureKind.PAPER:
+        return Signature(SignatureKind.PAPER, {})
+    return Signature(SignatureKind.TYPED, {"name": form.get("typed_name", "").strip()[:200]})
+
+
+def strokes(text: str) -> list[list[dict[str, float]]]:
+    """Return drawn strokes as lists of points; nothing else of what a browser sent."""
+    try:
+        read = json.loads(text or "[]")
+        drawn = [[_point(point) for point in part["points"]] for part in read]
+    except (ValueError, TypeError, KeyError):
+        return []
+    if sum(len(part) for part in drawn) > MOST_POINTS:
+        return []
+    return [part for part in drawn if part]
+
+
+def _point(point: Mapping[str, Any]) -> dict[str, float]:
+    x, y = round(float(point["x"]), 1), round(float(point["y"]), 1)
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise ValueError("a point is two numbers")
+    return {"x": x, "y": y}
+
+
+def act(
+    asked: Questions, body: Mapping[str, Any], signed: Signature, at: datetime
+) -> CaptureConsent:
+    """Return the act that a draft has become."""
+    setup = body["setup"]
+    lacks = setup["capacity"] == Capacity.LACKS_NOW
+    again = setup.get("ask_again_on")
+    return CaptureConsent(
+        involvement=body["involvement"],
+        person=asked.person,
+        form=asked.form.id,
+        language=asked.language,
+        leaflet_issue=setup["leaflet_issue"],
+        route=Route(setup["route"]),
+        capacity=Capacity(setup["capacity"]),
+        answers=() if lacks else given_answers(asked, body.get("answers", {})),
+        signature=signed,
+        event_at=at,
+        version=asked.form.version,
+        witness=setup.get("witness") or None,
+        interpreter=setup.get("interpreter") or None,
+        ask_again_on=date.fromisoformat(again) if again else None,
+    )
+
+
+def slug(text: str) -> str:
+    """Return a name of a use as codes are written: `Spring poster 2026` is `spring-poster-2026`."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60]
+
+
+def _options(question: AskedQuestion, language: str) -> tuple[tuple[str, str], ...]:
+    statement = question.statement
+    if statement.answer is AnswerKind.CONFIRM:
+        return (("confirmed", "I confirm"), (OPEN, "Not yet"))
+    if statement.answer is AnswerKind.CHOICE:
+        texts = statement.texts.get(language)
+        names = texts.choices if texts else {}
+        return tuple((choice, names.get(choice, choice)) for choice in statement.choices)
+    return (("yes", "Yes"), ("no", "No"))
+
+
+def _names_label(question: AskedQuestion) -> str:
+    if question.statement.answer is not AnswerKind.YES_NO_NAMED:
+        return ""
+    return {
+        Named.PEOPLE: "Who? Write their names.",
+        Named.STUDY: "For which study?",
+        Named.USE: "For which use, and until when?",
+    }.get(question.statement.names or Named.USE, "For which use?")
+
+
+def _given(question: AskedQuestion, entry: Mapping[str, str]) -> GivenAnswer:
+    statement, about, answer = question.statement, question.about, entry["answer"]
+    if statement.answer is AnswerKind.CHOICE:
+        return GivenAnswer(statement.code, about, Answer.CHOSEN, (answer,))
+    said = Answer(answer)
+    if said is not Answer.YES:
+        return GivenAnswer(statement.code, about, said)
+    if statement.answer is AnswerKind.YES_NO_NAMED:
+        people = statement.names is Named.PEOPLE
+        named = (NAMED_PEOPLE,) if people else (slug(entry["named"]),)
+        return GivenAnswer(statement.code, about, said, named, entry["named"])
+    if statement.answer is AnswerKind.TEXT:
+        return GivenAnswer(statement.code, about, said, words=entry["words"])
+    return GivenAnswer(statement.code, about, said)

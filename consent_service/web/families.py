@@ -1,0 +1,342 @@
+"""My families, and the page of one: who, what was agreed, what happened, what comes next."""
+
+from dataclasses import dataclass
+
+from flask import Blueprint, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from consent_service.clock import london_day
+from consent_service.domain.consent import ConsentState
+from consent_service.domain.holds import HoldKind
+from consent_service.domain.people import FamilyRole
+from consent_service.domain.purposes import CARE
+from consent_service.domain.roles import Permission
+from consent_service.errors import ConsentServiceError, InvalidInput
+from consent_service.services import (
+    assets,
+    consent,
+    disputes,
+    holds,
+    involvements,
+    leaflets,
+    people,
+    reviews,
+    timeline,
+    withdrawal,
+)
+from consent_service.services.involvements import InvolvementView
+from consent_service.web import here
+from consent_service.web.family_forms import (
+    EndForm,
+    FamilyForm,
+    FindForm,
+    HoldForm,
+    MeetingForm,
+    PersonForm,
+    ResponsibilityForm,
+)
+from consent_service.web.fields import show, status, summary
+from consent_service.web.here import caller, ctx
+from consent_service.web.next_steps import NextStep, next_step
+
+families = Blueprint("families", __name__, url_prefix="/families")
+
+
+@dataclass(frozen=True)
+class FamilyRow:
+    """One family in the list."""
+
+    view: InvolvementView
+    step: NextStep
+
+
+@families.get("")
+def mine() -> str:
+    """List the families in reach, each with what comes next."""
+    rows = [FamilyRow(view, next_step(ctx(), caller(), view)) for view in _mine()]
+    return render_template("families/mine.html", rows=rows)
+
+
+def _mine() -> list[InvolvementView]:
+    return involvements.my_families(ctx(), caller())
+
+
+def show_family(involvement: str) -> str:
+    """Show one family on one page."""
+    view = involvements.family(ctx(), caller(), involvement)
+    names = {person.id: person.full_name for _, person in view.people}
+    states = [
+        (person, [s for s in _states(person.id, involvement) if _worth_showing(s)])
+        for _, person in view.people
+    ]
+    return render_template(
+        "families/show.html",
+        family=view,
+        names=names,
+        states=states,
+        step=next_step(ctx(), caller(), view),
+        purposes=ctx().policies.purposes,
+        issues=leaflets.issues(ctx(), caller(), involvement),
+        acts=consent.acts(ctx(), caller(), involvement),
+        meetings=timeline.meetings(ctx(), caller(), involvement),
+        goals=reviews.goals(ctx(), caller(), involvement) if _reads_reviews() else [],
+        films=assets.assets(ctx(), caller(), involvement),
+        withdrawals=_withdrawals(involvement),
+        disputes=disputes.standing(ctx(), caller(), involvement),
+        story=timeline.timeline(ctx(), caller(), involvement),
+        today=london_day(ctx().clock.now()),
+    )
+
+
+families.add_url_rule("/<id:involvement>", "show", show_family)
+
+
+@families.route("/new", methods=["GET", "POST"])
+def begin() -> ResponseReturnValue:
+    """Begin with a family: the first parent and the baby, then more people one by one."""
+    form = FamilyForm()
+    teams = involvements.teams(ctx(), caller())
+    form.team.choices = teams
+    if len(teams) == 1 and not form.is_submitted():
+        form.team.data = teams[0][0]
+    if form.sent:
+        try:
+            started = form.start(ctx(), caller())
+        except InvalidInput as fault:
+            form.add_faults(fault)
+        except ConsentServiceError as fault:
+            form.say(fault.message)
+        else:
+            flash("The family is on your list.", "success")
+            return redirect(url_for("families.show", involvement=started.id))
+    page = render_template(
+        "families/begin.html", form=form, show=show, summary=summary, one_team=len(teams) == 1
+    )
+    return page, status(form)
+
+
+@families.route("/<id:involvement>/people/add", methods=["GET", "POST"])
+def add_person(involvement: str) -> ResponseReturnValue:
+    """Add somebody to a family."""
+    view = involvements.family(ctx(), caller(), involvement)
+    form = PersonForm()
+    if form.sent:
+        try:
+            added = people.create_person(ctx(), caller(), form.details(view.team))
+            member = involvements.Member(
+                added.id, FamilyRole(form.role.data), bool(form.pregnant.data)
+            )
+            involvements.add_member(ctx(), caller(), involvement, member)
+        except InvalidInput as fault:
+            form.add_faults(fault)
+        except ConsentServiceError as fault:
+            form.say(fault.message)
+        else:
+            return redirect(_family(involvement))
+    return _form(form, "Add somebody to this family", involvement)
+
+
+@families.route("/<id:involvement>/people/<id:person>", methods=["GET", "POST"])
+def change_person(involvement: str, person: str) -> ResponseReturnValue:
+    """Change what is written down about somebody in a family."""
+    view = involvements.family(ctx(), caller(), involvement)
+    found = people.person(ctx(), caller(), person)
+    form = PersonForm()
+    del form.role, form.pregnant
+    if not form.is_submitted():
+        form.fill(found)
+    if form.sent:
+        try:
+            version = int(form.version.data or 0)
+            people.change_person(ctx(), caller(), person, form.details(view.team, found), version)
+        except InvalidInput as fault:
+            form.add_faults(fault)
+        except ConsentServiceError as fault:
+            form.say(fault.message)
+        else:
+            flash("The change is kept. Due dates were worked out anew.", "success")
+            return redirect(_family(involvement))
+    return _form(form, "Change details", involvement)
+
+
+@families.route("/<id:involvement>/responsibility", methods=["GET", "POST"])
+def add_responsibility(involvement: str) -> ResponseReturnValue:
+    """Write down who has parental responsibility for a child of the family."""
+    view = involvements.family(ctx(), caller(), involvement)
+    form = ResponsibilityForm()
+    form.offer(view)
+    if form.sent:
+        try:
+            people.record_responsibility(ctx(), caller(), form.details())
+        except InvalidInput as fault:
+            form.add_faults(fault)
+        else:
+            return redirect(_family(involvement))
+    words = (
+        "Ask, and write down how you know. Only somebody with parental responsibility can decide"
+        " about film of a child.",
+    )
+    return _form(form, "Who may decide for the child?", involvement, words)
+
+
+@families.route("/<id:involvement>/responsibility/<id:responsibility>/end", methods=["GET", "POST"])
+def end_responsibility(involvement: str, responsibility: str) -> ResponseReturnValue:
+    """End somebody's parental responsibility from a day on."""
+    involvements.family(ctx(), caller(), involvement)
+    form = EndForm()
+    if form.sent:
+        try:
+            people.end_responsibility(ctx(), caller(), responsibility, form.on.data)
+        except InvalidInput as fault:
+            form.say(fault.message, "on")
+        else:
+            flash("It ends that day. The information governance officer was told.", "success")
+            return redirect(_family(involvement))
+    words = ("What was decided before stays as it is.",)
+    return _form(form, "End parental responsibility", involvement, words)
+
+
+@families.route("/<id:involvement>/meetings/add", methods=["GET", "POST"])
+def add_meeting(involvement: str) -> ResponseReturnValue:
+    """Write down a meeting and what was said."""
+    view = involvements.family(ctx(), caller(), involvement)
+    form = MeetingForm()
+    form.offer(view)
+    if not form.is_submitted():
+        form.held_on.process(None, london_day(ctx().clock.now()))
+    if form.sent:
+        try:
+            involvements.record_meeting(ctx(), caller(), form.details(involvement))
+            form.record_goal(ctx(), caller(), involvement)
+        except InvalidInput as fault:
+            form.add_faults(fault)
+        else:
+            flash("The meeting is written down.", "success")
+            return redirect(_family(involvement))
+    return _form(form, "Write down a meeting", involvement, template="families/meeting.html")
+
+
+@families.route("/<id:involvement>/end", methods=["GET", "POST"])
+def end(involvement: str) -> ResponseReturnValue:
+    """End the work with a family; dates for film are counted from that day."""
+    involvements.family(ctx(), caller(), involvement)
+    form = EndForm()
+    if not form.is_submitted():
+        form.on.process(None, london_day(ctx().clock.now()))
+    if form.sent:
+        try:
+            involvements.end_involvement(ctx(), caller(), involvement, form.on.data)
+        except InvalidInput as fault:
+            form.say(fault.message, "on")
+        else:
+            flash("The work has ended. Dates for film were worked out anew.", "success")
+            return redirect(_family(involvement))
+    return _form(form, "End our work with this family", involvement)
+
+
+@families.post("/<id:involvement>/reopen")
+def reopen(involvement: str) -> ResponseReturnValue:
+    """Open an ended involvement again."""
+    involvements.reopen_involvement(ctx(), caller(), involvement)
+    flash("The work is open again. Dates for film were worked out anew.", "success")
+    return redirect(_family(involvement))
+
+
+@families.route("/<id:involvement>/safeguarding", methods=["GET", "POST"])
+def safeguard(involvement: str) -> ResponseReturnValue:
+    """Place a safeguarding hold on everything of this family, in one step."""
+    involvements.family(ctx(), caller(), involvement)
+    form = HoldForm()
+    if form.sent:
+        request_ = holds.PlaceHold(involvement, HoldKind.SAFEGUARDING, form.reason.data)
+        try:
+            placed = holds.place(ctx(), caller(), request_)
+        except ConsentServiceError as fault:
+            form.say(fault.message)
+        else:
+            flash(
+                "The hold stands. Nothing of this family is destroyed until two others release it."
+                + (" Some of it was destroyed before." if placed.too_late else ""),
+                "success",
+            )
+            return redirect(_family(involvement))
+    words = (
+        "Nothing more of this family's film is destroyed, also when somebody withdraws. Watching"
+        " stays as it is. Parents do not see this hold. Two other people release it.",
+    )
+    return _form(form, "Place a safeguarding hold", involvement, words, save="Place the hold")
+
+
+@families.route("/find", methods=["GET", "POST"])
+def find() -> ResponseReturnValue:
+    """Find people by part of a name or a whole NHS number; what was asked is in no address."""
+    form = FindForm()
+    found = people.find_people(ctx(), caller(), form.text.data) if form.sent else None
+    where = _families_of([p.id for p in found or []])
+    page = render_template(
+        "families/find.html", form=form, found=found, where=where, show=show, summary=summary
+    )
+    return page, status(form)
+
+
+def _families_of(persons: list[str]) -> dict[str, list[InvolvementView]]:
+    if not persons or not here.may(Permission.INVOLVEMENT_READ):
+        return {}
+    found: dict[str, list[InvolvementView]] = {person: [] for person in persons}
+    for view in _mine():
+        for _, person in view.people:
+            if person.id in found:
+                found[person.id].append(view)
+    return found
+
+
+def _states(person: str, involvement: str) -> list[consent.StateView]:
+    now = ctx().clock.now()
+    views = consent.state(ctx(), caller(), person, now, now)
+    return [view for view in views if view.involvement == involvement]
+
+
+def _worth_showing(view: consent.StateView) -> bool:
+    return view.purpose == CARE or view.state not in (
+        ConsentState.NOT_ASKED,
+        ConsentState.NOT_ANSWERED,
+    )
+
+
+def _withdrawals(involvement: str) -> list[withdrawal.WithdrawalView]:
+    if not here.may(Permission.WITHDRAWAL_PREVIEW):
+        return []
+    return withdrawal.withdrawals(ctx(), caller(), involvement)
+
+
+def _reads_reviews() -> bool:
+    return here.may(Permission.REVIEW_READ)
+
+
+def _family(involvement: str) -> str:
+    return url_for("families.show", involvement=involvement)
+
+
+def _form(
+    form: object,
+    title: str,
+    involvement: str,
+    words: tuple[str, ...] = (),
+    *,
+    template: str = "form.html",
+    save: str = "Save",
+) -> ResponseReturnValue:
+    page = render_template(
+        template,
+        form=form,
+        title=title,
+        words=words,
+        back_to=_family(involvement),
+        show=show,
+        summary=summary,
+        save=save,
+        kind="",
+        caption="",
+        upload=False,
+    )
+    return page, status(form)  # type: ignore[arg-type]

@@ -1,0 +1,223 @@
+"""What a refusal looks like: one plain page per kind, never a trace.
+
+Rules kept here:
+  * another team's thing gets the same page as a thing that does not exist, and is written down;
+  * who must prove themselves again is sent to do so and comes back;
+  * a script of ours that asks for JSON gets the code and the sentence.
+"""
+
+from dataclasses import dataclass
+
+import structlog
+from flask import Flask, flash, g, jsonify, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from consent_service import errors
+from consent_service.services import access
+from consent_service.web import here
+
+log = structlog.get_logger("consent_service.web")
+
+
+@dataclass(frozen=True)
+class FaultPage:
+    """Status, heading and what to do next. `says` shows the refusal's own sentence."""
+
+    status: int
+    heading: str
+    advice: str
+    says: bool = True
+    retry_after: int | None = None
+
+
+PAGES: dict[type[errors.ConsentServiceError], FaultPage] = {
+    errors.InvalidInput: FaultPage(400, "Some details need to be put right", "Go back and check."),
+    errors.PolicyFault: FaultPage(400, "This file cannot be used", "Put the line right."),
+    errors.NotSignedIn: FaultPage(401, "Sign in first", "Sign in, then try again."),
+    errors.Refused: FaultPage(
+        403, "You cannot do this", "If you think you should be able to, ask your administrator."
+    ),
+    errors.NotFound: FaultPage(
+        404,
+        "Page not found",
+        "Check the address, or go to the start page and look for what you need there.",
+        says=False,
+    ),
+    errors.Conflict: FaultPage(
+        409, "This does not fit any more", "Load the page again to see how things stand."
+    ),
+    errors.Gone: FaultPage(
+        410, "This is gone", "It was withdrawn or erased. The certificate says when and why."
+    ),
+    errors.KeyDestroyed: FaultPage(
+        410, "This is gone", "It was withdrawn or erased. The certificate says when and why."
+    ),
+    errors.Stale: FaultPage(
+        412, "Someone changed this in the meantime", "Load the page again and repeat your change."
+    ),
+    errors.TooLarge: FaultPage(413, "That is too much", "Send less, or choose a smaller file."),
+    errors.RangeInvalid: FaultPage(416, "There is no such part", "Load the film again."),
+    errors.NotAFilm: FaultPage(
+        422, "This is not a film we can read", "Nothing of it was kept. Choose an MP4 or WebM film."
+    ),
+    errors.TooManyRequests: FaultPage(
+        429, "Too many tries", "Wait a few minutes, then try again.", retry_after=60
+    ),
+    errors.DiskFull: FaultPage(
+        507, "There is no room left", "Nothing was lost. Tell your administrator.", retry_after=300
+    ),
+    errors.Unavailable: FaultPage(
+        503,
+        "This does not work at the moment",
+        "Nothing was lost and nothing was released. Try again in a minute.",
+        retry_after=60,
+    ),
+    errors.JournalBroken: FaultPage(
+        503,
+        "The service has stopped to keep a promise",
+        "Its journal of endings needs mending first. Tell your administrator.",
+        says=False,
+        retry_after=300,
+    ),
+    errors.IntegrityFault: FaultPage(
+        503,
+        "Something is not as it was signed",
+        "Nothing was released. Tell your information governance officer.",
+        retry_after=300,
+    ),
+    errors.ContainerCorrupt: FaultPage(
+        503,
+        "This film is not as it was stored",
+        "Nothing of it was shown. Tell your information governance officer.",
+        says=False,
+        retry_after=300,
+    ),
+    errors.SettingsFault: FaultPage(
+        503, "The service is not set up", "Tell your administrator.", retry_after=300
+    ),
+    errors.ConsentServiceError: FaultPage(
+        500, "Something went wrong", "Try again. If it stays, tell your administrator.", says=False
+    ),
+}
+
+
+def register(app: Flask) -> None:
+    """Give an app its refusals."""
+    app.register_error_handler(errors.ConsentServiceError, _refusal)
+    app.register_error_handler(CSRFError, _form_too_old)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def page_for(fault: errors.ConsentServiceError) -> FaultPage:
+    """Return the page of the nearest kind."""
+    return next(PAGES[kind] for kind in type(fault).__mro__ if kind in PAGES)
+
+
+def _refusal(fault: errors.ConsentServiceError) -> ResponseReturnValue:
+    page = page_for(fault)
+    _write_down(fault)
+    if fault.code == "sign_in_again" and not _wants_json():
+        flash("Give your password again to go on.", "notice")
+        return redirect(url_for("security.verify", next=_where_from()))
+    if isinstance(fault, errors.NotSignedIn) and request.method == "GET" and not _wants_json():
+        return redirect(url_for("security.login", next=request.full_path.rstrip("?")))
+    sentence = fault.message if page.says else ""
+    response = app_response(page, sentence, fault.code)
+    if page.retry_after:
+        wait = str(fault.details.get("retry_after", page.retry_after))
+        response.headers["Retry-After"] = wait
+    if isinstance(fault, errors.RangeInvalid):
+        response.headers["Content-Range"] = f"bytes */{fault.details.get('size', '*')}"
+    return response
+
+
+def app_response(page: FaultPage, sentence: str, code: str):  # type: ignore[no-untyped-def]
+    """Return a refusal as a page, or as JSON for our own scripts."""
+    from flask import make_response
+
+    if _wants_json():
+        body = {"code": code, "message": sentence or page.heading, "advice": page.advice}
+        return make_response(jsonify(body), page.status)
+    html = render_template("errors/refusal.html", page=page, sentence=sentence, code=code)
+    return make_response(html, page.status)
+
+
+def _form_too_old(_fault: CSRFError) -> ResponseReturnValue:
+    page = FaultPage(
+        400,
+        "This page is too old to send",
+        "You may have signed in again since. Go back, load the page again and repeat your entry.",
+    )
+    return app_response(page, "", "csrf")  # type: ignore[no-any-return]
+
+
+def _http(fault: HTTPException) -> ResponseReturnValue:
+    status = fault.code or 500
+    if status < 400:
+        return fault
+    pages = {
+        404: PAGES[errors.NotFound],
+        413: PAGES[errors.TooLarge],
+        416: PAGES[errors.RangeInvalid],
+        429: PAGES[errors.TooManyRequests],
+    }
+    page = pages.get(status) or FaultPage(
+        status, "This address does not work like that", "Go to the start page and try from there."
+    )
+    response = app_response(page, "", str(status))
+    for name, value in fault.get_response().headers.items():
+        if name in ("Allow", "Retry-After", "Content-Range"):
+            response.headers[name] = value
+    if status == 429:
+        response.headers.setdefault("Retry-After", "60")
+    return response  # type: ignore[no-any-return]
+
+
+def _unforeseen(fault: Exception) -> ResponseReturnValue:
+    # The trace stays out of the log: its local values and messages may be personal.
+    log.error(
+        "unforeseen",
+        kind=type(fault).__name__,
+        endpoint=request.endpoint,
+        request_id=g.get("request_id"),
+        at=_place(fault),
+    )
+    return app_response(PAGES[errors.ConsentServiceError], "", "error")  # type: ignore[no-any-return]
+
+
+def _place(fault: Exception) -> str:
+    """Return file and line of the innermost frame: code, never values."""
+    trace = fault.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+
+
+def _write_down(fault: errors.ConsentServiceError) -> None:
+    """Record that somebody was refused: another's things, or an act beyond their role."""
+    beyond = isinstance(fault, errors.Refused) and fault.code == "role"
+    if not (beyond or isinstance(fault, errors.NotFound)) or request.endpoint is None:
+        return
+    if not here.signed_in():
+        return
+    arguments = request.view_args or {}
+    named = next((str(v) for k, v in arguments.items() if _is_ours(k)), request.endpoint)
+    access.record_refusal(here.ctx(), here.caller(), named, fault.code)
+
+
+def _is_ours(name: str) -> bool:
+    return name not in {"filename", "token", "path"}
+
+
+def _where_from() -> str:
+    if request.method == "GET":
+        return request.full_path.rstrip("?")
+    referrer = request.referrer or ""
+    return referrer if referrer.startswith(request.host_url) else "/"
+
+
+def _wants_json() -> bool:
+    return request.accept_mimetypes.best == "application/json"

@@ -1,0 +1,38 @@
+"""What a page asks for first: the Context of this service and who is calling."""
+
+from typing import cast
+
+from flask import current_app, g
+from flask_login import current_user
+
+from consent_service.domain.roles import Permission
+from consent_service.errors import NotSignedIn
+from consent_service.services import access
+from consent_service.services.access import Caller
+from consent_service.services.context import Context
+
+EXTENSION = "consent_service"
+
+
+def ctx() -> Context:
+    """Return the Context that this app was made with."""
+    return cast(Context, current_app.extensions[EXTENSION])
+
+
+def signed_in() -> bool:
+    """Tell whether somebody is signed in."""
+    return bool(current_user.is_authenticated)
+
+
+def caller() -> Caller:
+    """Return who is signed in, as the caller of use cases; raises NotSignedIn."""
+    if not signed_in():
+        raise NotSignedIn("Sign in to see this page.")
+    if "caller" not in g:
+        g.caller = current_user.account.caller(fresh=bool(g.get("fresh")))
+    return cast(Caller, g.caller)
+
+
+def may(permission: Permission) -> bool:
+    """Tell whether the person signed in has this verb, to show or leave out a link."""
+    return signed_in() and access.allows(ctx(), caller(), permission)

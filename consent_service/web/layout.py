@@ -1,0 +1,117 @@
+"""How pages are put together: templates, the NHS components, dates and names as people read them.
+
+The NHS templates need forgiving undefined values, ours are strict: so the components live in an
+environment of their own, and our templates call `nhs("button", {...})`.
+"""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+from flask import Flask, url_for
+from jinja2 import ChainableUndefined, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from consent_service import __version__
+from consent_service.clock import LONDON
+from consent_service.domain.roles import Permission
+from consent_service.services import sign_in
+from consent_service.web import here, words
+from consent_service.web.navigation import links
+
+_components = Environment(
+    loader=PackageLoader("nhsuk_frontend_jinja"),
+    autoescape=True,
+    undefined=ChainableUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def register(app: Flask) -> None:
+    """Give an app its templates' words, filters and components."""
+    app.jinja_options = {
+        "undefined": StrictUndefined,
+        "trim_blocks": True,
+        "lstrip_blocks": True,
+    }
+    app.jinja_env.filters.update(
+        long_date=long_date,
+        long_time=long_time,
+        nhs_number=nhs_number,
+        name=as_name,
+        paragraphs=paragraphs,
+    )
+    app.jinja_env.globals.update(
+        nhs=component, said=words.said, tag=words.tag, asset=asset, may=_may, P=Permission
+    )
+    app.context_processor(_everywhere)
+
+
+def component(name: str, params: Mapping[str, Any]) -> Markup:
+    """Return one component of the NHS frontend."""
+    template = _components.get_template(f"nhsuk/components/{name}/template.jinja")
+    # The templates escape what they print; nothing in them is ours to escape again.
+    return Markup(template.render(params=params))  # noqa: S704
+
+
+def long_date(day: date | datetime | None) -> str:
+    """Return a day as `14 September 2023`; nothing for None."""
+    if day is None:
+        return ""
+    if isinstance(day, datetime):
+        day = day.astimezone(LONDON).date()
+    return f"{day.day} {day:%B %Y}"
+
+
+def long_time(at: datetime | None) -> str:
+    """Return an instant as `14 September 2023 at 10:32 BST`; nothing for None."""
+    if at is None:
+        return ""
+    local = at.astimezone(LONDON)
+    return f"{long_date(local)} at {local:%H:%M} {local.tzname()}"
+
+
+def nhs_number(number: str | None) -> str:
+    """Return ten digits as `999 123 4560`, held together on one line."""
+    if not number:
+        return ""
+    return f"{number[:3]}\N{NO-BREAK SPACE}{number[3:6]}\N{NO-BREAK SPACE}{number[6:]}"
+
+
+def as_name(name: str) -> Markup:
+    """Return a name kept apart from the direction of the words around it."""
+    return Markup("<bdi>{}</bdi>").format(name)
+
+
+def paragraphs(text: str) -> Markup:
+    """Return plain text as paragraphs; a block of `- ` lines becomes a list."""
+    blocks = [block.strip() for block in text.replace("\r\n", "\n").split("\n\n")]
+    return Markup("\n").join(_block(block) for block in blocks if block)
+
+
+def _block(block: str) -> Markup:
+    lines = block.splitlines()
+    if all(line.startswith("- ") for line in lines):
+        items = Markup("").join(Markup("<li>{}</li>").format(line[2:]) for line in lines)
+        return Markup('<ul class="nhsuk-list nhsuk-list--bullet">{}</ul>').format(items)
+    return Markup("<p>{}</p>").format(Markup("<br>").join(escape(line) for line in lines))
+
+
+def asset(path: str) -> str:
+    """Return the address of a static file; a new version of the service is a new address."""
+    return url_for("static", filename=path, v=__version__)
+
+
+def _may(verb: Permission) -> bool:
+    return here.may(verb)
+
+
+def _everywhere() -> dict[str, Any]:
+    organisation = here.ctx().policies.organisation
+    return {
+        "organisation_name": sign_in.organisation_name(here.ctx()),
+        "organisation": organisation,
+        "navigation": links(),
+        "signed_in": here.signed_in(),
+    }

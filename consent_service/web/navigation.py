@@ -1,0 +1,57 @@
+"""What stands in the menu, for each role only what it may open."""
+
+from dataclasses import dataclass
+
+from flask import current_app, request, url_for
+
+from consent_service.domain.roles import Permission
+from consent_service.web import here
+from consent_service.web.routes import ROUTES
+
+
+@dataclass(frozen=True)
+class MenuLink:
+    """One entry of the menu."""
+
+    text: str
+    href: str
+    current: bool
+
+
+MENU = (
+    ("My families", "families.mine"),
+    ("Films to watch", "films.for_supervision"),
+    ("Overview", "governance.overview"),
+    ("Due items", "retention.due"),
+    ("Holds", "holds.listing"),
+    ("Certificates", "certificates.listing"),
+    ("Audit", "audit.search"),
+    ("Leaflets", "leaflets.listing"),
+    ("People and roles", "users.listing"),
+    ("Jobs", "jobs.listing"),
+)
+
+
+def links() -> list[MenuLink]:
+    """Return the menu of whoever is signed in; empty before."""
+    if not here.signed_in():
+        return []
+    known = current_app.view_functions
+    return [
+        MenuLink(text, url_for(endpoint), _is_current(endpoint))
+        for text, endpoint in MENU
+        if isinstance(wanted := ROUTES.get(endpoint), Permission)
+        and here.may(wanted)
+        and endpoint in known
+    ]
+
+
+def home() -> str:
+    """Return where somebody starts: the first entry of their menu."""
+    own = links()
+    return own[0].href if own else url_for("account.show")
+
+
+def _is_current(endpoint: str) -> bool:
+    room = endpoint.partition(".")[0]
+    return (request.endpoint or "").partition(".")[0] == room

@@ -1,0 +1,141 @@
+"""Codes in plain words, as pages show them. Colour never says anything that words do not."""
+
+from enum import StrEnum
+
+from consent_service.domain.assets import AssetState
+from consent_service.domain.consent import Answer, Capacity, ConsentState
+from consent_service.domain.holds import HoldKind
+from consent_service.domain.people import Basis, FamilyRole, MeetingKind, MeetingMode
+from consent_service.domain.withdrawal import Route
+
+WORDS: dict[str, str] = {
+    # consent states
+    ConsentState.NOT_ASKED: "Not asked yet",
+    ConsentState.NOT_ANSWERED: "Asked, not answered",
+    ConsentState.GIVEN: "Yes",
+    ConsentState.DECLINED: "No",
+    ConsentState.WITHDRAWN: "Withdrawn",
+    ConsentState.REVOKED: "Ended by us",
+    ConsentState.EXPIRED: "Run out",
+    ConsentState.INVALIDATED: "Not valid",
+    ConsentState.DISPUTED: "Parents disagree",
+    ConsentState.SUPERSEDED: "Answered again later",
+    # assets
+    AssetState.RECEIVING: "Being received",
+    AssetState.STORED: "Stored",
+    AssetState.AWAITING_CONSENT: "Waiting for consent",
+    AssetState.LOCKED: "Locked, to be erased",
+    AssetState.RESTRICTED: "Kept apart, not watchable",
+    AssetState.ERASED: "Erased",
+    # people
+    FamilyRole.PARENT: "Parent",
+    FamilyRole.CARER: "Carer",
+    FamilyRole.BABY: "Baby",
+    FamilyRole.SIBLING: "Sister or brother",
+    FamilyRole.OTHER: "Someone else",
+    FamilyRole.STAFF: "Member of staff",
+    Basis.BIRTH_MOTHER: "Gave birth to the child",
+    Basis.SECOND_FEMALE_PARENT: "Second female parent",
+    Basis.MARRIED: "Married to the mother at the birth",
+    Basis.BIRTH_CERTIFICATE: "On the birth certificate",
+    Basis.ADOPTER: "Adopted the child",
+    Basis.AGREEMENT: "Parental responsibility agreement",
+    Basis.COURT_ORDER: "Court order",
+    Basis.PARENTAL_ORDER: "Parental order",
+    Basis.TESTAMENTARY_GUARDIAN: "Guardian named in a will",
+    Basis.SPECIAL_GUARDIAN: "Special guardian",
+    Basis.LOCAL_AUTHORITY: "Local authority under a care order",
+    # meetings
+    MeetingKind.FIRST_TALK: "First talk",
+    MeetingKind.FILMING: "Filming",
+    MeetingKind.SHARED_REVIEW: "Shared review",
+    MeetingKind.CLOSING: "Closing meeting",
+    MeetingMode.HOME: "At home",
+    MeetingMode.CLINIC: "In the clinic",
+    MeetingMode.WARD: "On the ward",
+    MeetingMode.VIDEO_CALL: "By video call",
+    # acts
+    Route.IN_PERSON: "In person",
+    Route.REMOTE_LINK: "By secure link",
+    Route.TELEPHONE: "By telephone",
+    Route.PAPER: "On paper",
+    Route.LETTER: "By letter",
+    Route.JOURNAL_REPLAY: "Brought back after a restore",
+    Capacity.NO_DOUBT: "No reason to doubt it",
+    Capacity.ASSESSED_HAS: "Assessed: can decide",
+    Capacity.LACKS_NOW: "Cannot decide at the moment",
+    Answer.YES: "Yes",
+    Answer.NO: "No",
+    Answer.CONFIRMED: "Confirmed",
+    Answer.CHOSEN: "Chosen",
+    Answer.SAID: "Said",
+    # what happens to film
+    "destroy": "Destroyed",
+    "keep": "Kept",
+    "recording": "Film",
+    "clip": "Clip",
+    "still": "Photo",
+    "hold": "A hold stops it",
+    "health_record": "It is part of the health record",
+    "dispute": "Parents disagree",
+    "purpose_remains": "Another use that was agreed to keeps it",
+    "transitory": "Working material",
+    "now": "Now",
+    "seven_days": "In seven days, unless they change their mind",
+    "everything": "Everything",
+    "purposes": "Some uses",
+    "assets": "Some films, clips or photos",
+    # leaflets
+    "current": "Current",
+    "archived": "Archived",
+    "in_review": "Current, in review",
+    "forthcoming": "Not issued yet",
+    "paper": "On paper",
+    "email": "By email",
+    "post": "By post",
+    "screen": "On a screen",
+}
+
+_HOLDS = {
+    "safeguarding": "Safeguarding",
+    "litigation": "Court case",
+    "complaint": "Complaint",
+    "inquiry": "Inquiry",
+    "dispute": "Parents disagree",
+}
+WORDS.update({kind.value: _HOLDS.get(kind.value, kind.value.capitalize()) for kind in HoldKind})
+
+COLOURS: dict[str, str] = {
+    ConsentState.GIVEN: "green",
+    ConsentState.DECLINED: "grey",
+    ConsentState.WITHDRAWN: "orange",
+    ConsentState.DISPUTED: "red",
+    ConsentState.EXPIRED: "orange",
+    ConsentState.REVOKED: "orange",
+    ConsentState.INVALIDATED: "red",
+    AssetState.STORED: "green",
+    AssetState.RECEIVING: "blue",
+    AssetState.AWAITING_CONSENT: "yellow",
+    AssetState.LOCKED: "orange",
+    AssetState.RESTRICTED: "red",
+    AssetState.ERASED: "grey",
+    "current": "green",
+    "archived": "grey",
+    "in_review": "yellow",
+    "done": "green",
+    "ok": "green",
+    "failed": "orange",
+    "blocked": "red",
+}
+
+
+def said(code: object) -> str:
+    """Return a code in words; one without words of its own is shown with spaces."""
+    text = str(code.value) if isinstance(code, StrEnum) else str(code)
+    return WORDS.get(text) or text.replace("_", " ").replace("-", " ").capitalize()
+
+
+def tag(code: object) -> dict[str, str]:
+    """Return text and colour of a state, as the tag component takes them."""
+    text = str(code.value) if isinstance(code, StrEnum) else str(code)
+    return {"text": said(code), "classes": f"nhsuk-tag--{COLOURS.get(text, 'blue')}"}
