@@ -59,6 +59,7 @@ class OpenFilm:
         self, reader: ContainerReader, facts: FilmFacts, use: "_Use", closing: ExitStack
     ) -> None:
         self.asset = facts.asset
+        self.kind = facts.kind
         self.size = reader.size
         self.media_type = facts.media_type
         self.sha256 = facts.sha256

@@ -1,0 +1,79 @@
+"""The JSON API under `/api/v1`: operations for programs, guarded by bearer tokens.
+
+Rules kept here:
+  * an address or a method that does not exist is answered like every refusal: a problem document,
+    with the methods that do exist in Allow;
+  * nothing that is answered may be kept by a browser or a proxy.
+"""
+
+from collections.abc import Iterable
+
+from flask import Blueprint, Flask, Response, request
+from flask.globals import request_ctx
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.routing import Rule
+from werkzeug.routing.exceptions import RequestRedirect
+
+from consent_service.api import openapi, problems, serving
+from consent_service.api.operations import PREFIX
+from consent_service.api.v1 import OPERATIONS
+from consent_service.services.context import Context
+
+ROOM = "api"
+"""The name of the blueprint; nothing outside a blueprint of this name serves the API."""
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+
+def register(app: Flask, ctx: Context) -> Iterable[Blueprint]:
+    """Mount the API; returns the blueprints that no form token is asked of."""
+    blueprint = Blueprint(ROOM, __name__)
+    problems.register(blueprint, ctx)
+    for operation in OPERATIONS:
+        blueprint.add_url_rule(
+            PREFIX + operation.rule,
+            operation.name,
+            openapi.documented(operation, serving.view_of(operation, ctx)),
+            methods=[operation.method],
+            provide_automatic_options=False,
+        )
+    blueprint.add_url_rule(
+        f"{PREFIX}/openapi.json", "openapi", openapi.view, provide_automatic_options=False
+    )
+    blueprint.after_request(_kept_nowhere)
+    app.register_blueprint(blueprint)
+    _catch_the_rest(app)
+    return (blueprint,)
+
+
+def _catch_the_rest(app: Flask) -> None:
+    """Answer whatever else is below /api, by any method, within the blueprint."""
+    endpoint = f"{ROOM}.nothing_here"
+    app.view_functions[endpoint] = _nothing_here
+    for path in ("/api", "/api/", "/api/<path:rest>"):
+        app.url_map.add(Rule(path, endpoint=endpoint, methods=None, strict_slashes=True))
+
+
+def _nothing_here(rest: str = "") -> Response:
+    allowed = [method for method in METHODS if _is_served(method)]
+    if not allowed:
+        raise NotFound
+    if request.method == "OPTIONS":
+        return Response(status=204, headers={"Allow": ", ".join((*allowed, "OPTIONS"))})
+    raise MethodNotAllowed(valid_methods=[*allowed, "OPTIONS"])
+
+
+def _is_served(method: str) -> bool:
+    adapter = request_ctx.url_adapter
+    if adapter is None:
+        return False
+    try:
+        endpoint, _ = adapter.match(request.path, method=method)
+    except (RequestRedirect, HTTPException):
+        return False
+    return str(endpoint) != f"{ROOM}.nothing_here"
+
+
+def _kept_nowhere(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    return response

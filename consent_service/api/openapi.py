@@ -1,0 +1,196 @@
+"""The API's own description (OpenAPI 3.1), made by spectree from the table of operations.
+
+What spectree does not say by itself is added here: problem documents, headers, film and papers,
+which role verb an operation needs.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import update_wrapper
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, current_app, jsonify
+from spectree import Response as SpecResponse
+from spectree import SecurityScheme, SpecTree, Tag
+from spectree.models import SecureType, SecuritySchemeData
+from spectree.plugins.flask_plugin import FlaskPlugin
+from werkzeug.routing import Rule
+
+from consent_service import __version__
+from consent_service.api.operations import PATH_PARAMETERS, PREFIX, Open, Operation, Traffic
+from consent_service.api.problems import MEDIA_TYPE
+from consent_service.api.shapes import Problem
+
+BEARER = "token"
+_ALWAYS = frozenset({429, 500, 503})
+
+
+class _OurRoutes(FlaskPlugin):  # type: ignore[misc]  # spectree's plugins are not typed
+    """Shows spectree the routes of the API only."""
+
+    def find_routes(self) -> Iterator[Rule]:
+        """Yield the rules that serve an operation."""
+        for rule in self.get_current_app().url_map.iter_rules():
+            if rule.methods is not None and str(rule).startswith(PREFIX):
+                yield rule
+
+
+_SPEC = SpecTree(
+    backend=_OurRoutes,
+    title="Consent service",
+    description=(
+        "Consent and data governance for film of parents and babies. Every refusal is a problem"
+        " document (RFC 9457) with a stable `code`."
+    ),
+    version=__version__,
+    mode="strict",
+    annotations=False,
+    validation_error_status=400,
+    validation_error_model=Problem,
+    naming_strategy=lambda model: _plain_name(model.__name__),
+    nested_naming_strategy=lambda _parent, child: _plain_name(child),
+    security_schemes=[
+        SecurityScheme(
+            name=BEARER,
+            data=SecuritySchemeData(type=SecureType.HTTP, scheme="bearer"),
+        )
+    ],
+)
+_OPERATIONS: dict[tuple[str, str], Operation] = {}
+
+
+def documented(operation: Operation, view: Callable[..., Response]) -> Callable[..., Response]:
+    """Return `view` so that spectree finds and describes it; it serves as before."""
+    replies = {operation.status: operation.reply, **operation.also}
+    resp = SpecResponse(**{f"HTTP_{status}": model for status, model in replies.items()})
+    described = _SPEC.validate(
+        query=operation.query,
+        json=operation.body,
+        resp=resp,
+        tags=(Tag(name=operation.tag),),
+        security=[] if operation.needs is Open.EVERYONE else {BEARER: []},
+        path_parameter_descriptions={n: PATH_PARAMETERS[n][1] for n in operation.parameters},
+        operation_id=operation.name,
+    )(operation.handle)
+    _OPERATIONS[operation.method.lower(), PREFIX + operation.path] = operation
+    return update_wrapper(view, described)
+
+
+def view() -> Response:
+    """Serve the document; everybody may read it."""
+    cached = current_app.extensions.get("consent_service.openapi")
+    if cached is None:
+        cached = current_app.extensions["consent_service.openapi"] = document()
+    return jsonify(cached)
+
+
+def document() -> dict[str, Any]:
+    """Return the description of the app that is at work."""
+    made: dict[str, Any] = _SPEC._generate_spec()
+    for path, methods in made["paths"].items():
+        for method, described in methods.items():
+            _complete(described, _OPERATIONS[method, path])
+    made["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+    made.pop("security", None)
+    return made
+
+
+def _complete(described: dict[str, Any], operation: Operation) -> None:
+    for parameter in described["parameters"]:
+        if parameter["in"] == "path":
+            pattern = PATH_PARAMETERS[parameter["name"]][0]
+            parameter["schema"] = {"type": "string", "pattern": pattern}
+        elif not parameter["description"]:
+            del parameter["description"]
+    described["parameters"] += _headers(operation)
+    described["description"] = _needs(operation, described["description"])
+    described["security"] = [] if operation.needs is Open.EVERYONE else [{BEARER: []}]
+    if operation.traffic is Traffic.FILM:
+        schema = {"type": "string", "contentMediaType": "application/octet-stream"}
+        content = {name: {"schema": schema} for name in ("video/mp4", "video/webm")}
+        described["requestBody"] = {"required": True, "content": content}
+    described["responses"] = _responses(described["responses"], operation)
+
+
+def _needs(operation: Operation, text: str) -> str:
+    said = f"Needs `{operation.needs}`." if not isinstance(operation.needs, Open) else ""
+    return "\n\n".join(part for part in (text.strip(), said) if part)
+
+
+def _headers(operation: Operation) -> list[dict[str, Any]]:
+    found = []
+    if operation.once:
+        found.append(
+            _header(
+                "Idempotency-Key",
+                "The same key and request are done once and answered alike for a day.",
+                {"type": "string", "pattern": "^[!-~]{1,200}$"},
+            )
+        )
+    if operation.versioned:
+        words = "The ETag of what is to be changed."
+        found.append(_header("If-Match", words, {"type": "string", "pattern": '^"[0-9]{1,9}"$'}))
+    if operation.ranges:
+        pattern = "^bytes=([0-9]{1,12}-[0-9]{0,12}|-[0-9]{1,12})$"
+        found.append(
+            _header("Range", "One range of bytes.", {"type": "string", "pattern": pattern})
+        )
+        words = "The ETag for which the range is meant."
+        found.append(_header("If-Range", words, {"type": "string"}))
+    return found
+
+
+def _header(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        "schema": schema,
+    }
+
+
+def _responses(found: dict[str, Any], operation: Operation) -> dict[str, Any]:
+    done = found.get(str(operation.status), {"description": HTTPStatus(operation.status).phrase})
+    if operation.media:
+        schema = {"type": "string", "contentMediaType": "application/octet-stream"}
+        done["content"] = {name: {"schema": schema} for name in operation.media}
+    answers = {str(operation.status): done}
+    answers |= {str(status): found[str(status)] for status in operation.also}
+    if operation.ranges:
+        answers["206"] = {**done, "description": "Partial Content"}
+    for status in sorted(_refusals(operation)):
+        answers[str(status)] = {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+    return answers
+
+
+def _refusals(operation: Operation) -> frozenset[int]:
+    """Return every status with which an operation can refuse."""
+    refusals = {400, *operation.refusals, *_ALWAYS}
+    if operation.needs is not Open.EVERYONE:
+        refusals |= {401, 403, 404}
+    if operation.parameters:
+        refusals |= {404}
+    if operation.traffic is not Traffic.NOTHING:
+        refusals |= {413, 415}
+    if operation.method != "GET":
+        refusals |= {409, 413}
+    if operation.versioned:
+        refusals |= {412, 428}
+    if operation.ranges:
+        refusals |= {409, 410, 416}
+    if operation.traffic is Traffic.FILM:
+        refusals |= {410, 411, 422, 507}
+    return frozenset(refusals)
+
+
+def _plain_name(name: str) -> str:
+    """Return a component's name; generics are written out: `Page[PersonReply]` -> PageOfPerson."""
+    outer, bracket, inner = name.replace("]", "").partition("[")
+    outer = outer.rstrip("_")
+    if bracket:
+        return f"{outer}Of{_plain_name(inner)}"
+    return outer.replace("_Annotated", "")

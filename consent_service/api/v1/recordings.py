@@ -1,0 +1,191 @@
+"""Recordings: reserved, taken in as one raw stream, watched under a stated purpose."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from flask import Response, request
+from pydantic import Field
+from werkzeug.exceptions import LengthRequired, UnsupportedMediaType
+
+from consent_service.api import film
+from consent_service.api.operations import PREFIX, Answer, Ask, Room, Traffic
+from consent_service.api.shapes import Day, Id, Line, PurposeCode, Reply, Request, Words
+from consent_service.api.v1.assets import AssetReply
+from consent_service.domain.assets import AssetKind
+from consent_service.domain.roles import Permission as P
+from consent_service.services import assets, cutting, depicted
+from consent_service.services import recordings as use
+
+room = Room("recordings")
+
+FILM_TYPES = (
+    "video/mp4",
+    "video/webm",
+    "video/quicktime",
+    "video/x-matroska",
+    "application/octet-stream",
+)
+MOST_PEOPLE = 50
+
+
+class NewRecording(Request):
+    """A film that is about to come in; `declared_size` is in bytes."""
+
+    involvement: Id
+    depicted: Annotated[tuple[Id, ...], Field(min_length=1, max_length=MOST_PEOPLE)]
+    filmed_on: Day
+    meeting: Id | None = None
+    present: Annotated[tuple[Id, ...], Field(max_length=MOST_PEOPLE)] = ()
+    reason_for_length: Words | None = None
+    declared_size: Annotated[int, Field(ge=1, le=2**50)] | None = None
+    title: Line | None = None
+
+
+class UploadReply(Reply):
+    """Where the film is to be put, and at most how long it may be, in bytes."""
+
+    href: str
+    method: str
+    max_bytes: int
+
+
+class NewRecordingReply(Reply):
+    """The recording that waits for its film, and where to put it."""
+
+    recording: AssetReply
+    upload: UploadReply
+
+
+class ContentQuery(Request):
+    """What the film is watched for."""
+
+    purpose: PurposeCode
+
+
+class NewDepicted(Request):
+    """Someone who can be seen or heard after all."""
+
+    person: Id
+
+
+class RemovalStep(StrEnum):
+    """Someone asks, with the reason; a second person confirms or refuses."""
+
+    ASK = "ask"
+    CONFIRM = "confirm"
+    REFUSE = "refuse"
+
+
+class Removal(Request):
+    """Who is not seen or heard after all; the reason goes with asking."""
+
+    person: Id
+    step: Annotated[RemovalStep, Field(strict=False)] = RemovalStep.ASK
+    reason: Words | None = None
+
+
+class NewClip(Request):
+    """Marks in milliseconds; `exact` encodes anew so that nothing outside them is kept."""
+
+    start_ms: Annotated[int, Field(ge=0, le=86_400_000)]
+    end_ms: Annotated[int, Field(ge=1, le=86_400_000)]
+    title: Line
+    noticed: Words | None = None
+    exact: bool = False
+
+
+class NewStill(Request):
+    """One picture at a mark in milliseconds; `max_width` in pixels."""
+
+    at_ms: Annotated[int, Field(ge=0, le=86_400_000)]
+    title: Line | None = None
+    max_width: Annotated[int, Field(ge=16, le=7680)] | None = None
+
+
+@room.post("/recordings", P.FILM_UPLOAD, NewRecordingReply, body=NewRecording, status=201)
+def reserve_recording(ask: Ask, body: NewRecording) -> Answer:
+    """Make room for a film; refused unless everyone in it permits being filmed."""
+    view = use.reserve(ask.ctx, ask.caller, use.ReserveFilm(**dict(body)))
+    where = f"/recordings/{view.id}/content"
+    upload = UploadReply(href=PREFIX + where, method="PUT", max_bytes=ask.ctx.settings.max_upload)
+    recording = AssetReply.model_validate(view)
+    return Answer(NewRecordingReply(recording=recording, upload=upload), where)
+
+
+@room.put("/recordings/{id}/content", P.FILM_UPLOAD, AssetReply, traffic=Traffic.FILM)
+def put_recording(ask: Ask, id: str) -> Answer:
+    """Put the film of a recording, as one raw stream; it is encrypted as it arrives."""
+    if request.mimetype not in FILM_TYPES:
+        raise UnsupportedMediaType("Send the film itself, as video/mp4 or video/webm.")
+    if request.content_length is None and not request.environ.get("wsgi.input_terminated"):
+        raise LengthRequired("Send Content-Length, or a chunked body.")
+    # Raw and once: a form parser, or reading the body whole, would put film into memory or files.
+    view = use.receive(ask.ctx, ask.caller, id, request.stream)
+    return Answer(AssetReply.model_validate(view))
+
+
+@room.get("/recordings/{id}", P.FILM_LIST, AssetReply)
+def read_recording(ask: Ask, id: str) -> Answer:
+    """Read what is known of a recording, clip or still."""
+    return Answer(AssetReply.model_validate(assets.asset(ask.ctx, ask.caller, id)))
+
+
+@room.get(
+    "/recordings/{id}/content",
+    P.FILM_WATCH,
+    query=ContentQuery,
+    media=film.MEDIA,
+    ranges=True,
+)
+def watch_recording(ask: Ask, id: str, query: ContentQuery) -> Response:
+    """Watch a recording for a purpose; each viewing is written down."""
+    return film.serve(ask, AssetKind.RECORDING, id, query.purpose)
+
+
+@room.post(
+    "/recordings/{id}/depicted-people", P.DEPICTED_WRITE, AssetReply, body=NewDepicted, status=201
+)
+def add_depicted(ask: Ask, id: str, body: NewDepicted) -> Answer:
+    """Write down that someone else is seen or heard; nobody can watch until they were asked."""
+    view = depicted.add_depicted(ask.ctx, ask.caller, id, body.person)
+    return Answer(AssetReply.model_validate(view))
+
+
+@room.delete("/recordings/{id}/depicted-people", P.DEPICTED_WRITE, AssetReply, body=Removal)
+def remove_depicted(ask: Ask, id: str, body: Removal) -> Answer:
+    """Ask that someone be recorded as not seen or heard; a second person confirms or refuses."""
+    if body.step is RemovalStep.CONFIRM:
+        view = depicted.confirm_removal(ask.ctx, ask.caller, id, body.person)
+    elif body.step is RemovalStep.REFUSE:
+        view = depicted.refuse_removal(ask.ctx, ask.caller, id, body.person)
+    else:
+        view = depicted.ask_removal(ask.ctx, ask.caller, id, body.person, body.reason or "")
+    return Answer(AssetReply.model_validate(view))
+
+
+@room.post(
+    "/recordings/{id}/clips",
+    P.FILM_CUT,
+    AssetReply,
+    body=NewClip,
+    status=201,
+    refusals={410, 422, 507},
+)
+def make_clip(ask: Ask, id: str, body: NewClip) -> Answer:
+    """Make a clip of a recording, an encrypted object of its own."""
+    view = cutting.clip(ask.ctx, ask.caller, cutting.MakeClip(source=id, **dict(body)))
+    return Answer(AssetReply.model_validate(view), f"/clips/{view.id}/content")
+
+
+@room.post(
+    "/recordings/{id}/stills",
+    P.FILM_CUT,
+    AssetReply,
+    body=NewStill,
+    status=201,
+    refusals={410, 422, 507},
+)
+def make_still(ask: Ask, id: str, body: NewStill) -> Answer:
+    """Take a picture out of a recording or clip, an encrypted object of its own."""
+    view = cutting.still(ask.ctx, ask.caller, cutting.MakeStill(source=id, **dict(body)))
+    return Answer(AssetReply.model_validate(view), f"/stills/{view.id}/content")
