@@ -18,6 +18,7 @@ from sqlalchemy import delete, select
 from consent_service.db.models.recordings import Asset, AssetWrap
 from consent_service.db.queries.consent import Pair
 from consent_service.db.queries.erasure import OrderScope
+from consent_service.db.queries.recordings import unsettled_involvements
 from consent_service.domain.assets import AssetState, require_move
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.consent import ConsentState, Finding
@@ -76,10 +77,7 @@ def settle_awaiting(ctx: Context, involvement: str | None = None) -> dict[str, i
     ordered and carried out. Where parents disagree it goes on waiting. Returns figures.
     """
     with ctx.read() as session:
-        query = select(Asset.involvement_id).where(Asset.state == AssetState.AWAITING_CONSENT)
-        if involvement is not None:
-            query = query.where(Asset.involvement_id == involvement)
-        waiting = sorted(set(session.scalars(query)))
+        waiting = [involvement] if involvement else unsettled_involvements(session)
     figures = {"settled": 0, "refused": 0}
     for identifier in waiting:
         keys.ensure_consent_keys(ctx, identifier)

@@ -19,7 +19,7 @@ from consent_service.media.sample import background
 from consent_service.services import cutting, erasure, recordings
 from consent_service.services.recordings import AssetView
 from tests.support.clinic import Clinic, Family, sample_film
-from tests.support.faulty_store import FaultyStore
+from tests.support.faulty_store import FaultyStore, HappeningStore
 from tests.support.films import close_to, corner_colours
 
 
@@ -188,7 +188,9 @@ def test_what_is_made_while_someone_says_stop_is_not_kept(
     clinic: Clinic, family: Family, film: AssetView, make: Callable[..., AssetView]
 ) -> None:
     """A running cut must not smuggle a moment past the withdrawal."""
-    interrupting = _Interrupting(clinic.ctx.blobs, lambda: clinic.withdraws(family, family.mother))
+    interrupting = HappeningStore(
+        clinic.ctx.blobs, "", lambda: clinic.withdraws(family, family.mother)
+    )
     clinic.passes(minutes=1)
     hurried = replace(clinic, ctx=replace(clinic.ctx, blobs=interrupting))
 
@@ -240,20 +242,3 @@ def test_use_permissions_may_come_after_the_clip(
     clinic.both_consent(family, optional=frozenset({"TRAIN.LOCAL"}))
 
     assert clinic.watches(clip.id, "training-local") == clinic.watches(clip.id)
-
-
-class _Interrupting:
-    """A store in which something happens the moment a new object is begun."""
-
-    def __init__(self, inner: object, happens: Callable[[], object]) -> None:
-        self._inner = inner
-        self._happens: Callable[[], object] | None = happens
-
-    def put(self, name: str, **more: object) -> object:
-        if self._happens is not None:
-            happens, self._happens = self._happens, None
-            happens()
-        return self._inner.put(name, **more)  # type: ignore[attr-defined]
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._inner, name)

@@ -8,7 +8,7 @@ from consent_service.db.models.recordings import Asset, DepictedPerson
 from consent_service.domain.assets import AssetState, Depiction
 from consent_service.domain.audit import EventKind
 from consent_service.domain.purposes import CARE
-from consent_service.errors import Conflict, Gone, InvalidInput, NotFound, Refused
+from consent_service.errors import Conflict, Gone, InvalidInput, NotFound, Refused, Unavailable
 from consent_service.services import cutting, depicted, erasure, keys, recordings, viewing
 from consent_service.services.recordings import AssetView
 from consent_service.vault.keyring import KeyStatus, Zone
@@ -253,19 +253,7 @@ def test_a_crash_after_adding_is_mended_by_the_job(
     clinic: Clinic, family: Family, film: AssetView
 ) -> None:
     """The wraps that stand for fewer people open nothing, and the job moves the key away."""
-    with clinic.ctx.begin() as uow:
-        uow.lock_involvement(family.involvement).consent_epoch += 1
-        row = uow.session.get_one(Asset, film.id)
-        row.state, row.awaiting_since = AssetState.AWAITING_CONSENT, uow.at
-        uow.session.add(
-            DepictedPerson(
-                asset_id=film.id,
-                person_id=family.father,
-                depiction=Depiction.DEPICTED,
-                added_by=clinic.guider.id,
-                added_at=uow.at,
-            )
-        )
+    _crashes_after_adding_father(clinic, family, film, AssetState.AWAITING_CONSENT)
     with pytest.raises(Refused):
         clinic.watches(film.id)
 
@@ -277,3 +265,40 @@ def test_a_crash_after_adding_is_mended_by_the_job(
         assert keys.wraps_by_asset(session, [film.id]) == {}
     _father_answers(clinic, family)
     assert clinic.watches(film.id)
+
+
+def test_wraps_for_fewer_people_than_are_in_the_film_open_nothing(
+    clinic: Clinic, family: Family, film: AssetView
+) -> None:
+    """Also where everybody agreed: the film must need the key of everybody who is in it."""
+    _father_answers(clinic, family)
+    _crashes_after_adding_father(clinic, family, film, AssetState.STORED)
+    with pytest.raises(Unavailable) as refused:
+        clinic.watches(film.id)
+    assert refused.value.code == "keys_not_ready"
+    keys.settle(clinic.ctx, family.involvement)
+
+    figures = depicted.settle_awaiting(clinic.ctx)
+
+    assert figures == {"settled": 1, "refused": 0}
+    assert hashlib.sha256(clinic.watches(film.id)).hexdigest() == film.sha256
+
+
+def _crashes_after_adding_father(
+    clinic: Clinic, family: Family, film: AssetView, state: AssetState
+) -> None:
+    """What a process leaves that dies between the row and the keys."""
+    with clinic.ctx.begin() as uow:
+        uow.lock_involvement(family.involvement).consent_epoch += 1
+        row = uow.session.get_one(Asset, film.id)
+        row.state = state
+        row.awaiting_since = uow.at if state is AssetState.AWAITING_CONSENT else None
+        uow.session.add(
+            DepictedPerson(
+                asset_id=film.id,
+                person_id=family.father,
+                depiction=Depiction.DEPICTED,
+                added_by=clinic.guider.id,
+                added_at=uow.at,
+            )
+        )

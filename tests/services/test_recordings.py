@@ -40,7 +40,7 @@ from consent_service.vault.blobs.folder import FolderStore
 from consent_service.vault.container import HEADER_BYTES
 from consent_service.vault.keyring import KeyKind, KeyStatus
 from tests.support.clinic import Clinic, Family, sample_film
-from tests.support.faulty_store import FaultyStore
+from tests.support.faulty_store import FaultyStore, HappeningStore
 from tests.support.films import phone_film
 
 JOB = job_caller("abandon-stale")
@@ -301,6 +301,33 @@ def test_a_yes_that_comes_while_a_film_comes_in_is_in_its_wraps(clinic: Clinic) 
 
     assert view.purposes == (CARE, "training-local")
     assert clinic.watches(view.id, "training-local") == clinic.watches(view.id)
+
+
+@pytest.mark.parametrize("said", ["stop", "yes"])
+def test_what_is_said_between_reading_keys_and_storing_counts(clinic: Clinic, said: str) -> None:
+    """The wraps were prepared a moment ago; the lock is where it is decided."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    clinic.passes(minutes=1)
+
+    def speak() -> None:
+        if said == "stop":
+            clinic.withdraws(family, family.father)
+        else:
+            clinic.both_consent(family, optional=frozenset({"TRAIN.LOCAL"}))
+
+    store = HappeningStore(clinic.ctx.blobs, ".json", speak)
+    ctx = replace(clinic.ctx, blobs=store)
+    request = recordings.ReserveFilm(family.involvement, family.everyone, clinic.today)
+
+    if said == "stop":
+        with pytest.raises(Gone):
+            recordings.store(ctx, clinic.guider, request, [sample_film()])
+        erasure.work(clinic.ctx, "test")
+        assert clinic.objects() == set()
+    else:
+        view = recordings.store(ctx, clinic.guider, request, [sample_film()])
+        assert clinic.watches(view.id, "training-local")
 
 
 def test_long_film_needs_a_reason_and_longer_film_is_refused(clinic: Clinic) -> None:

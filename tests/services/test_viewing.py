@@ -185,7 +185,7 @@ def test_denial_reaches_a_process_that_has_the_key_within_a_second(
     clinic.passes(seconds=1)
 
     with pytest.raises(Gone):
-        other.watches(film.id)
+        viewing.open_film(other.ctx, clinic.guider, film.id, CARE)
     assert len(other.ctx.viewings) == 0
 
 

@@ -6,7 +6,8 @@
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 from consent_service.errors import Unavailable
 from consent_service.vault.blobs import BlobSink, BlobSource, BlobStore, Unfinished, prove
@@ -99,3 +100,24 @@ class _FaultySink:
         """One point."""
         with self._store._operation(f"write {self._name}"):
             return self._sink.write(buffer)
+
+
+class HappeningStore:
+    """A store in which something happens, once, the moment an object of some name is begun."""
+
+    def __init__(self, inner: BlobStore, ending: str, happens: Callable[[], object]) -> None:
+        self._inner = inner
+        self._ending = ending
+        self._happens: Callable[[], object] | None = happens
+
+    def put(
+        self, name: str, *, expected_size: int | None = None, replace: bool = False
+    ) -> AbstractContextManager[BlobSink]:
+        """Let it happen if this is the name, then write as always."""
+        if self._happens is not None and name.endswith(self._ending):
+            happens, self._happens = self._happens, None
+            happens()
+        return self._inner.put(name, expected_size=expected_size, replace=replace)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)

@@ -3,14 +3,14 @@
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from consent_service.db.models.consent import ConsentAct, ConsentDecision
 from consent_service.db.models.erasure import ErasureOrder, Tombstone
 from consent_service.db.models.people import InvolvementPerson
-from consent_service.db.models.recordings import Asset, DepictedPerson, Viewing
-from consent_service.domain.assets import AssetState, RecordClass
+from consent_service.db.models.recordings import Asset, AssetWrap, DepictedPerson, Viewing
+from consent_service.domain.assets import AssetState, Depiction, RecordClass
 from consent_service.domain.erasure import cascade
 from consent_service.domain.people import FamilyRole
 
@@ -93,6 +93,30 @@ def unfinished_since(session: Session, before: datetime) -> list[tuple[str, str]
         .order_by(Asset.created_at, Asset.id)
     )
     return [(asset, involvement) for asset, involvement in rows]
+
+
+def unsettled_involvements(session: Session) -> list[str]:
+    """Return the involvements in which a film waits for an answer, or is wrapped for others.
+
+    A wrap has one key for each person depicted, so a different number of keys is for others.
+    """
+    waiting = select(Asset.involvement_id).where(Asset.state == AssetState.AWAITING_CONSENT)
+    counts = (
+        select(DepictedPerson.asset_id, func.count().label("people"))
+        .where(DepictedPerson.depiction == Depiction.DEPICTED)
+        .group_by(DepictedPerson.asset_id)
+        .subquery()
+    )
+    stale = (
+        select(Asset.involvement_id)
+        .join(AssetWrap, AssetWrap.asset_id == Asset.id)
+        .join(counts, counts.c.asset_id == Asset.id)
+        .where(
+            Asset.state == AssetState.STORED,
+            func.json_array_length(AssetWrap.key_ids) != counts.c.people,
+        )
+    )
+    return sorted({*session.scalars(waiting), *session.scalars(stale)})
 
 
 def viewing_since(
