@@ -11,8 +11,8 @@ from consent_service.db.models.retention import RetentionRun
 from consent_service.domain.assets import AssetKind, AssetState, RecordClass
 from consent_service.domain.erasure import OrderState
 from consent_service.domain.holds import HoldKind
-from consent_service.domain.withdrawal import Speed, WithdrawalRequest, WithdrawalScope
 from consent_service.domain.withdrawal import Route as WithdrawalRoute
+from consent_service.domain.withdrawal import Speed, WithdrawalRequest, WithdrawalScope
 from consent_service.errors import Conflict, InvalidInput, Refused
 from consent_service.ids import new_id
 from consent_service.services import erasure, holds, involvements, retention, withdrawal

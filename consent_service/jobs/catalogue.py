@@ -1,0 +1,116 @@
+"""Every job: its name, when it runs, what becomes of missed fires, and what it does.
+
+Rules kept here: a job is safe to run twice; it returns figures only, never names; what must be
+done by the second or belongs to one process alone is a heartbeat of the worker, not a job.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from consent_service.jobs.timetable import Daily, Every, Trigger
+from consent_service.services import (
+    clock_guard,
+    key_rotation,
+    leaflets,
+    reconcile,
+    retention,
+    upkeep,
+)
+from consent_service.services.access import job_caller
+from consent_service.services.context import Context
+from consent_service.services.jobs import CatchUp, Timed
+
+Figures = Mapping[str, int | str]
+Act = Callable[[Context], Figures]
+
+KEYS_LOOKED_BACK = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of the catalogue; `at_start` ones also run whenever a worker starts."""
+
+    name: str
+    trigger: Trigger
+    act: Act
+    catch_up: CatchUp = CatchUp.ONCE
+    at_start: bool = False
+
+    @property
+    def timed(self) -> Timed:
+        """Return the job as the timetable sees it."""
+        return Timed(self.name, str(self.trigger), self.catch_up, self.trigger.next_after)
+
+
+def run_retention(ctx: Context) -> Figures:
+    """Destroy what an appraisal covers, queue the rest."""
+    clock_guard.beat(ctx)
+    done = retention.run(ctx, job_caller("retention"))
+    return {
+        "due": len(done.plan.lines),
+        "destroyed": done.destroyed,
+        "queued": done.queued,
+        "kept": done.kept,
+        **({"refused": done.refused} if done.refused else {}),
+    }
+
+
+def abandon_uploads(ctx: Context) -> Figures:
+    """Erase uploads that nobody finished within a day."""
+    clock_guard.beat(ctx)
+    return {"abandoned": len(retention.abandon_uploads(ctx, job_caller("abandon-uploads")))}
+
+
+def make_keys(ctx: Context) -> Figures:
+    """Make keys that a crash between a yes and its key left out."""
+    return {"involvements": upkeep.make_keys(ctx, ctx.clock.now() - KEYS_LOOKED_BACK)}
+
+
+def watch_leaflets(ctx: Context) -> Figures:
+    """Remind, escalate and archive leaflets by the day."""
+    return leaflets.watch_dates(ctx, job_caller("leaflet-dates"))
+
+
+def watch_families(ctx: Context) -> Figures:
+    """Tell people what waits for them."""
+    return upkeep.watch_families(ctx, job_caller("watch-families"))
+
+
+def rotate_keys(ctx: Context) -> Figures:
+    """Make what was destroyed since the last rotation irrecoverable, and certify it."""
+    done = key_rotation.rotate(ctx, job_caller("rotate-keys"))
+    return {"shards": done.report.shards_rotated, "certificates": len(done.supplemented)}
+
+
+def compare_all(ctx: Context) -> Figures:
+    """Hold store, database, ledger and keyring against one another."""
+    report = reconcile.reconcile(ctx, job_caller("reconcile"))
+    return {"findings": len(report.findings), "open": len(report.open)}
+
+
+def remind_of_key_backups(ctx: Context) -> Figures:
+    """Ask for key backups whose seven days are over to be deleted."""
+    return {"due": key_rotation.remind_of_backups(ctx)}
+
+
+def clean_up(ctx: Context) -> Figures:
+    """Forget what only served for a day."""
+    return upkeep.clean_up(ctx)
+
+
+CATALOGUE: Mapping[str, Job] = {
+    job.name: job
+    for job in (
+        Job("make-keys", Every(300), make_keys, at_start=True),
+        Job("abandon-uploads", Every(3600), abandon_uploads),
+        Job("rotate-keys", Daily(2, 30), rotate_keys),
+        Job("retention", Daily(3), run_retention),
+        Job("key-backups", Daily(3, 30), remind_of_key_backups),
+        Job("reconcile", Daily(4), compare_all),
+        Job("clean-up", Daily(4, 30), clean_up),
+        Job("watch-families", Daily(5), watch_families),
+        Job("leaflet-dates", Daily(6), watch_leaflets, at_start=True),
+    )
+}
+"""Name -> job."""

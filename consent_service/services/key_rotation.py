@@ -1,0 +1,147 @@
+"""Key rotation and key backups as acts: journalled, written down, and certified.
+
+Rules kept here: what was destroyed before a rotation is beyond recovery after it, and its
+certificate then gets its second revision; master keys that went, and backups that were made or are
+gone, stand in the journal.
+"""
+
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from consent_service.domain.audit import AuditEvent, EventKind
+from consent_service.domain.roles import ADMINISTRATOR, Permission
+from consent_service.services import certificates
+from consent_service.services.access import Caller, require, require_fresh
+from consent_service.services.context import Context
+from consent_service.services.notices import notify
+from consent_service.vault.journal import LineKind
+from consent_service.vault.keyring_values import KeyBackup, RotationReport
+
+
+@dataclass(frozen=True)
+class Rotated:
+    """What a rotation did, and the orders whose certificates got another revision."""
+
+    report: RotationReport
+    supplemented: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class KeyState:
+    """How the keys stand: how many of each zone, shards that wait for rotation, key backups."""
+
+    live: int
+    sealed: int
+    dirty_shards: int
+    backups: tuple[KeyBackup, ...]
+
+
+def rotate(ctx: Context, caller: Caller, force: bool = False) -> Rotated:
+    """Rotate if anything was destroyed or sealed since, or if `force`; then supplement.
+
+    Raises Refused (`role`, `sign_in_again`), Unavailable while another rotation runs.
+    """
+    require(ctx, caller, Permission.KEYS_ROTATE)
+    require_fresh(caller)
+    dirty = len(ctx.keyring.dirty_shards())
+    if dirty or force:
+        with ctx.begin() as uow:
+            details = {"dirty": dirty}
+            uow.record(AuditEvent(EventKind.KEYS_ROTATION_STARTED, caller.actor, details=details))
+    report = ctx.keyring.rotate(ctx.clock.now(), force=force, now=ctx.clock.now)
+    if not report.idle:
+        _write_down(ctx, caller, report)
+    return Rotated(report, tuple(certificates.supplement(ctx)))
+
+
+def backup(ctx: Context, caller: Caller, out: BinaryIO, recipient: str) -> KeyBackup:
+    """Write a key backup, encrypted to an age recipient; it must be gone after seven days."""
+    require(ctx, caller, Permission.BACKUPS_MANAGE)
+    require_fresh(caller)
+    made = ctx.keyring.backups.make(out, recipient, ctx.clock.now())
+    until = made.expires_at
+    ctx.journal.append(
+        LineKind.KEY_BACKUP_MADE,
+        {"backup": made.backup_id, "until": until.isoformat()},
+        made.made_at,
+    )
+    with ctx.begin() as uow:
+        uow.record(
+            AuditEvent(
+                EventKind.KEYS_BACKED_UP,
+                caller.actor,
+                made.backup_id,
+                details={"until": until.date().isoformat()},
+            )
+        )
+    return made
+
+
+def backups_gone(ctx: Context, caller: Caller) -> list[KeyBackup]:
+    """Write down that the files of every key backup that is due have been deleted."""
+    require(ctx, caller, Permission.BACKUPS_MANAGE)
+    now = ctx.clock.now()
+    gone = ctx.keyring.backups.expire(now)
+    for one in gone:
+        ctx.journal.append(LineKind.KEY_BACKUP_EXPIRED, {"backup": one.backup_id}, now)
+    if gone:
+        with ctx.begin() as uow:
+            for one in gone:
+                uow.record(AuditEvent(EventKind.KEYS_BACKUP_EXPIRED, caller.actor, one.backup_id))
+        certificates.supplement(ctx)
+    return gone
+
+
+def remind_of_backups(ctx: Context) -> int:
+    """Tell the administrator of key backups whose seven days are over (a job runs this daily)."""
+    now = ctx.clock.now()
+    due = [
+        one
+        for one in ctx.keyring.backups.registered()
+        if one.expired_at is None and one.expires_at <= now
+    ]
+    if due:
+        with ctx.begin() as uow:
+            for one in due:
+                notify(uow, "key_backup_due", role=ADMINISTRATOR, subject=one.backup_id)
+    return len(due)
+
+
+def status(ctx: Context, caller: Caller) -> KeyState:
+    """Return how the keys stand."""
+    require(ctx, caller, Permission.KEYS_READ)
+    zones = [entry.zone.value for entry in ctx.keyring.list_keys()]
+    return KeyState(
+        zones.count("live"),
+        zones.count("escrow"),
+        len(ctx.keyring.dirty_shards()),
+        tuple(ctx.keyring.backups.registered()),
+    )
+
+
+def _write_down(ctx: Context, caller: Caller, report: RotationReport) -> None:
+    assurance = report.assurance.value if report.assurance else "none"
+    for zone, versions in sorted(report.old_master_versions_destroyed.items()):
+        if versions:
+            ctx.journal.append(
+                LineKind.MASTER_DESTROYED,
+                {"zone": zone, "versions": versions, "assurance": assurance},
+                ctx.clock.now(),
+            )
+    with ctx.begin() as uow:
+        uow.record(
+            AuditEvent(
+                EventKind.KEYS_ROTATED,
+                caller.actor,
+                details={"shards": report.shards_rotated, "version": report.live_master},
+            )
+        )
+        for zone, versions in sorted(report.old_master_versions_destroyed.items()):
+            for version in versions:
+                uow.record(
+                    AuditEvent(
+                        EventKind.MASTER_DESTROYED,
+                        caller.actor,
+                        details={"version": version, "assurance": assurance, "zone": zone},
+                    )
+                )

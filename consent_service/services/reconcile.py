@@ -1,0 +1,258 @@
+"""Compare what should be with what is: store, database, ledger and keyring, both ways.
+
+Rules kept here: only what is certainly ours to remove is removed (leftovers of erased film, wraps
+of destroyed keys, keys that the ledger says are gone); an object that no row knows is removed only
+when it was reported a day before; whatever is missing is reported, never papered over.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from consent_service.db.models.erasure import ErasureItem
+from consent_service.db.models.jobs import Notice
+from consent_service.db.models.recordings import Asset, AssetWrap
+from consent_service.domain.assets import AssetState
+from consent_service.domain.audit import AuditEvent, EventKind
+from consent_service.domain.erasure import Outcome
+from consent_service.domain.roles import ADMINISTRATOR, Permission
+from consent_service.services import keys
+from consent_service.services.access import Caller, require
+from consent_service.services.context import Context
+from consent_service.services.notices import notify
+from consent_service.vault.keyring_values import KeyStatus
+
+GRACE = timedelta(days=1)
+BATCH = 500
+HELD_STATES = (AssetState.STORED, AssetState.AWAITING_CONSENT, AssetState.RESTRICTED)
+_NOTICE = "reconcile_unknown_object"
+
+
+class Fault(StrEnum):
+    """What does not fit together."""
+
+    OBJECT_OF_ERASED = "object_of_erased"
+    UNKNOWN_OBJECT = "unknown_object"
+    LEFTOVER_UPLOAD = "leftover_upload"
+    OBJECT_MISSING = "object_missing"
+    KEY_ALIVE = "key_alive"
+    KEY_MISSING = "key_missing"
+    WRAP_WITHOUT_RIGHT = "wrap_without_right"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that does not fit; `subject` is an asset, key or object; `repaired` if mended."""
+
+    fault: Fault
+    subject: str
+    repaired: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was compared and what was found."""
+
+    objects: int
+    assets: int
+    keys: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def open(self) -> tuple[Finding, ...]:
+        """Findings that need a person."""
+        return tuple(f for f in self.findings if not f.repaired)
+
+    def figures(self) -> dict[str, int]:
+        """Return how many of each fault were found."""
+        return dict(Counter(f.fault.value for f in self.findings))
+
+
+@dataclass(frozen=True)
+class _Known:
+    """An asset as the comparison needs it."""
+
+    id: str
+    involvement: str
+    state: AssetState
+    key: str
+    blob: str | None
+    settled: bool
+
+
+def reconcile(ctx: Context, caller: Caller, *, repair: bool = True) -> Report:
+    """Compare everything both ways; mend what is safe to mend, report the rest."""
+    require(ctx, caller, Permission.ERASURE_RUN)
+    names = list(ctx.blobs.list())
+    with ctx.read() as session:
+        assets = _known(ctx, session)
+        reported = _reported_before(ctx, session)
+    findings = [
+        *_objects(ctx, names, assets, reported, repair),
+        *_missing_objects(names, assets.values()),
+        *_unfinished(ctx, assets, repair),
+        *_ledger(ctx, repair),
+        *_keys_of_assets(ctx, assets.values()),
+        *_wraps(ctx, repair),
+    ]
+    report = Report(len(names), len(assets), len({a.key for a in assets.values()}), tuple(findings))
+    _write_down(ctx, caller, report)
+    return report
+
+
+def _known(ctx: Context, session: Session) -> dict[str, _Known]:
+    limit = ctx.clock.now() - GRACE
+    rows = session.execute(
+        select(
+            Asset.id,
+            Asset.involvement_id,
+            Asset.state,
+            Asset.asset_key_id,
+            Asset.blob,
+            Asset.stored_at,
+        )
+    )
+    return {
+        row.id: _Known(
+            row.id,
+            row.involvement_id,
+            row.state,
+            row.asset_key_id,
+            row.blob,
+            row.stored_at is not None and row.stored_at <= limit,
+        )
+        for row in rows
+    }
+
+
+def _reported_before(ctx: Context, session: Session) -> frozenset[str]:
+    rows = session.scalars(
+        select(Notice.subject).where(
+            Notice.kind == _NOTICE, Notice.created_at <= ctx.clock.now() - GRACE
+        )
+    )
+    return frozenset(name for name in rows if name)
+
+
+def _objects(
+    ctx: Context,
+    names: Sequence[str],
+    assets: dict[str, _Known],
+    reported: frozenset[str],
+    repair: bool,
+) -> Iterator[Finding]:
+    for name in names:
+        asset = assets.get(name.split(".")[0])
+        if asset is None:
+            mend = repair and name in reported
+            yield _removed(ctx, Fault.UNKNOWN_OBJECT, name, mend)
+        elif asset.state is AssetState.ERASED:
+            yield _removed(ctx, Fault.OBJECT_OF_ERASED, name, repair)
+        elif asset.settled and name not in (asset.blob, keys.sidecar_name(asset.id)):
+            yield _removed(ctx, Fault.LEFTOVER_UPLOAD, name, repair)
+
+
+def _removed(ctx: Context, fault: Fault, name: str, mend: bool) -> Finding:
+    if mend:
+        ctx.blobs.delete(name)
+    return Finding(fault, name, mend)
+
+
+def _missing_objects(names: Sequence[str], assets: Iterable[_Known]) -> Iterator[Finding]:
+    present = set(names)
+    for asset in assets:
+        if asset.state in HELD_STATES and asset.blob not in present:
+            yield Finding(Fault.OBJECT_MISSING, asset.id, False)
+
+
+def _unfinished(ctx: Context, assets: dict[str, _Known], repair: bool) -> Iterator[Finding]:
+    limit = ctx.clock.now() - GRACE
+    for part in list(ctx.blobs.list_unfinished()):
+        asset = assets.get(part.name.split(".")[0])
+        receiving = asset is not None and asset.state is AssetState.RECEIVING
+        if part.started_at > limit or receiving:
+            continue
+        if repair:
+            ctx.blobs.discard_unfinished(part.name)
+        yield Finding(Fault.LEFTOVER_UPLOAD, part.name, repair)
+
+
+def _ledger(ctx: Context, repair: bool) -> Iterator[Finding]:
+    """Hold the keyring to the ledger: a key that was destroyed stays destroyed."""
+    with ctx.read() as session:
+        rows = session.execute(
+            select(ErasureItem.asset_key_id, ErasureItem.order_id).where(
+                ErasureItem.outcome == Outcome.DESTROY, ErasureItem.key_destroyed_at.is_not(None)
+            )
+        )
+        gone = {row.asset_key_id: row.order_id for row in rows}
+    for batch in _batches(sorted(gone)):
+        for key, state in ctx.keyring.status(batch).items():
+            if state is KeyStatus.DESTROYED:
+                continue
+            if repair:
+                ctx.keyring.destroy([key], gone[key], ctx.clock.now())
+            yield Finding(Fault.KEY_ALIVE, key, repair)
+
+
+def _keys_of_assets(ctx: Context, assets: Iterable[_Known]) -> Iterator[Finding]:
+    held = {a.key: a.id for a in assets if a.state in HELD_STATES}
+    for batch in _batches(sorted(held)):
+        for key, state in ctx.keyring.status(batch).items():
+            if state not in (KeyStatus.LIVE, KeyStatus.SEALED):
+                yield Finding(Fault.KEY_MISSING, held[key], False)
+
+
+def _wraps(ctx: Context, repair: bool) -> Iterator[Finding]:
+    """Find wraps of destroyed keys or erased film, and let the key work drop them."""
+    with ctx.read() as session:
+        rows = session.execute(
+            select(AssetWrap.asset_id, AssetWrap.key_ids, Asset.involvement_id, Asset.state).join(
+                Asset, Asset.id == AssetWrap.asset_id
+            )
+        ).all()
+    every = sorted({key for row in rows for key in row.key_ids})
+    gone = {
+        key
+        for batch in _batches(every)
+        for key, state in ctx.keyring.status(batch).items()
+        if state is KeyStatus.DESTROYED
+    }
+    wrong = {
+        row.asset_id: row.involvement_id
+        for row in rows
+        if row.state is AssetState.ERASED or gone & set(row.key_ids)
+    }
+    if repair:
+        for involvement in sorted(set(wrong.values())):
+            keys.ensure_wraps(ctx, involvement)
+    for asset in sorted(wrong):
+        yield Finding(Fault.WRAP_WITHOUT_RIGHT, asset, repair)
+
+
+def _write_down(ctx: Context, caller: Caller, report: Report) -> None:
+    with ctx.begin() as uow:
+        uow.record(
+            AuditEvent(
+                EventKind.RECONCILE_REPORTED,
+                caller.actor,
+                details={"findings": len(report.findings), **report.figures()},
+            )
+        )
+        told = set(uow.session.scalars(select(Notice.subject).where(Notice.kind == _NOTICE)))
+        for finding in report.open:
+            if finding.fault is Fault.UNKNOWN_OBJECT:
+                if finding.subject not in told and len(finding.subject) <= 80:
+                    notify(uow, _NOTICE, role=ADMINISTRATOR, subject=finding.subject)
+            else:
+                notify(uow, "reconcile_finding", role=ADMINISTRATOR, subject=finding.subject)
+
+
+def _batches(items: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]
