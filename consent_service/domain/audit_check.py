@@ -207,12 +207,13 @@ class LogCheck:
         kept = (before.number, before.covered) if before else (0, 0)
         if said is None or (said.get("kept_epoch"), said.get("kept_size")) != kept:
             self._fail(0, None, "it does not commit to the epoch before")
-        ended = (said.get("previous_epoch"), said.get("previous_size"))
-        if ended == kept and before and before.head:
-            if said.get("previous_root") != before.head.root.hex():
-                self._fail(0, None, "it commits to another head of the epoch before")
-        elif isinstance(ended[0], int) and isinstance(ended[1], int):
-            self._lost.append(LostRange(*kept, ended[0], ended[1]))
+        epoch, size = said.get("previous_epoch"), said.get("previous_size")
+        if not isinstance(epoch, int) or not isinstance(size, int) or (epoch, size) < kept:
+            self._fail(0, None, "it does not commit to the epoch before")
+        if (epoch, size) != kept:
+            self._lost.append(LostRange(*kept, epoch, size))
+        elif before and before.head and said.get("previous_root") != before.head.root.hex():
+            self._fail(0, None, "it commits to another head of the epoch before")
 
     def _tick_off(self, number: int, head: Checkpoint) -> None:
         published = self._unseen.pop((number, head.size), head.root)

@@ -83,6 +83,25 @@ def test_a_sentence_says_who_did_what_for_which_purpose():
     assert sentence(event) == f"User {GUIDER.id} watched film {FILM} for care."
 
 
+@pytest.mark.parametrize(
+    ("purposes", "said"),
+    [(["care", "team"], "care, team"), ([], "none"), (7, "7"), (True, "yes"), (False, "no")],
+)
+def test_every_sort_of_detail_reads_as_words(purposes, said):
+    """Lists, numbers and yes or no are for people too."""
+    event = AuditEvent(EventKind.ASSET_WRAPS_CHANGED, GUIDER, FILM, details={"purposes": purposes})
+
+    assert sentence(event) == f"What film {FILM} may be opened for changed: {said}."
+
+
+def test_what_the_service_does_by_itself_is_said_to_be_its_own_doing():
+    """No member of staff may seem to have done what a program did."""
+    service = Actor(ActorKind.SYSTEM, "service")
+
+    assert sentence(AuditEvent(EventKind.CLIP_MADE, service, FILM)).startswith("The service ")
+    assert str(service) == "system:service"
+
+
 def test_names_are_put_in_only_when_the_log_is_read():
     """Names come from the reader's view of the people, never from the log."""
     shown = {GUIDER.id: "Ms Example", FILM: "film 3"}

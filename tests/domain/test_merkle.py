@@ -171,3 +171,12 @@ def test_a_tree_cannot_extend_a_larger_or_an_empty_one(old, new):
     with pytest.raises(ValueError, match="older tree"):
         merkle.consistency_path(nodes_of(hashes), old, new)
     assert not merkle.verify_consistency((old, hashes[0]), (new, hashes[0]), [])
+
+
+def test_an_empty_proof_proves_only_that_nothing_was_added():
+    """A missing proof must not count as one."""
+    root = defined_root(leaves(3))
+
+    assert merkle.verify_consistency((3, root), (3, root), [])
+    assert not merkle.verify_consistency((3, root), (4, root), [])
+    assert not merkle.verify_consistency((2, root), (4, root), [])
