@@ -1,0 +1,135 @@
+"""`consent-service keys` and `reconcile`."""
+
+import os
+from pathlib import Path
+
+import click
+
+from consent_service.cli.terminal import (
+    confirm,
+    dry_run_option,
+    fail,
+    json_option,
+    open_context,
+    operator,
+    plain_errors,
+    print_fields,
+    print_json,
+    print_rows,
+    yes_option,
+)
+from consent_service.services import key_rotation
+from consent_service.services import reconcile as comparison
+
+FINDING_COLUMNS = ("fault", "subject", "repaired")
+
+
+@click.group()
+def keys() -> None:
+    """Keys: how they stand, rotation, backups, public keys."""
+
+
+@keys.command("status")
+@json_option
+@plain_errors
+def status(as_json: bool) -> None:
+    """Show how many keys there are, what waits for rotation, and key backups.
+
+    Example: consent-service keys status
+    """
+    print_fields(key_rotation.status(open_context(), operator()), as_json=as_json)
+
+
+@keys.command("rotate")
+@click.option("--force", is_flag=True, help="Also when nothing was destroyed since the last.")
+@dry_run_option
+@yes_option
+@json_option
+@plain_errors
+def rotate(force: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Replace master keys, so that what was destroyed is beyond recovery, and certify it.
+
+    Example: consent-service keys rotate --yes
+    """
+    ctx, caller = open_context(), operator()
+    if dry_run:
+        waiting = key_rotation.status(ctx, caller).dirty_shards
+        click.echo(f"{waiting} shards wait for rotation. Nothing was changed.")
+        return
+    confirm("Destroy the present master keys and make new ones?", yes=yes)
+    done = key_rotation.rotate(ctx, caller, force)
+    if as_json:
+        print_json(done)
+    elif done.report.idle:
+        click.echo("Nothing was destroyed since the last rotation; nothing was done.")
+    else:
+        click.echo(
+            f"Rotated {done.report.shards_rotated} shards;"
+            f" {len(done.supplemented)} certificates got another revision."
+        )
+
+
+@keys.command("backup")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.option("--recipient", help="age recipient (age1...); default: CONSENT_BACKUP_RECIPIENT.")
+@click.option("--gone", is_flag=True, help="Record that every backup past its day was deleted.")
+@json_option
+@plain_errors
+def backup(file: Path | None, recipient: str | None, gone: bool, as_json: bool) -> None:
+    """Write a key backup, encrypted to an age recipient. Delete it after seven days.
+
+    Example: consent-service keys backup /media/safe/keys.age --recipient age1...
+    """
+    ctx, caller = open_context(), operator()
+    if gone:
+        rows = key_rotation.backups_gone(ctx, caller)
+        print_rows(rows, ("backup_id", "made_at", "expires_at", "expired_at"), as_json=as_json)
+        return
+    to = recipient or ctx.settings.backup_recipient
+    if file is None or not to:
+        raise click.UsageError("Name a FILE, and a recipient: --recipient age1...")
+    try:
+        out = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        fail("That file exists already. A backup never replaces another.")
+    with os.fdopen(out, "wb") as stream:
+        made = key_rotation.backup(ctx, caller, stream, to)
+        stream.flush()
+        os.fsync(stream.fileno())
+    print_fields(made, as_json=as_json)
+
+
+@keys.command("public")
+@json_option
+@plain_errors
+def public(as_json: bool) -> None:
+    """Print every public key with which log, journal and certificates can be verified.
+
+    Example: consent-service keys public > public-keys.pem
+    """
+    published = open_context().signers.published
+    if as_json:
+        print_json([key.as_json() for key in published])
+        return
+    for key in published:
+        click.echo(key.as_json()["pem"] or "", nl=False)
+
+
+@click.command()
+@dry_run_option
+@json_option
+@plain_errors
+def reconcile(dry_run: bool, as_json: bool) -> None:
+    """Compare store, database, ledger and keyring; mend leftovers, report what is missing.
+
+    Exit code 1 when something needs a person. Example: consent-service reconcile --dry-run
+    """
+    report = comparison.reconcile(open_context(), operator(), repair=not dry_run)
+    if as_json:
+        print_json(report)
+    elif report.findings:
+        print_rows(report.findings, FINDING_COLUMNS, as_json=False)
+    else:
+        click.echo(f"All fits: {report.objects} objects, {report.assets} rows, {report.keys} keys.")
+    if report.open:
+        raise click.exceptions.Exit(1)
