@@ -43,6 +43,7 @@ from consent_service.wiring import build_context, make_folders
 LEAFLET = "L1111"
 FORM = "vig"
 LANGUAGE = "en"
+WORKER = "story"
 TOGETHER = frozenset({"PHOTO.KEEP", "TRAIN.LOCAL"})
 """Optional statements that the story's parents say yes to."""
 

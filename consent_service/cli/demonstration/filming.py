@@ -5,6 +5,7 @@ import hashlib
 from sqlalchemy import func, select
 
 from consent_service import media
+from consent_service.cli.demonstration.clinic import WORKER
 from consent_service.cli.demonstration.evidence import (
     open_without_us,
     pieces_of,
@@ -23,6 +24,7 @@ from consent_service.media.sample import PHONE_METADATA, make_sample_film
 from consent_service.services import (
     assets,
     cutting,
+    erasure,
     handovers,
     involvements,
     papers,
@@ -164,6 +166,7 @@ def training_withdrawn(scene: Scene) -> Evidence:
     promise(TRAINING in _purposes(scene), "teaching was never permitted")
     request = clinic.withdrawal_of(family, family.mother, None, Speed.NOW, (TRAINING,))
     clinic.withdraws(request)
+    erasure.work(clinic.ctx, WORKER)
     promise(len(clinic.watches(clip)) == scene.clip.size, "care does not play any more")
     promise(TRAINING not in _purposes(scene), "teaching is still permitted")
     fault = refusal(lambda: clinic.watches(clip, TRAINING), "gone", "consent_missing", "role")

@@ -7,10 +7,17 @@ from pathlib import Path
 
 from consent_service.cli.demonstration.beginning import BEGINNING
 from consent_service.cli.demonstration.filming import FILMING
+from consent_service.cli.demonstration.other_families import OTHER_FAMILIES
 from consent_service.cli.demonstration.promises import Step, Story
 from consent_service.cli.demonstration.scene import Act, Scene
+from consent_service.cli.demonstration.way_out import WAY_OUT
 
-STEPS: tuple[tuple[str, Act], ...] = (*BEGINNING, *FILMING)
+STEPS: tuple[tuple[str, Act], ...] = (
+    *BEGINNING,
+    *FILMING,
+    *WAY_OUT,
+    *OTHER_FAMILIES,
+)
 
 
 def tell_story(tell: Callable[[Step], None]) -> Story:
