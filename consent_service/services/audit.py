@@ -116,7 +116,7 @@ def published_heads(lines: Iterable[JournalLine]) -> list[str]:
 def verify(ctx: Context, caller: Caller) -> VerifyReport:
     """Verify every byte of the log, held to the heads in the journal; record the outcome.
 
-    A fault is in the report and goes to the IG officer. Takes about four seconds a million
+    A fault is in the report and goes to the IG officer. Takes about five seconds a million
     entries. Raises Refused (`role`), JournalBroken.
     """
     require(ctx, caller, Permission.AUDIT_VERIFY)
