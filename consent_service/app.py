@@ -5,6 +5,7 @@ Rules kept here:
   * the order of what runs before a request: limits, session, the table of routes.
 """
 
+import sys
 import time
 from dataclasses import replace
 from importlib import import_module
@@ -19,21 +20,26 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
 from consent_service import wiring
+from consent_service.errors import SettingsFault
+from consent_service.services import startup
 from consent_service.services.context import Context
 from consent_service.settings import Settings
 from consent_service.web import (
     about,
     account,
+    certificates,
     consents,
     families,
     fault_pages,
     headers,
     health,
     here,
+    jobs,
     layout,
     leaflets,
     routes,
     sign_in,
+    users,
     withdrawals,
 )
 
@@ -80,6 +86,20 @@ def create_app(source: Settings | Context, **fakes: object) -> Flask:
     return app
 
 
+def create_served_app() -> Flask:
+    """Return the application of this process's settings, the journal replayed before it answers.
+
+    Raises SettingsFault under waitress, which keeps uploads in files, unencrypted.
+    """
+    if "waitress" in sys.modules:
+        raise SettingsFault(
+            "waitress keeps uploads in files, unencrypted. Serve with granian or gunicorn instead."
+        )
+    context = wiring.build_context(wiring.settings_from())
+    startup.require_ready(context)
+    return create_app(context)
+
+
 def _context(source: Settings | Context, fakes: dict[str, object]) -> Context:
     if isinstance(source, Context):
         return replace(source, **fakes)  # type: ignore[arg-type]
@@ -95,6 +115,9 @@ def page_groups() -> list[Any]:
         leaflets.leaflet_pages,
         consents.consents,
         withdrawals.withdrawals,
+        certificates.certificate_pages,
+        users.users,
+        jobs.job_pages,
     ]
 
 
@@ -112,7 +135,8 @@ def _limit_sign_in(app: Flask) -> None:
     limiter = Limiter(get_remote_address, app=app, storage_uri="memory://", headers_enabled=True)
     for endpoint in LIMITED:
         view = app.view_functions[endpoint]
-        app.view_functions[endpoint] = limiter.limit(SIGN_IN_LIMIT, methods=["POST"])(view)
+        limited = limiter.limit(SIGN_IN_LIMIT, methods=["POST"])(view)
+        app.view_functions[endpoint] = limited  # type: ignore[assignment]
 
 
 def _behind_proxies(app: Flask, settings: Settings) -> None:
