@@ -40,9 +40,16 @@ class UnitOfWork:
         self.effects.append(effect)
 
     def lock_involvement(self, involvement: str) -> Involvement:
-        """Lock and return the involvement's row; raises NotFound when there is none."""
+        """Lock and return the involvement's row; raises NotFound when there is none.
+
+        What was read of it before the lock is read again: another transaction may have moved the
+        consent epoch while this one waited, and counting on from a stale epoch would hide an end.
+        """
         row = self.session.scalar(
-            select(Involvement).where(Involvement.id == involvement).with_for_update()
+            select(Involvement)
+            .where(Involvement.id == involvement)
+            .with_for_update()
+            .execution_options(populate_existing=True)
         )
         if row is None:
             raise NotFound(f"There is no involvement {involvement}.")

@@ -29,7 +29,7 @@ from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.roles import ADMINISTRATOR, PARENT, SCHEDULED_JOB, Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import new_id
-from consent_service.services import startup
+from consent_service.services import erasure_journal, startup
 from consent_service.services.access import Caller, require, require_fresh
 from consent_service.services.context import Context
 from consent_service.services.sign_in import (
@@ -147,10 +147,9 @@ def disable_user(ctx: Context, caller: Caller, user: str) -> None:
         ).all()
         for token in tokens:
             revoke(uow, caller, token)
+        erasure_journal.owe(uow, LineKind.ACCESS_REVOKED, {"kind": "user", "id": user})
         uow.record(AuditEvent(EventKind.USER_DISABLED, caller.actor, row.id))
-    for kind, identifier in (("user", user), *(("token", t.id) for t in tokens)):
-        body = {"kind": kind, "id": identifier}
-        ctx.journal.append(LineKind.ACCESS_REVOKED, body, ctx.clock.now())
+    erasure_journal.pay(ctx)
 
 
 def enable_user(ctx: Context, caller: Caller, user: str) -> None:
@@ -158,6 +157,7 @@ def enable_user(ctx: Context, caller: Caller, user: str) -> None:
     require(ctx, caller, Permission.USERS_MANAGE)
     require_fresh(caller)
     # The line that closed the account must be behind us, or the next replay closes it once more.
+    erasure_journal.pay(ctx)
     startup.replay(ctx)
     with ctx.begin() as uow:
         row = require_account(uow.session, user)

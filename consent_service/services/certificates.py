@@ -21,8 +21,7 @@ from sqlalchemy.orm import Session
 
 from consent_service.db.models.erasure import Certificate, ErasureItem, ErasureOrder
 from consent_service.db.models.people import Involvement
-from consent_service.db.queries.consent import yes_decisions
-from consent_service.db.queries.erasure import OrderScope
+from consent_service.db.queries.erasure import OrderScope, consent_keys_ended
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.erasure import OrderState, Outcome
 from consent_service.domain.roles import Permission
@@ -103,7 +102,7 @@ def supplement(ctx: Context) -> list[str]:
                 ErasureOrder.key_destroyed_at.is_not(None),
             )
         )
-        waiting = {row.id: _destroyed_keys(ctx, session, row) for row in rows}
+        waiting = {row.id: _destroyed_keys(ctx, session, row) for row in rows.all()}
     issued = []
     for order, key_ids in waiting.items():
         moments = ctx.keyring.irrecoverable_since(key_ids)
@@ -173,10 +172,20 @@ def verify_bundle(bundle: bytes, keys: Sequence[PublicKey]) -> Verified:
     return Verified(True, order, revision)
 
 
-def _append(ctx: Context, order: str, revision: int, body: bytes, previous: str | None) -> None:
+def _append(
+    ctx: Context,
+    order: str,
+    revision: int,
+    body: bytes,
+    previous: str | None,
+    *,
+    irrecoverable_at: datetime | None = None,
+) -> None:
+    """Keep a signed revision, and in the same transaction the moment that it tells of."""
     signature = ctx.signers.certificates.sign(body)
     with ctx.begin() as uow:
         parent = uow.session.get_one(ErasureOrder, order)
+        parent.irrecoverable_at = parent.irrecoverable_at or irrecoverable_at
         row = Certificate(
             id=new_id(),
             order_id=order,
@@ -201,17 +210,16 @@ def _append(ctx: Context, order: str, revision: int, body: bytes, previous: str 
 
 
 def _make_irrecoverable(ctx: Context, order: str, at: datetime) -> None:
-    with ctx.begin() as uow:
-        row = uow.session.get_one(ErasureOrder, order)
-        row.irrecoverable_at = row.irrecoverable_at or at
     with ctx.read() as session:
         latest = _latest(session, order)
         if latest is None:
             return
         parent = session.get_one(ErasureOrder, order)
+        session.expunge(parent)
+        parent.irrecoverable_at = at  # for the body; it is kept together with the revision
         body = _body(ctx, session, parent, latest.revision + 1, latest.digest)
         revision, previous = latest.revision + 1, latest.digest
-    _append(ctx, order, revision, body, previous)
+    _append(ctx, order, revision, body, previous, irrecoverable_at=at)
 
 
 def _body(
@@ -286,10 +294,10 @@ def _destroyed_keys(ctx: Context, session: Session, order: ErasureOrder) -> list
     """Return the ids of every key that this order destroyed: consent keys and asset keys."""
     scope = OrderScope.from_json(order.scope)
     found: set[str] = set()
-    if order.sealed_at is None:
-        for person in scope.persons:
-            for purpose in scope.purposes:
-                found |= set(yes_decisions(session, order.involvement_id, person, purpose))
+    if order.keys_going_at is not None:
+        purposes = ctx.policies.purposes
+        now = ctx.clock.now()
+        found |= set(consent_keys_ended(session, order.involvement_id, scope, purposes, now))
     found |= set(
         session.scalars(
             select(ErasureItem.asset_key_id).where(
@@ -297,7 +305,7 @@ def _destroyed_keys(ctx: Context, session: Session, order: ErasureOrder) -> list
             )
         )
     )
-    return sorted(found)
+    return sorted(ctx.keyring.tombstones(found))
 
 
 def _latest(session: Session, order: str, revision: int | None = None) -> Certificate | None:

@@ -1,28 +1,37 @@
 """Parents who disagree about a child: frozen, the IG officer told, nothing erased.
 
-Rules kept here: a dispute counts as a hold; the IG officer settles it either way, with a reason.
+Rules kept here:
+  * a dispute counts as a hold; the IG officer settles it either way, with a reason;
+  * settled against, where a parent had withdrawn, that takes its course: an order follows;
+  * settled either way, what a dispute alone had kept back from another order goes.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 
 from consent_service.clock import london_day
 from consent_service.db.models.consent import ConsentDecision, ConsentEnding, Dispute
+from consent_service.db.models.erasure import ErasureOrder, Withdrawal
 from consent_service.db.models.people import Involvement
 from consent_service.db.queries.consent import states_now
+from consent_service.db.queries.erasure import OrderScope
 from consent_service.db.queries.people import children_among, members
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.consent import ConsentState, EndingKind
+from consent_service.domain.erasure import OrderCause
 from consent_service.domain.roles import IG_OFFICER, Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import new_id
-from consent_service.services import keys
+from consent_service.services import erasure_again, erasure_journal, keys
 from consent_service.services.access import Caller, involvement_for, reaches
 from consent_service.services.context import Context
+from consent_service.services.erasure_orders import OrderErasure, order_erasure
 from consent_service.services.notices import notify
+from consent_service.vault.journal import LineKind
 
 SERVICE = Actor(ActorKind.SYSTEM, "service")
 
@@ -109,6 +118,7 @@ def resolve(ctx: Context, caller: Caller, dispute: str, *, give: bool, reason: s
                 recorded_at=uow.at,
             )
         )
+        erasure_journal.owe(uow, LineKind.CONSENT_ENDED, _line_body(row, kind, caller.id, uow.at))
         row.resolved_at = uow.at
         row.resolution = kind.value
         row.resolved_by = caller.id
@@ -123,7 +133,56 @@ def resolve(ctx: Context, caller: Caller, dispute: str, *, give: bool, reason: s
                 {"decision": kind.value},
             )
         )
+        uow.session.flush()
+        orders = [] if give else _order_what_was_withdrawn(uow, caller, row)
+        orders += erasure_again.order_again(ctx, uow, caller.actor, row.involvement_id)
+    erasure_journal.pay(ctx)
+    for order in orders:
+        erasure_journal.journal_order(ctx, order)
     keys.settle(ctx, row.involvement_id)
+
+
+def _line_body(row: Dispute, kind: EndingKind, by: str, at: datetime) -> dict[str, Any]:
+    return {
+        "order": None,
+        "involvement": row.involvement_id,
+        "dispute": {
+            "id": row.id,
+            "person": row.person_id,
+            "purpose": row.purpose,
+            "kind": kind.value,
+            "by": by,
+            "event_at": at.isoformat(),
+        },
+    }
+
+
+def _order_what_was_withdrawn(uow: UnitOfWork, caller: Caller, row: Dispute) -> list[str]:
+    """Order erased what a parent had withdrawn and the dispute kept back; after the undo window."""
+    given_up = uow.session.scalars(
+        select(Withdrawal)
+        .join(ConsentEnding, ConsentEnding.ref == Withdrawal.id)
+        .where(
+            ConsentEnding.kind == EndingKind.WITHDRAWN,
+            ConsentEnding.involvement_id == row.involvement_id,
+            ConsentEnding.person_id == row.person_id,
+            ConsentEnding.purpose == row.purpose,
+            Withdrawal.cancelled_at.is_(None),
+        )
+        .order_by(Withdrawal.recorded_at.desc(), Withdrawal.id)
+        .limit(1)
+    ).one_or_none()
+    if given_up is None:
+        return []
+    ordered = select(ErasureOrder.id).where(ErasureOrder.withdrawal_id == given_up.id)
+    wanted = OrderErasure(
+        row.involvement_id,
+        OrderCause.WITHDRAWAL,
+        OrderScope(persons=(row.person_id,), purposes=(row.purpose,), ended_at=uow.at),
+        max(uow.at, given_up.undo_until or uow.at),
+        withdrawal=None if uow.session.scalar(ordered.limit(1)) else given_up.id,
+    )
+    return [order_erasure(uow, caller.actor, wanted).id]
 
 
 def _children_states(uow: UnitOfWork, involvement: str) -> dict[tuple[str, str], ConsentState]:

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import exists, or_, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
 
 from consent_service.db.models.erasure import ErasureOrder, ErasureStep, Fence
 from consent_service.db.models.people import Involvement
 from consent_service.db.queries.erasure import OrderScope
 from consent_service.db.unit_of_work import UnitOfWork
-from consent_service.domain.audit import Actor, AuditEvent, EventKind
+from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.erasure import (
     STEP_ORDER,
     OrderCause,
@@ -28,30 +28,37 @@ from consent_service.domain.erasure import (
 )
 from consent_service.domain.roles import ADMINISTRATOR, Permission
 from consent_service.errors import ConsentServiceError, NotFound
-from consent_service.ids import new_id
-from consent_service.services import erasure_journal, erasure_steps
+from consent_service.services import erasure_again, erasure_journal, erasure_keys, erasure_steps
 from consent_service.services.access import Caller, involvement_for, reaches, require
 from consent_service.services.context import Context
-from consent_service.services.erasure_steps import ERASER
+from consent_service.services.erasure_keys import ERASER
+from consent_service.services.erasure_lease import (
+    Claimed,
+    claim,
+    held_step,
+    renewed,
+    void_leases,
+)
+from consent_service.services.erasure_orders import OrderErasure, order_erasure
 from consent_service.services.notices import notify
 
-LEASE = timedelta(seconds=60)
+__all__ = [
+    "Claimed",
+    "OrderErasure",
+    "OrderView",
+    "StepView",
+    "carry_out",
+    "order",
+    "order_erasure",
+    "orders",
+    "perform",
+    "void_leases",
+    "work",
+]
+
 ATTEMPT_CAP = 8
 FIRST_RETRY = timedelta(seconds=5)
 SLOW_RETRY = timedelta(hours=1)
-
-
-@dataclass(frozen=True)
-class OrderErasure:
-    """What is to be ordered. `not_before` delays it: an undo window, or a check for holds."""
-
-    involvement: str
-    cause: OrderCause
-    scope: OrderScope
-    not_before: datetime
-    withdrawal: str | None = None
-    appraisal: str | None = None
-    rule: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,83 +94,12 @@ class OrderView:
     steps: tuple[StepView, ...]
 
 
-@dataclass(frozen=True)
-class Claimed:
-    """A step that this worker holds, with the token that completing it needs."""
-
-    step: str
-    order: str
-    kind: StepKind
-    token: int
-    attempts: int
-
-
-def order_erasure(
-    uow: UnitOfWork, actor: Actor, wanted: OrderErasure, *, identifier: str | None = None
-) -> ErasureOrder:
-    """Write an order, its fence and its steps in the caller's transaction: a fixed number of rows.
-
-    The caller has ended access; the order's moment is the transaction's. The consent epoch moves,
-    so that streams of what is fenced are cut. `identifier` is given only when the journal is
-    replayed.
-    """
-    uow.lock_involvement(wanted.involvement).consent_epoch += 1
-    identifier = identifier or new_id()
-    waiting = wanted.not_before > uow.at
-    order = ErasureOrder(
-        id=identifier,
-        reference=f"E-{identifier[:10].upper()}",
-        cause=wanted.cause,
-        state=OrderState.WAITING if waiting else OrderState.ORDERED,
-        involvement_id=wanted.involvement,
-        withdrawal_id=wanted.withdrawal,
-        appraisal_id=wanted.appraisal,
-        rule=wanted.rule,
-        scope=wanted.scope.to_json(),
-        ordered_at=uow.at,
-        not_before=wanted.not_before,
-        access_ended_at=uow.at,
-    )
-    uow.session.add(order)
-    uow.session.flush()
-    uow.session.add(
-        Fence(
-            id=new_id(),
-            order_id=order.id,
-            involvement_id=wanted.involvement,
-            asset_ids=list(wanted.scope.assets),
-            raised_at=uow.at,
-        )
-    )
-    uow.session.add_all(
-        ErasureStep(
-            id=new_id(),
-            order_id=order.id,
-            position=position,
-            kind=kind,
-            state=StepState.PENDING,
-            next_try_at=wanted.not_before,
-        )
-        for position, kind in enumerate(STEP_ORDER, start=1)
-    )
-    uow.record(
-        AuditEvent(
-            EventKind.ERASURE_ORDERED,
-            actor,
-            order.id,
-            wanted.involvement,
-            {"reason": wanted.cause.value, "reference": order.reference},
-        )
-    )
-    return order
-
-
 def carry_out(ctx: Context, order: str, worker: str, *, until: StepKind | None = None) -> bool:
     """Work through an order's steps as far as they can be done now; True when it is done.
 
     `until` names the last step to do here; the worker does the rest.
     """
-    while (claimed := _claim(ctx, worker, order)) is not None:
+    while (claimed := claim(ctx, worker, order)) is not None:
         if not perform(ctx, claimed) or claimed.kind is until:
             break
     with ctx.read() as session:
@@ -176,30 +112,19 @@ def work(ctx: Context, worker: str, limit: int = 1000) -> dict[str, int]:
     Returns figures; a step that fails is written down and tried again later.
     """
     erasure_journal.write_missing_lines(ctx)
-    erasure_steps.seal_waiting(ctx)
+    erasure_keys.seal_waiting(ctx)
     _open_waiting(ctx)
-    went_well = []
-    while len(went_well) < limit and (claimed := _claim(ctx, worker, None)) is not None:
+    went_well: list[bool] = []
+    while len(went_well) < limit and (claimed := claim(ctx, worker, None)) is not None:
         went_well.append(perform(ctx, claimed))
     return {"steps_done": sum(went_well), "steps_failed": went_well.count(False)}
-
-
-def void_leases(ctx: Context) -> int:
-    """Let go of every lease, when this is the only worker and it just started."""
-    with ctx.begin() as uow:
-        rows = uow.session.scalars(
-            select(ErasureStep).where(ErasureStep.state == StepState.STARTED)
-        )
-        held = rows.all()
-        for row in held:
-            row.lease_until = uow.at
-        return len(held)
 
 
 def perform(ctx: Context, claimed: Claimed) -> bool:
     """Act on one claimed step and write down how it went; False when it failed."""
     try:
-        figures = erasure_steps.ACTS[claimed.kind](ctx, claimed.order)
+        with renewed(ctx, claimed):
+            figures = erasure_steps.ACTS[claimed.kind](ctx, claimed.order)
     except Exception as fault:  # noqa: BLE001  (any fault of any store is written down and retried)
         _fail(ctx, claimed, fault)
         return False
@@ -249,65 +174,9 @@ def _open_waiting(ctx: Context) -> None:
         )
 
 
-def _claim(ctx: Context, worker: str, order_id: str | None) -> Claimed | None:
-    """Take the next due step under a lease and write down that it is started."""
-    with ctx.begin() as uow:
-        row = uow.session.scalar(_due(uow.at, order_id))
-        if row is None:
-            return None
-        parent = uow.session.get_one(ErasureOrder, row.order_id)
-        uow.lock_involvement(parent.involvement_id)
-        if parent.state in (OrderState.CANCELLED, OrderState.DONE):
-            return None
-        parent.state = OrderState.RUNNING
-        row.state = StepState.STARTED
-        row.attempts += 1
-        row.started_at = uow.at
-        row.lease_owner = worker[:80]
-        row.lease_until = uow.at + LEASE
-        row.fencing_token += 1
-        uow.record(
-            AuditEvent(
-                EventKind.ERASURE_STEP_STARTED,
-                ERASER,
-                row.id,
-                parent.involvement_id,
-                {"step": row.kind.value, "order": row.order_id},
-            )
-        )
-        return Claimed(row.id, row.order_id, row.kind, row.fencing_token, row.attempts)
-
-
-def _due(at: datetime, order_id: str | None):  # type: ignore[no-untyped-def]
-    """Return the query for the next due step: the first of its order that is not done."""
-    earlier = aliased(ErasureStep)
-    query = (
-        select(ErasureStep)
-        .join(ErasureOrder, ErasureOrder.id == ErasureStep.order_id)
-        .where(
-            ErasureOrder.state.in_((OrderState.ORDERED, OrderState.RUNNING)),
-            ErasureOrder.not_before <= at,
-            or_(
-                ErasureStep.state.in_((StepState.PENDING, StepState.FAILED, StepState.BLOCKED))
-                & (ErasureStep.next_try_at <= at),
-                (ErasureStep.state == StepState.STARTED) & (ErasureStep.lease_until <= at),
-            ),
-            ~exists().where(
-                earlier.order_id == ErasureStep.order_id,
-                earlier.position < ErasureStep.position,
-                earlier.state != StepState.DONE,
-            ),
-        )
-        .order_by(ErasureStep.next_try_at, ErasureStep.position, ErasureStep.id)
-        .limit(1)
-        .with_for_update(of=ErasureStep, skip_locked=True)
-    )
-    return query.where(ErasureStep.order_id == order_id) if order_id else query
-
-
 def _complete(ctx: Context, claimed: Claimed, figures: dict[str, int]) -> None:
     with ctx.begin() as uow:
-        row = _held_step(uow, claimed)
+        row = held_step(uow, claimed)
         if row is None:
             return
         row.state = StepState.DONE
@@ -317,10 +186,7 @@ def _complete(ctx: Context, claimed: Claimed, figures: dict[str, int]) -> None:
         row.lease_until = None
         parent = uow.session.get_one(ErasureOrder, row.order_id)
         if row.position == len(STEP_ORDER):
-            parent.state = OrderState.DONE
-            parent.completed_at = uow.at
-            done = AuditEvent(EventKind.ERASURE_COMPLETED, ERASER, parent.id, parent.involvement_id)
-            uow.record(done)
+            _close(ctx, uow, parent)
         uow.record(
             AuditEvent(
                 EventKind.ERASURE_STEP_DONE,
@@ -332,10 +198,22 @@ def _complete(ctx: Context, claimed: Claimed, figures: dict[str, int]) -> None:
         )
 
 
+def _close(ctx: Context, uow: UnitOfWork, order: ErasureOrder) -> None:
+    """Note that an order is done; what it kept is fenced no longer, and may be due by now."""
+    uow.lock_involvement(order.involvement_id).consent_epoch += 1
+    order.state = OrderState.DONE
+    order.completed_at = uow.at
+    for fence in uow.session.scalars(select(Fence).where(Fence.order_id == order.id)):
+        fence.lifted_at = fence.lifted_at or uow.at
+    uow.record(AuditEvent(EventKind.ERASURE_COMPLETED, ERASER, order.id, order.involvement_id))
+    uow.session.flush()
+    erasure_again.order_again(ctx, uow, ERASER, order.involvement_id)
+
+
 def _fail(ctx: Context, claimed: Claimed, fault: Exception) -> None:
     code = fault.code if isinstance(fault, ConsentServiceError) else type(fault).__name__.lower()
     with ctx.begin() as uow:
-        row = _held_step(uow, claimed)
+        row = held_step(uow, claimed)
         if row is None:
             return
         blocked = row.attempts >= ATTEMPT_CAP
@@ -357,19 +235,6 @@ def _fail(ctx: Context, claimed: Claimed, fault: Exception) -> None:
         )
         if blocked:
             notify(uow, "erasure_blocked", role=ADMINISTRATOR, subject=row.order_id)
-
-
-def _held_step(uow: UnitOfWork, claimed: Claimed) -> ErasureStep | None:
-    """Return the step if it is still ours; None when another worker took it over."""
-    return uow.session.scalar(
-        select(ErasureStep)
-        .where(
-            ErasureStep.id == claimed.step,
-            ErasureStep.state == StepState.STARTED,
-            ErasureStep.fencing_token == claimed.token,
-        )
-        .with_for_update()
-    )
 
 
 def _view(session: Session, row: ErasureOrder) -> OrderView:

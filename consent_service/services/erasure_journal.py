@@ -1,19 +1,54 @@
 """What an end leaves in the journal, so that a restored backup cannot bring anything back.
 
-Rules kept here: an end is committed first, journalled next, and only then do keys go; a line may be
-written twice after a crash, which replay tolerates, but never left out.
+Rules kept here:
+  * an end is committed first, journalled next, and only then do keys go;
+  * a line may be written twice after a crash, which replay tolerates, but never left out: orders
+    and holds carry the number of their line, every other act owes its line in a row of its own.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
+from consent_service.db.models.consent import ConsentEnding
 from consent_service.db.models.erasure import ErasureOrder, Withdrawal
+from consent_service.db.models.jobs import JournalDue
 from consent_service.db.models.retention import Hold
+from consent_service.db.unit_of_work import UnitOfWork
+from consent_service.domain.consent import EndingKind
 from consent_service.domain.erasure import OrderState
+from consent_service.ids import new_id
 from consent_service.services.context import Context
 from consent_service.vault.journal import LineKind
+
+
+def owe(uow: UnitOfWork, kind: LineKind, body: Mapping[str, Any]) -> None:
+    """Note in the act's transaction that its line is to be written; `pay` follows the commit."""
+    uow.session.add(JournalDue(id=new_id(), kind=kind.value, body=dict(body), due_at=uow.at))
+
+
+def owe_withdrawal(uow: UnitOfWork, row: Withdrawal, *, overrules: bool) -> None:
+    """Owe the line of a withdrawal that has no order, since parents disagree about all of it."""
+    body = {
+        "order": None,
+        "involvement": row.involvement_id,
+        "withdrawal": _withdrawal_body(row, overrules),
+    }
+    owe(uow, LineKind.CONSENT_ENDED, body)
+
+
+def pay(ctx: Context) -> int:
+    """Write every line that is owed, oldest first; returns how many."""
+    with ctx.read() as session:
+        rows = session.scalars(select(JournalDue).order_by(JournalDue.due_at, JournalDue.id)).all()
+    for row in rows:
+        ctx.journal.append(LineKind(row.kind), row.body, row.due_at)
+        with ctx.begin() as uow:
+            uow.session.execute(delete(JournalDue).where(JournalDue.id == row.id))
+    return len(rows)
 
 
 def journal_order(ctx: Context, order: str) -> None:
@@ -23,7 +58,8 @@ def journal_order(ctx: Context, order: str) -> None:
         if row.journal_line is not None:
             return
         withdrawal = session.get(Withdrawal, row.withdrawal_id) if row.withdrawal_id else None
-        body = _order_body(row, withdrawal)
+        overrules = withdrawal is not None and _overrules(session, withdrawal)
+        body = _order_body(row, withdrawal, overrules)
     line = ctx.journal.append(LineKind.CONSENT_ENDED, body, ctx.clock.now())
     with ctx.begin() as uow:
         uow.session.get_one(ErasureOrder, order).journal_line = line.number
@@ -56,6 +92,7 @@ def journal_hold(ctx: Context, hold: str) -> None:
 
 def write_missing_lines(ctx: Context) -> int:
     """Write every line that a crash between commit and journal left out; returns how many."""
+    paid = pay(ctx)
     with ctx.read() as session:
         orders = list(
             session.scalars(
@@ -77,10 +114,22 @@ def write_missing_lines(ctx: Context) -> int:
         journal_order(ctx, order)
     for hold in holds:
         journal_hold(ctx, hold)
-    return len(orders) + len(holds)
+    return paid + len(orders) + len(holds)
 
 
-def _order_body(row: ErasureOrder, withdrawal: Withdrawal | None) -> dict[str, Any]:
+def _overrules(session: Session, row: Withdrawal) -> bool:
+    """Tell whether this withdrawal settles the matter for a child, whatever others said."""
+    ending = select(ConsentEnding.id).where(
+        ConsentEnding.ref == row.id,
+        ConsentEnding.kind == EndingKind.WITHDRAWN,
+        ConsentEnding.may_overrule,
+    )
+    return session.scalar(ending.limit(1)) is not None
+
+
+def _order_body(
+    row: ErasureOrder, withdrawal: Withdrawal | None, overrules: bool
+) -> dict[str, Any]:
     body: dict[str, Any] = {
         "order": row.id,
         "reference": row.reference,
@@ -92,21 +141,26 @@ def _order_body(row: ErasureOrder, withdrawal: Withdrawal | None) -> dict[str, A
         "rule": row.rule,
     }
     if withdrawal is not None:
-        body["withdrawal"] = {
-            "id": withdrawal.id,
-            "person": withdrawal.person_id,
-            "by": withdrawal.by_person_id,
-            "scope": withdrawal.scope.value,
-            "purposes": withdrawal.purposes,
-            "assets": withdrawal.asset_ids,
-            "keep_purposes": withdrawal.keep_purposes,
-            "speed": withdrawal.speed.value,
-            "route": withdrawal.route.value,
-            "undo_until": _instant(withdrawal.undo_until) if withdrawal.undo_until else None,
-            "event_at": _instant(withdrawal.event_at),
-            "recorded_by": withdrawal.recorded_by,
-        }
+        body["withdrawal"] = _withdrawal_body(withdrawal, overrules)
     return body
+
+
+def _withdrawal_body(row: Withdrawal, overrules: bool) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "person": row.person_id,
+        "by": row.by_person_id,
+        "scope": row.scope.value,
+        "purposes": row.purposes,
+        "assets": row.asset_ids,
+        "keep_purposes": row.keep_purposes,
+        "speed": row.speed.value,
+        "route": row.route.value,
+        "undo_until": _instant(row.undo_until) if row.undo_until else None,
+        "event_at": _instant(row.event_at),
+        "recorded_by": row.recorded_by,
+        "overrules": overrules,
+    }
 
 
 def _instant(at: datetime) -> str:

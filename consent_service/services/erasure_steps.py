@@ -1,8 +1,8 @@
 """What each step of an erasure order does. Every act is idempotent: already gone is success.
 
 Rules kept here:
-  * journal line durable before a key goes; keys before wraps, wraps before ciphertext;
-  * where a hold or the health-record class keeps something, the consent keys are sealed instead;
+  * keys go before wraps, wraps before ciphertext; see `erasure_keys` for how keys go;
+  * what no key opens any more is not kept, whatever asks for it: keeping noise keeps nothing;
   * a retention order touches asset keys only: consent stands, and derived assets stay.
 """
 
@@ -15,31 +15,32 @@ from sqlalchemy.orm import Session
 
 from consent_service.db.models.erasure import ErasureItem, ErasureOrder, Tombstone
 from consent_service.db.models.recordings import Asset, AssetWrap
-from consent_service.db.queries.consent import yes_decisions
 from consent_service.db.queries.erasure import (
     OrderScope,
-    any_must_be_sealed,
     assets_in_scope,
     holdings,
 )
 from consent_service.domain.assets import AssetKind, AssetState, require_move
-from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
+from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.erasure import (
     Ground,
     OrderCause,
-    OrderState,
     Outcome,
     PlanLine,
     StepKind,
     plan,
 )
 from consent_service.errors import Unavailable
-from consent_service.services import certificates, erasure_journal, keys
+from consent_service.services import certificates, keys
 from consent_service.services.context import Context
-from consent_service.vault.journal import LineKind
+from consent_service.services.erasure_keys import (
+    ERASER,
+    consent_key_ids,
+    destroy_consent_key,
+    destroy_keys,
+)
 from consent_service.vault.keyring_values import KeyStatus
 
-ERASER = Actor(ActorKind.JOB, "carry-out-erasures")
 BATCH = 1000
 RESTRICTING = frozenset({Ground.HOLD, Ground.HEALTH_RECORD, Ground.DISPUTE})
 RESTRICTING_CAUSES = frozenset(
@@ -61,75 +62,23 @@ _ERASED_EVENTS: Mapping[AssetKind, EventKind] = {
 }
 
 
-def consent_key_ids(session: Session, order: ErasureOrder) -> list[str]:
-    """Return the ids of every consent key that this order ends."""
-    scope = OrderScope.from_json(order.scope)
-    found: set[str] = set()
-    for person in scope.persons:
-        for purpose in scope.purposes:
-            found |= set(yes_decisions(session, order.involvement_id, person, purpose))
-    return sorted(found)
-
-
-def seal_waiting(ctx: Context) -> int:
-    """Seal the keys of orders in their undo window, so that serving code cannot open anything."""
-    with ctx.read() as session:
-        rows = session.scalars(
-            select(ErasureOrder).where(
-                ErasureOrder.state == OrderState.WAITING, ErasureOrder.sealed_at.is_(None)
-            )
-        )
-        waiting = [(row.id, consent_key_ids(session, row)) for row in rows]
-    for order, key_ids in waiting:
-        seal_keys(ctx, order, key_ids)
-    return len(waiting)
-
-
-def seal_keys(ctx: Context, order: str, key_ids: Sequence[str]) -> None:
-    """Move an order's consent keys under escrow and write that down."""
-    sealed = ctx.keyring.seal(key_ids, ctx.clock.now()) if key_ids else set()
-    with ctx.begin() as uow:
-        row = uow.session.get_one(ErasureOrder, order)
-        row.sealed_at = row.sealed_at or uow.at
-        for key in sorted(sealed):
-            uow.record(AuditEvent(EventKind.CONSENT_KEY_SEALED, ERASER, key, row.involvement_id))
-
-
-def destroy_consent_key(ctx: Context, order: str) -> dict[str, int]:
-    """Destroy, or seal where something is kept, the consent keys of the order."""
-    erasure_journal.journal_order(ctx, order)
-    with ctx.read() as session:
-        row = session.get_one(ErasureOrder, order)
-        key_ids = consent_key_ids(session, row)
-        persons = OrderScope.from_json(row.scope).persons
-        sealing = bool(key_ids) and any_must_be_sealed(session, row.involvement_id, persons)
-    if not key_ids:
-        return {"keys": 0}
-    if sealing:
-        seal_keys(ctx, order, key_ids)
-        return {"sealed": len(key_ids)}
-    _destroy(ctx, order, key_ids)
-    with ctx.begin() as uow:
-        row = uow.session.get_one(ErasureOrder, order)
-        row.key_destroyed_at = row.key_destroyed_at or uow.at
-        for key in key_ids:
-            uow.record(AuditEvent(EventKind.CONSENT_KEY_DESTROYED, ERASER, key, row.involvement_id))
-    return {"keys": len(key_ids)}
-
-
 def freeze_inventory(ctx: Context, order: str) -> dict[str, int]:
     """Write down what goes and what stays, once; lock or restrict each asset."""
+    with ctx.read() as session:
+        noise = _already_noise(ctx, session, session.get_one(ErasureOrder, order))
     with ctx.begin() as uow:
         row = uow.session.get_one(ErasureOrder, order)
-        uow.lock_involvement(row.involvement_id)
+        uow.lock_involvement(row.involvement_id).consent_epoch += 1
+        uow.session.refresh(row)
         if row.inventory_frozen_at is None:
-            scope = OrderScope.from_json(row.scope)
-            assets = assets_in_scope(uow.session, row.involvement_id, scope)
+            assets = assets_in_scope(
+                uow.session, row.involvement_id, OrderScope.from_json(row.scope)
+            )
             found = holdings(uow.session, ctx.policies.purposes, assets, uow.at)
-            lines = plan(found, row.cause).lines
             by_id = {asset.id: asset for asset in assets}
-            for line in lines:
-                _freeze(uow.session, row, by_id[line.asset], line)
+            for line in plan(found, row.cause).lines:
+                lost = line.asset in noise
+                _freeze(uow.session, row, by_id[line.asset], _gone(line) if lost else line)
             row.inventory_frozen_at = uow.at
         uow.session.flush()
         items = list(_items(uow.session, order))
@@ -137,12 +86,27 @@ def freeze_inventory(ctx: Context, order: str) -> dict[str, int]:
     return {"destroy": gone, "keep": len(items) - gone}
 
 
+def _already_noise(ctx: Context, session: Session, order: ErasureOrder) -> set[str]:
+    """Return the assets of the order that no key opens any more: keeping them keeps nothing."""
+    scope = OrderScope.from_json(order.scope)
+    assets = [a.id for a in assets_in_scope(session, order.involvement_id, scope)]
+    wraps = keys.wraps_by_asset(session, assets)
+    key_ids = {key for rows in wraps.values() for wrap in rows for key in wrap.key_ids}
+    states = ctx.keyring.status(sorted(key_ids))
+    gone = {key for key, state in states.items() if state is KeyStatus.DESTROYED}
+    return {asset for asset, rows in wraps.items() if all(gone & set(w.key_ids) for w in rows)}
+
+
+def _gone(line: PlanLine) -> PlanLine:
+    return PlanLine(line.asset, line.kind, Outcome.DESTROY)
+
+
 def destroy_asset_keys(ctx: Context, order: str) -> dict[str, int]:
     """Destroy the asset key of everything that goes."""
     with ctx.read() as session:
         ids = [i.asset_key_id for i in _going(session, order) if i.key_destroyed_at is None]
     for batch in _batches(ids):
-        _destroy(ctx, order, batch)
+        destroy_keys(ctx, order, batch)
         with ctx.begin() as uow:
             for item in _going(uow.session, order):
                 if item.asset_key_id in set(batch):
@@ -230,11 +194,13 @@ def read_back(ctx: Context, order: str) -> dict[str, int]:
         items = [(i.asset_id, i.asset_key_id) for i in _going(session, order)]
         row = session.get_one(ErasureOrder, order)
         kept = sum(1 for _ in _items(session, order)) - len(items)
-        consent_keys = [] if row.sealed_at else consent_key_ids(session, row)
+        now = ctx.clock.now()
+        consent_keys = consent_key_ids(ctx, session, row, now) if row.keys_going_at else []
         assets = [asset for asset, _ in items]
         wraps = set(
             session.scalars(select(AssetWrap.asset_id).where(AssetWrap.asset_id.in_(assets)))
         )
+    _delete_strays(ctx, assets)
     states = ctx.keyring.status([key for _, key in items] + consent_keys)
     for asset, key in items:
         if asset in wraps or states[key] is not KeyStatus.DESTROYED or any(ctx.blobs.list(asset)):
@@ -257,6 +223,13 @@ def read_back(ctx: Context, order: str) -> dict[str, int]:
     return {"gone": len(items), "kept": kept}
 
 
+def _delete_strays(ctx: Context, assets: Sequence[str]) -> None:
+    """Delete what somebody late wrote under the name of a thing that went, a sidecar above all."""
+    for asset in assets:
+        for name in list(ctx.blobs.list(asset)):
+            ctx.blobs.delete(name)
+
+
 def certify(ctx: Context, order: str) -> dict[str, int]:
     """Issue the first revision of the certificate."""
     certificates.issue(ctx, order)
@@ -276,13 +249,6 @@ ACTS: Mapping[StepKind, Act] = {
 }
 
 
-def _destroy(ctx: Context, order: str, key_ids: Sequence[str]) -> None:
-    """Write the journal's line, durable, and only then let the keys go."""
-    now = ctx.clock.now()
-    ctx.journal.append(LineKind.KEY_DESTROYED, {"order": order, "keys": list(key_ids)}, now)
-    ctx.keyring.destroy(key_ids, order, now)
-
-
 def _freeze(session: Session, order: ErasureOrder, asset: Asset, line: PlanLine) -> None:
     session.add(
         ErasureItem(
@@ -300,6 +266,8 @@ def _freeze(session: Session, order: ErasureOrder, asset: Asset, line: PlanLine)
     )
     if line.outcome is Outcome.DESTROY:
         asset.state = require_move(asset.id, asset.state, AssetState.LOCKED)
+    elif line.ground is Ground.PURPOSE_REMAINS and asset.state is AssetState.RESTRICTED:
+        asset.state = require_move(asset.id, asset.state, AssetState.STORED)
     elif (
         line.ground in RESTRICTING
         and order.cause in RESTRICTING_CAUSES

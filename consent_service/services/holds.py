@@ -12,21 +12,20 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from consent_service.db.models.erasure import ErasureItem, ErasureOrder
 from consent_service.db.models.recordings import Asset
 from consent_service.db.models.retention import Hold
-from consent_service.db.queries.erasure import OrderScope
+from consent_service.db.queries.erasure import OrderScope, assets_in_scope, holdings
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.assets import AssetState
 from consent_service.domain.audit import AuditEvent, EventKind
-from consent_service.domain.erasure import Ground, OrderCause, OrderState, Outcome
+from consent_service.domain.erasure import Outcome, plan
 from consent_service.domain.holds import HoldKind
 from consent_service.domain.roles import IG_OFFICER, Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
 from consent_service.ids import new_id
-from consent_service.services import erasure, erasure_journal
+from consent_service.services import erasure_again, erasure_journal
 from consent_service.services.access import Caller, involvement_for, reaches, require, require_fresh
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
@@ -71,7 +70,7 @@ def place(ctx: Context, caller: Caller, request: PlaceHold) -> HoldView:
     with ctx.begin() as uow:
         involvement_for(ctx, uow.session, caller, permission, request.involvement)
         row = uow.lock_involvement(request.involvement)
-        gone, standing = _split(uow.session, request)
+        gone, standing = _split(ctx, uow, request)
         if gone and not standing:
             raise Conflict(
                 "This came too late: what it names is destroyed already.",
@@ -132,7 +131,7 @@ def confirm_release(ctx: Context, caller: Caller, hold: str) -> HoldView:
         row.released_by = caller.id
         row.released_at = uow.at
         uow.session.flush()
-        orders = _orders_again(uow, caller, row)
+        orders = erasure_again.order_again(ctx, uow, caller.actor, row.involvement_id)
         uow.record(
             AuditEvent(
                 EventKind.HOLD_RELEASED,
@@ -168,24 +167,41 @@ def holds(ctx: Context, caller: Caller, *, standing: bool = True) -> list[HoldVi
         ]
 
 
-def _split(session: Session, request: PlaceHold) -> tuple[list[str], list[str]]:
+def _split(ctx: Context, uow: UnitOfWork, request: PlaceHold) -> tuple[list[str], list[str]]:
     """Return what the hold names that is gone (its keys too), and what still stands."""
     query = select(Asset).where(Asset.involvement_id == request.involvement)
     if request.asset is not None:
         query = query.where(Asset.id == request.asset)
-    rows = list(session.scalars(query))
+    rows = list(uow.session.scalars(query.order_by(Asset.id)))
     if request.asset is not None and not rows:
         raise NotFound("There is no such film in this involvement.", kind="asset")
     going = set(
-        session.scalars(
+        uow.session.scalars(
             select(ErasureItem.asset_id).where(
                 ErasureItem.asset_id.in_([r.id for r in rows]),
                 ErasureItem.outcome == Outcome.DESTROY,
             )
         )
-    )
+    ) | _losing_keys(ctx, uow, request.involvement)
     gone = [r.id for r in rows if r.state is AssetState.ERASED or r.id in going]
     return gone, [r.id for r in rows if r.id not in set(gone)]
+
+
+def _losing_keys(ctx: Context, uow: UnitOfWork, involvement: str) -> set[str]:
+    """Return what stands in no inventory yet, but whose consent keys are going."""
+    orders = uow.session.scalars(
+        select(ErasureOrder).where(
+            ErasureOrder.involvement_id == involvement,
+            ErasureOrder.keys_going_at.is_not(None),
+            ErasureOrder.inventory_frozen_at.is_(None),
+        )
+    ).all()
+    found: set[str] = set()
+    for order in orders:
+        assets = assets_in_scope(uow.session, involvement, OrderScope.from_json(order.scope))
+        planned = plan(holdings(uow.session, ctx.policies.purposes, assets, uow.at), order.cause)
+        found |= {line.asset for line in planned.destroyed}
+    return found
 
 
 def _standing_hold(ctx: Context, uow: UnitOfWork, caller: Caller, hold: str) -> Hold:
@@ -207,32 +223,6 @@ def _require_second_person(row: Hold, caller: Caller) -> None:
         barred.add(row.placed_by)
     if caller.id in barred:
         raise Refused("A second person confirms this.", code="second_person")
-
-
-def _orders_again(uow: UnitOfWork, caller: Caller, hold: Hold) -> list[str]:
-    """Order anew what earlier orders kept because of a hold."""
-    rows = uow.session.scalars(
-        select(ErasureOrder).where(
-            ErasureOrder.involvement_id == hold.involvement_id,
-            ErasureOrder.state == OrderState.DONE,
-            ErasureOrder.id.in_(
-                select(ErasureItem.order_id).where(ErasureItem.ground == Ground.HOLD)
-            ),
-        )
-    )
-    orders = []
-    for row in rows.all():
-        scope = OrderScope.from_json(row.scope)
-        wanted = erasure.OrderErasure(
-            row.involvement_id,
-            OrderCause.HOLD_RELEASED,
-            scope,
-            uow.at,
-            withdrawal=None,
-            rule=row.rule,
-        )
-        orders.append(erasure.order_erasure(uow, caller.actor, wanted).id)
-    return orders
 
 
 def _view(row: Hold, too_late: tuple[str, ...] = ()) -> HoldView:

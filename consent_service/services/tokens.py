@@ -20,6 +20,7 @@ from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.roles import Permission
 from consent_service.errors import InvalidInput, NotFound, NotSignedIn
 from consent_service.ids import new_id
+from consent_service.services import erasure_journal
 from consent_service.services.access import Caller, require, require_fresh
 from consent_service.services.context import Context
 from consent_service.services.sign_in import account_of, require_account
@@ -106,12 +107,13 @@ def revoke_token(ctx: Context, caller: Caller, token: str) -> None:
         if row.revoked_at is not None:
             return
         revoke(uow, caller, row)
-    ctx.journal.append(LineKind.ACCESS_REVOKED, {"kind": "token", "id": token}, ctx.clock.now())
+    erasure_journal.pay(ctx)
 
 
 def revoke(uow: UnitOfWork, caller: Caller, row: ApiToken) -> None:
-    """Mark one token as revoked within a transaction; the journal line follows the commit."""
+    """Mark one token as revoked within a transaction that owes the journal its line."""
     row.revoked_at = uow.at
+    erasure_journal.owe(uow, LineKind.ACCESS_REVOKED, {"kind": "token", "id": row.id})
     uow.record(AuditEvent(EventKind.TOKEN_REVOKED, caller.actor, row.id))
 
 

@@ -32,7 +32,7 @@ from consent_service.domain.roles import Permission
 from consent_service.domain.withdrawal import Speed, WithdrawalRequest, WithdrawalScope
 from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
 from consent_service.ids import new_id
-from consent_service.services import disputes, erasure, erasure_journal, erasure_steps, keys
+from consent_service.services import disputes, erasure, erasure_journal, erasure_keys, keys
 from consent_service.services.access import Caller, involvement_for
 from consent_service.services.context import Context
 from consent_service.services.withdrawal_outcome import (
@@ -115,10 +115,11 @@ def withdraw(ctx: Context, caller: Caller, request: WithdrawalRequest) -> Withdr
         order = done.order.id if done.order else None
         waiting = done.order is not None and done.order.state is OrderState.WAITING
     keys.ensure_consent_keys(ctx, request.involvement)
+    erasure_journal.pay(ctx)
     if order is not None:
         erasure_journal.journal_order(ctx, order)
         if waiting:
-            erasure_steps.seal_waiting(ctx)
+            erasure_keys.seal_waiting(ctx)
         else:
             erasure.carry_out(ctx, order, "at-once", until=StepKind.DESTROY_CONSENT_KEY)
     return view
@@ -129,6 +130,8 @@ def cancel(ctx: Context, caller: Caller, withdrawal: str, by: str) -> Withdrawal
 
     Raises Refused `not_who_withdrew`, Conflict `too_late` or `already_cancelled`.
     """
+    # The order's line first, or a line written late would order anew what was cancelled.
+    erasure_journal.write_missing_lines(ctx)
     with ctx.begin() as uow:
         row = withdrawal_for(ctx, uow.session, caller, Permission.WITHDRAWAL_CANCEL, withdrawal)
         involvement = uow.lock_involvement(row.involvement_id)
@@ -136,6 +139,7 @@ def cancel(ctx: Context, caller: Caller, withdrawal: str, by: str) -> Withdrawal
             raise Refused(
                 "Only the person who withdrew can change their mind.", code="not_who_withdrew"
             )
+        uow.session.refresh(row)
         order = order_of(uow.session, row)
         _require_undoable(row, order, uow.at)
         row.cancelled_at = uow.at
@@ -146,13 +150,14 @@ def cancel(ctx: Context, caller: Caller, withdrawal: str, by: str) -> Withdrawal
             for fence in uow.session.scalars(select(Fence).where(Fence.order_id == order.id)):
                 fence.lifted_at = uow.at
         involvement.consent_epoch += 1
+        erasure_journal.owe(uow, LineKind.UNDO, {"withdrawal": withdrawal, "by": by})
         uow.record(
             AuditEvent(EventKind.WITHDRAWAL_CANCELLED, caller.actor, row.id, row.involvement_id)
         )
         uow.session.flush()
         disputes.open_where_parents_disagree(ctx, uow, row.involvement_id)
         view = withdrawal_view(row, order)
-    ctx.journal.append(LineKind.UNDO, {"withdrawal": withdrawal, "by": by}, ctx.clock.now())
+    erasure_journal.pay(ctx)
     keys.settle(ctx, view.involvement)
     return view
 
@@ -271,6 +276,8 @@ def _apply(
     scope, disputed = _scope(uow, act, purposes)
     not_before = undo_until or uow.at + timedelta(hours=organisation.hold_check_hours)
     order = _order(uow, caller, act, scope, not_before)
+    if order is None:
+        erasure_journal.owe_withdrawal(uow, act, overrules=overrules)
     uow.record(
         AuditEvent(
             EventKind.WITHDRAWAL_RECORDED,
@@ -337,7 +344,8 @@ def _scope(
     states = states_now(uow.session, act.involvement_id, [act.person_id], purposes, uow.at)
     disputed = tuple(p for p in purposes if states[act.person_id, p].state is ConsentState.DISPUTED)
     ended = tuple(p for p in purposes if p not in disputed)
-    return OrderScope(persons=(act.person_id,), purposes=ended), disputed
+    scope = OrderScope(persons=(act.person_id,), purposes=ended, ended_at=act.event_at)
+    return scope, disputed
 
 
 def _order(

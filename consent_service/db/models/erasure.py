@@ -46,7 +46,8 @@ class Withdrawal(Base):
 class ErasureOrder(Base):
     """What is to be destroyed and why. `scope` holds ids and codes only.
 
-    Three times are told apart: access ended, keys destroyed, irrecoverable.
+    Three times are told apart: access ended, keys destroyed, irrecoverable. From `keys_going_at` on
+    it is settled that consent keys are destroyed and not sealed: a hold placed later is too late.
     """
 
     __tablename__ = "erasure_order"
@@ -65,6 +66,7 @@ class ErasureOrder(Base):
     access_ended_at: Mapped[datetime]
     journal_line: Mapped[int | None]
     sealed_at: Mapped[datetime | None]
+    keys_going_at: Mapped[datetime | None]
     key_destroyed_at: Mapped[datetime | None]
     inventory_frozen_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]

@@ -71,6 +71,20 @@ class Notice(Base):
     seen_at: Mapped[datetime | None]
 
 
+class JournalDue(Base):
+    """A journal line that an act owes, written in the act's own transaction.
+
+    The row goes once the line is durable, so that no crash between commit and journal leaves a
+    line out; after a crash a line may stand twice.
+    """
+
+    __tablename__ = "journal_due"
+    id: Mapped[PrimaryId]
+    kind: Mapped[Code]
+    body: Mapped[dict[str, Any]]
+    due_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class JournalMark(Base):
     """Where this database stood in the journal: an older mark betrays a restored backup."""
 

@@ -8,11 +8,12 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from consent_service.db.models.consent import ConsentDecision
 from consent_service.db.models.recordings import Asset, DepictedPerson
 from consent_service.db.models.retention import Hold
 from consent_service.db.queries.consent import states_now
 from consent_service.domain.assets import AssetKind, AssetState, Depiction, RecordClass
-from consent_service.domain.consent import ConsentState, Finding
+from consent_service.domain.consent import Answer, ConsentState, Finding
 from consent_service.domain.erasure import Holding, cascade
 from consent_service.domain.purposes import Purpose, split_use
 
@@ -21,13 +22,15 @@ from consent_service.domain.purposes import Purpose, split_use
 class OrderScope:
     """What an order is about: people and purposes whose consent ended, or assets by id.
 
-    `cascades` takes in everything derived from the assets named.
+    `cascades` takes in everything derived from the assets named. `ended_at` is the moment from
+    which consent ended: what was answered later is another consent and none of this order's.
     """
 
     persons: tuple[str, ...] = ()
     purposes: tuple[str, ...] = ()
     assets: tuple[str, ...] = ()
     cascades: bool = True
+    ended_at: datetime | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the scope as the ledger keeps it: ids and codes only."""
@@ -36,6 +39,7 @@ class OrderScope:
             "purposes": list(self.purposes),
             "assets": list(self.assets),
             "cascades": self.cascades,
+            **({"ended_at": self.ended_at.isoformat()} if self.ended_at else {}),
         }
 
     @classmethod
@@ -46,6 +50,7 @@ class OrderScope:
             tuple(value["purposes"]),
             tuple(value["assets"]),
             bool(value["cascades"]),
+            datetime.fromisoformat(value["ended_at"]) if value.get("ended_at") else None,
         )
 
 
@@ -67,6 +72,38 @@ def assets_in_scope(session: Session, involvement: str, scope: OrderScope) -> li
         DepictedPerson.depiction == Depiction.DEPICTED,
     )
     return list(session.scalars(standing.where(Asset.id.in_(shown))))
+
+
+def consent_keys_ended(
+    session: Session,
+    involvement: str,
+    scope: OrderScope,
+    purposes: Mapping[str, Purpose],
+    at: datetime,
+) -> list[str]:
+    """Return the consent keys that an order of this scope ends: every yes until its moment.
+
+    A yes that grants something at `at` is left alone: one given anew, or one that also names
+    another use than the one that ended.
+    """
+    rows = session.execute(
+        select(ConsentDecision.id, ConsentDecision.purpose, ConsentDecision.named).where(
+            ConsentDecision.involvement_id == involvement,
+            ConsentDecision.person_id.in_(scope.persons),
+            ConsentDecision.purpose.in_({split_use(p)[0] for p in scope.purposes}),
+            ConsentDecision.answer == Answer.YES,
+            ConsentDecision.event_at <= (scope.ended_at or at),
+        )
+    )
+    ended = {key for key, base, named in rows if _ends(scope, base or "", named)}
+    uses = _purposes_spelt(session, involvement, purposes) if ended else []
+    states = states_now(session, involvement, scope.persons, uses, at)
+    return sorted(ended - {key for finding in states.values() for key in finding.granting})
+
+
+def _ends(scope: OrderScope, base: str, named: Sequence[str]) -> bool:
+    """Tell whether a yes to `base` (for the uses named) is about something that ended."""
+    return base in scope.purposes or any(f"{base}:{use}" in scope.purposes for use in named)
 
 
 def holdings(
@@ -143,8 +180,6 @@ def _depicted(session: Session, involvement: str) -> dict[str, list[str]]:
 def _purposes_spelt(
     session: Session, involvement: str, purposes: Mapping[str, Purpose]
 ) -> list[str]:
-    from consent_service.db.models.consent import ConsentDecision
-
     rows = session.execute(
         select(ConsentDecision.purpose, ConsentDecision.named).where(
             ConsentDecision.involvement_id == involvement, ConsentDecision.purpose.is_not(None)

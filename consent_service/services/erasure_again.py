@@ -1,0 +1,101 @@
+"""Ordering anew what an earlier order had to keep, once nothing asks for it any more.
+
+A hold released, a dispute settled, the last health record gone: what a withdrawal had asked to
+destroy then goes, under an order of its own, and keys that were sealed are destroyed.
+
+Rules kept here: nothing is ordered anew while something still keeps it; each scope once at a time.
+"""
+
+from collections.abc import Iterable
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from consent_service.db.models.erasure import ErasureItem, ErasureOrder
+from consent_service.db.models.recordings import Asset
+from consent_service.db.queries.erasure import (
+    OrderScope,
+    any_must_be_sealed,
+    assets_in_scope,
+    holdings,
+)
+from consent_service.db.unit_of_work import UnitOfWork
+from consent_service.domain.assets import AssetState
+from consent_service.domain.audit import Actor
+from consent_service.domain.erasure import (
+    GROUNDS,
+    Ground,
+    OrderCause,
+    OrderState,
+    Outcome,
+    plan,
+)
+from consent_service.services.context import Context
+from consent_service.services.erasure_orders import OrderErasure, order_erasure
+
+PASSING = (Ground.HOLD, Ground.DISPUTE)
+"""Grounds that end of themselves; a health record waits for the IG officer's decision."""
+
+
+def order_again(ctx: Context, uow: UnitOfWork, actor: Actor, involvement: str) -> list[str]:
+    """Order anew, in the caller's transaction, whatever nothing keeps any more; returns the ids."""
+    orders = uow.session.scalars(
+        select(ErasureOrder)
+        .where(
+            ErasureOrder.involvement_id == involvement,
+            ErasureOrder.state != OrderState.CANCELLED,
+        )
+        .order_by(ErasureOrder.ordered_at.desc(), ErasureOrder.id)
+    ).all()
+    again = []
+    for row in _newest_of_each_scope(orders):
+        if row.state is OrderState.DONE and _has_more_to_do(ctx, uow, row):
+            again.append(_order(uow, actor, row))
+    return again
+
+
+def _newest_of_each_scope(rows: Iterable[ErasureOrder]) -> Iterable[ErasureOrder]:
+    seen = []
+    for row in rows:
+        if row.scope not in seen:
+            seen.append(row.scope)
+            yield row
+
+
+def _has_more_to_do(ctx: Context, uow: UnitOfWork, row: ErasureOrder) -> bool:
+    scope = OrderScope.from_json(row.scope)
+    sealed = row.sealed_at is not None and row.keys_going_at is None
+    if sealed and not any_must_be_sealed(uow.session, row.involvement_id, scope.persons):
+        return True
+    kept = _kept_in_passing(uow.session, row)
+    if not kept:
+        return False
+    assets = [a for a in assets_in_scope(uow.session, row.involvement_id, scope) if a.id in kept]
+    found = holdings(uow.session, ctx.policies.purposes, assets, uow.at)
+    return any(line.outcome is Outcome.DESTROY for line in plan(found, _cause(row)).lines)
+
+
+def _kept_in_passing(session: Session, row: ErasureOrder) -> set[str]:
+    return set(
+        session.scalars(
+            select(ErasureItem.asset_id)
+            .join(Asset, Asset.id == ErasureItem.asset_id)
+            .where(
+                ErasureItem.order_id == row.id,
+                ErasureItem.ground.in_(PASSING),
+                Asset.state != AssetState.ERASED,
+            )
+        )
+    )
+
+
+def _order(uow: UnitOfWork, actor: Actor, row: ErasureOrder) -> str:
+    scope = OrderScope.from_json(row.scope)
+    wanted = OrderErasure(row.involvement_id, _cause(row), scope, uow.at, rule=row.rule)
+    return order_erasure(uow, actor, wanted).id
+
+
+def _cause(row: ErasureOrder) -> OrderCause:
+    """Return the cause of the new order; one that leaves room for the same grounds as before."""
+    same = GROUNDS[row.cause] == GROUNDS[OrderCause.HOLD_RELEASED]
+    return OrderCause.HOLD_RELEASED if same else row.cause

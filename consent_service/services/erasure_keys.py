@@ -1,0 +1,121 @@
+"""How the keys of an order go: sealed while something asks for it, destroyed otherwise.
+
+Rules kept here:
+  * the journal's line is durable before a key goes;
+  * where a hold or the health-record class keeps something, consent keys are sealed instead; which
+    of the two is settled once, under the lock, so that a hold either wins or is told "too late";
+  * whatever was sealed or destroyed is in the audit log, also after a crash in between.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from consent_service.db.models.erasure import ErasureOrder
+from consent_service.db.queries.erasure import (
+    OrderScope,
+    any_must_be_sealed,
+    consent_keys_ended,
+)
+from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
+from consent_service.domain.erasure import OrderState
+from consent_service.services import erasure_journal, keys
+from consent_service.services.context import Context
+from consent_service.vault.journal import LineKind
+from consent_service.vault.keyring_values import KeyStatus
+
+ERASER = Actor(ActorKind.JOB, "carry-out-erasures")
+
+
+def consent_key_ids(ctx: Context, session: Session, order: ErasureOrder, at: datetime) -> list[str]:
+    """Return the ids of every consent key that this order ends."""
+    scope = OrderScope.from_json(order.scope)
+    if not scope.persons:
+        return []
+    return consent_keys_ended(session, order.involvement_id, scope, ctx.policies.purposes, at)
+
+
+def seal_waiting(ctx: Context) -> int:
+    """Seal the keys of orders in their undo window, so that serving code cannot open anything."""
+    with ctx.read() as session:
+        rows = session.scalars(
+            select(ErasureOrder).where(
+                ErasureOrder.state == OrderState.WAITING, ErasureOrder.sealed_at.is_(None)
+            )
+        )
+        now = ctx.clock.now()
+        waiting = [(row.id, consent_key_ids(ctx, session, row, now)) for row in rows]
+    for order, key_ids in waiting:
+        seal_keys(ctx, order, key_ids)
+    return len(waiting)
+
+
+def seal_keys(ctx: Context, order: str, key_ids: Sequence[str]) -> None:
+    """Move an order's consent keys under escrow and write that down.
+
+    A withdrawal that was cancelled meanwhile has its keys brought back at once.
+    """
+    newly = ctx.keyring.seal(key_ids, ctx.clock.now()) if key_ids else set()
+    states = ctx.keyring.status(key_ids)
+    with ctx.begin() as uow:
+        row = uow.session.get_one(ErasureOrder, order)
+        uow.lock_involvement(row.involvement_id)
+        uow.session.refresh(row)
+        first = row.sealed_at is None
+        row.sealed_at = row.sealed_at or uow.at
+        # Also those that a try before this one sealed, if a crash kept it from saying so.
+        sealed = newly | {
+            key for key, state in states.items() if first and state is KeyStatus.SEALED
+        }
+        for key in sorted(sealed):
+            uow.record(AuditEvent(EventKind.CONSENT_KEY_SEALED, ERASER, key, row.involvement_id))
+    if row.state is OrderState.CANCELLED:
+        keys.settle(ctx, row.involvement_id)
+
+
+def destroy_consent_key(ctx: Context, order: str) -> dict[str, int]:
+    """Destroy, or seal where something is kept, the consent keys of the order."""
+    erasure_journal.journal_order(ctx, order)
+    key_ids, sealing = _decide(ctx, order)
+    if not key_ids:
+        return {"keys": 0}
+    if sealing:
+        seal_keys(ctx, order, key_ids)
+        return {"sealed": len(key_ids)}
+    destroy_keys(ctx, order, key_ids)
+    with ctx.begin() as uow:
+        row = uow.session.get_one(ErasureOrder, order)
+        if row.key_destroyed_at is None:
+            row.key_destroyed_at = uow.at
+            for key in key_ids:
+                kind = EventKind.CONSENT_KEY_DESTROYED
+                uow.record(AuditEvent(kind, ERASER, key, row.involvement_id))
+    return {"keys": len(key_ids)}
+
+
+def _decide(ctx: Context, order: str) -> tuple[list[str], bool]:
+    """Settle under the lock whether consent keys are destroyed or sealed; returns (ids, sealed).
+
+    Settled once: a hold placed before this wins, one placed after it is told that it is too late.
+    """
+    with ctx.begin() as uow:
+        row = uow.session.get_one(ErasureOrder, order)
+        uow.lock_involvement(row.involvement_id)
+        uow.session.refresh(row)
+        key_ids = consent_key_ids(ctx, uow.session, row, uow.at)
+        persons = OrderScope.from_json(row.scope).persons
+        if not key_ids or row.keys_going_at is not None:
+            return key_ids, False
+        if any_must_be_sealed(uow.session, row.involvement_id, persons):
+            return key_ids, True
+        row.keys_going_at = uow.at
+        return key_ids, False
+
+
+def destroy_keys(ctx: Context, order: str, key_ids: Sequence[str]) -> None:
+    """Write the journal's line, durable, and only then let the keys go."""
+    now = ctx.clock.now()
+    ctx.journal.append(LineKind.KEY_DESTROYED, {"order": order, "keys": list(key_ids)}, now)
+    ctx.keyring.destroy(key_ids, order, now)
