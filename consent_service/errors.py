@@ -132,6 +132,6 @@ class JournalBroken(ConsentServiceError):
 
 
 class IntegrityFault(ConsentServiceError):
-    """A record, log, checkpoint or certificate is not what was signed; names the first bad entry."""
+    """A record, log or certificate is not what was signed; names the first bad entry."""
 
     default_code = "integrity"
