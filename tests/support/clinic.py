@@ -264,13 +264,16 @@ def _caller(role: str, team: str) -> Caller:
     )
 
 
-def open_clinic(database_url: str, folder: Path, *, at: datetime = START) -> Clinic:
+def open_clinic(
+    database_url: str, folder: Path, *, at: datetime = START, settings: Settings | None = None
+) -> Clinic:
     """Return a clinic with one team, staff in every role, and the packaged policies published.
 
-    `database_url` is a database with the schema; everything else lives in memory or `folder`.
+    `database_url` is a database with the schema; everything else lives in memory or `folder`,
+    unless `settings` say where.
     """
     clock = FixedClock(at)
-    settings = Settings(
+    settings = settings or Settings(
         data_dir=folder,
         database_url=database_url,
         keyring_url=f"sqlite:///{folder / 'keyring.sqlite3'}",
@@ -280,6 +283,11 @@ def open_clinic(database_url: str, folder: Path, *, at: datetime = START) -> Cli
         escrow_provider="memory://",
         signing_keys=folder / "signing",
     ).filled()
+    return furnish_clinic(settings, clock)
+
+
+def furnish_clinic(settings: Settings, clock: FixedClock) -> Clinic:
+    """Return a clinic with staff and published policies, kept where `settings` say."""
     make_folders(settings, clock)
     clinic = Clinic(build_context(settings, clock), clock)
     _employ(clinic)
