@@ -5,18 +5,21 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from consent_service.cli.demonstration.afterwards import AFTERWARDS
 from consent_service.cli.demonstration.beginning import BEGINNING
 from consent_service.cli.demonstration.filming import FILMING
 from consent_service.cli.demonstration.other_families import OTHER_FAMILIES
 from consent_service.cli.demonstration.promises import Step, Story
 from consent_service.cli.demonstration.scene import Act, Scene
 from consent_service.cli.demonstration.way_out import WAY_OUT
+from consent_service.services import audit
 
 STEPS: tuple[tuple[str, Act], ...] = (
     *BEGINNING,
     *FILMING,
     *WAY_OUT,
     *OTHER_FAMILIES,
+    *AFTERWARDS,
 )
 
 
@@ -28,6 +31,7 @@ def tell_story(tell: Callable[[Step], None]) -> Story:
         for name, act in STEPS:
             if not story.step(name, partial(act, scene)):
                 break
+            audit.seal(scene.clinic.ctx)
         if hasattr(scene, "clinic"):
             scene.clinic.close()
     return story
