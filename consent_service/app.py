@@ -31,12 +31,15 @@ from consent_service.web import (
     consents,
     families,
     fault_pages,
+    films,
+    handovers,
     headers,
     health,
     here,
     jobs,
     layout,
     leaflets,
+    reviews,
     routes,
     sign_in,
     users,
@@ -118,6 +121,9 @@ def page_groups() -> list[Any]:
         certificates.certificate_pages,
         users.users,
         jobs.job_pages,
+        films.films,
+        reviews.review_pages,
+        handovers.handover_pages,
     ]
 
 

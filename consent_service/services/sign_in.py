@@ -104,7 +104,7 @@ def totp_keys(settings: Settings) -> dict[str, str]:
 
 def totp_class(ctx: Context) -> type[TOTP]:
     """Return the one-time-code class of this service; its clock is the service's clock."""
-    return TOTP.using(  # type: ignore[no-any-return]
+    return TOTP.using(
         issuer=organisation_name(ctx),
         secrets=totp_keys(ctx.settings),
         now=lambda: ctx.clock.now().timestamp(),

@@ -65,7 +65,7 @@ def set_up(token: str) -> ResponseReturnValue:
             form.say("The two passwords are not the same.", "again")
         else:
             try:
-                accounts.set_up_account(ctx(), token, form.password.data)
+                accounts.set_up_account(ctx(), token, form.password.data or "")
             except InvalidInput as fault:
                 form.add_faults(fault)
             else:

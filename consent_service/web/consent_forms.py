@@ -9,7 +9,15 @@ from wtforms import HiddenField
 from consent_service.domain.consent import Capacity
 from consent_service.domain.withdrawal import Route
 from consent_service.services.leaflets import IssueView
-from consent_service.web.fields import PageForm, choice, day, line, maybe_day
+from consent_service.web.fields import (
+    PageForm,
+    choice,
+    day,
+    first_of,
+    line,
+    maybe_day,
+    only_of,
+)
 from consent_service.web.layout import long_date
 from consent_service.web.words import said
 
@@ -45,9 +53,8 @@ class SetUpForm(PageForm):
 
     def start(self, today: date) -> None:
         """Choose what is most likely."""
-        self.leaflet_issue.data = self.leaflet_issue.choices[0][0]
-        if len(self.language.choices) == 1:
-            self.language.data = self.language.choices[0][0]
+        self.leaflet_issue.data = first_of(self.leaflet_issue)
+        self.language.data = only_of(self.language)
         self.route.data = Route.IN_PERSON.value
         self.said_on.process(None, today)
 

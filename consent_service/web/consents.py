@@ -14,7 +14,7 @@ from flask.typing import ResponseReturnValue
 
 from consent_service.clock import LONDON, london_day
 from consent_service.domain.consent import Answer, Capacity
-from consent_service.domain.forms import FormFacts
+from consent_service.domain.forms import FormFacts, Layer
 from consent_service.domain.people import FamilyRole
 from consent_service.domain.policies import form_facts
 from consent_service.errors import Conflict, ConsentServiceError, InvalidInput, NotFound
@@ -142,7 +142,7 @@ def _boxes(
 
 
 def _missing(part: consent_draft.Part, shown: consent_draft.Box) -> bool:
-    optional = part.layer is consent_draft.Layer.OPTIONAL
+    optional = part.layer is Layer.OPTIONAL
     return not optional and shown.answer in ("", consent_draft.OPEN)
 
 

@@ -248,7 +248,7 @@ def safeguard(involvement: str) -> ResponseReturnValue:
     involvements.family(ctx(), caller(), involvement)
     form = HoldForm()
     if form.sent:
-        request_ = holds.PlaceHold(involvement, HoldKind.SAFEGUARDING, form.reason.data)
+        request_ = holds.PlaceHold(involvement, HoldKind.SAFEGUARDING, form.reason.data or "")
         try:
             placed = holds.place(ctx(), caller(), request_)
         except ConsentServiceError as fault:
@@ -271,7 +271,7 @@ def safeguard(involvement: str) -> ResponseReturnValue:
 def find() -> ResponseReturnValue:
     """Find people by part of a name or a whole NHS number; what was asked is in no address."""
     form = FindForm()
-    found = people.find_people(ctx(), caller(), form.text.data) if form.sent else None
+    found = people.find_people(ctx(), caller(), form.text.data or "") if form.sent else None
     where = _families_of([p.id for p in found or []])
     page = render_template(
         "families/find.html", form=form, found=found, where=where, show=show, summary=summary

@@ -9,7 +9,18 @@ Rules kept here:
 from dataclasses import dataclass
 
 import structlog
-from flask import Flask, flash, g, jsonify, redirect, render_template, request, url_for
+from flask import (
+    Flask,
+    Response,
+    flash,
+    g,
+    jsonify,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
@@ -134,10 +145,8 @@ def _refusal(fault: errors.ConsentServiceError) -> ResponseReturnValue:
     return response
 
 
-def app_response(page: FaultPage, sentence: str, code: str):  # type: ignore[no-untyped-def]
+def app_response(page: FaultPage, sentence: str, code: str) -> Response:
     """Return a refusal as a page, or as JSON for our own scripts."""
-    from flask import make_response
-
     if _wants_json():
         body = {"code": code, "message": sentence or page.heading, "advice": page.advice}
         return make_response(jsonify(body), page.status)
@@ -151,13 +160,13 @@ def _form_too_old(_fault: CSRFError) -> ResponseReturnValue:
         "This page is too old to send",
         "You may have signed in again since. Go back, load the page again and repeat your entry.",
     )
-    return app_response(page, "", "csrf")  # type: ignore[no-any-return]
+    return app_response(page, "", "csrf")
 
 
 def _http(fault: HTTPException) -> ResponseReturnValue:
     status = fault.code or 500
     if status < 400:
-        return fault
+        return fault.get_response()
     pages = {
         404: PAGES[errors.NotFound],
         413: PAGES[errors.TooLarge],
@@ -173,7 +182,7 @@ def _http(fault: HTTPException) -> ResponseReturnValue:
             response.headers[name] = value
     if status == 429:
         response.headers.setdefault("Retry-After", "60")
-    return response  # type: ignore[no-any-return]
+    return response
 
 
 def _unforeseen(fault: Exception) -> ResponseReturnValue:
@@ -185,7 +194,7 @@ def _unforeseen(fault: Exception) -> ResponseReturnValue:
         request_id=g.get("request_id"),
         at=_place(fault),
     )
-    return app_response(PAGES[errors.ConsentServiceError], "", "error")  # type: ignore[no-any-return]
+    return app_response(PAGES[errors.ConsentServiceError], "", "error")
 
 
 def _place(fault: Exception) -> str:

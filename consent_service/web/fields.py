@@ -35,7 +35,7 @@ LONGEST_LINE = 200
 LONGEST_TEXT = 4000
 
 
-class DayField(Field):  # type: ignore[misc]
+class DayField(Field):
     """Three boxes: day, month, year. `data` is a date or None."""
 
     def __init__(self, label: str, validators: Any = None, **more: Any) -> None:
@@ -149,6 +149,16 @@ def choice(label: str, choices: Any = (), sentence: str = "Choose one.", **more:
 def several(label: str, choices: Any = (), **more: Any) -> SelectMultipleField:
     """Return any of several, shown as boxes to tick."""
     return SelectMultipleField(label, choices=list(choices), **more)
+
+
+def first_of(field: RadioField) -> str | None:
+    """Return the value of a field's first choice."""
+    return next((str(pair[0]) for pair in field.choices or ()), None)
+
+
+def only_of(field: RadioField) -> str | None:
+    """Return the value of a field's only choice; None when there are several."""
+    return first_of(field) if len(field.choices or ()) == 1 else None
 
 
 def show(field: Field, **options: Any) -> Markup:

@@ -296,7 +296,7 @@ def ask_removal(asset: str, person: str) -> ResponseReturnValue:
     form = NotSeenForm()
     if form.sent:
         try:
-            depicted.ask_removal(ctx(), caller(), asset, person, form.reason.data)
+            depicted.ask_removal(ctx(), caller(), asset, person, form.reason.data or "")
         except ConsentServiceError as fault:
             form.say(fault.message)
         else:

@@ -16,7 +16,7 @@ from consent_service import __version__
 from consent_service.clock import LONDON
 from consent_service.domain.roles import Permission
 from consent_service.services import sign_in
-from consent_service.web import here, words
+from consent_service.web import film_times, here, words
 from consent_service.web.navigation import links
 
 _components = Environment(
@@ -41,6 +41,9 @@ def register(app: Flask) -> None:
         nhs_number=nhs_number,
         name=as_name,
         paragraphs=paragraphs,
+        moment=film_times.moment,
+        long_length=film_times.long_length,
+        long_size=film_times.long_size,
     )
     app.jinja_env.globals.update(
         nhs=component, said=words.said, tag=words.tag, asset=asset, may=_may, P=Permission

@@ -7,7 +7,7 @@ from flask_wtf.file import FileField, FileRequired
 from consent_service.clock import london_day
 from consent_service.domain.leaflets import LeafletRoute, LeafletStatus
 from consent_service.errors import Conflict, InvalidInput, NotFound, PolicyFault
-from consent_service.services import involvements, leaflets, papers
+from consent_service.services import involvements, leaflet_import, leaflets, papers
 from consent_service.services.leaflets import GiveLeaflet
 from consent_service.web.consents import pdf
 from consent_service.web.fields import PageForm, choice, day, show, status, summary, text
@@ -99,7 +99,7 @@ def bring_in() -> ResponseReturnValue:
         try:
             if len(raw) > LARGEST_LEAFLET:
                 raise InvalidInput("A leaflet is smaller than 256 KiB.", {"file": "Too large."})
-            done = leaflets.import_leaflet(ctx(), caller(), raw)
+            done = leaflet_import.import_leaflet(ctx(), caller(), raw)
         except (PolicyFault, InvalidInput, Conflict) as fault:
             form.say(fault.message, "file")
         else:
@@ -128,7 +128,7 @@ def override(code: str, version: int) -> ResponseReturnValue:
     if form.sent:
         try:
             leaflets.grant_override(
-                ctx(), caller(), code, version, form.until_on.data, form.reason.data
+                ctx(), caller(), code, version, form.until_on.data, form.reason.data or ""
             )
         except InvalidInput as fault:
             form.add_faults(fault)

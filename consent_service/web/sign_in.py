@@ -8,7 +8,7 @@ Rules kept here:
 
 import base64
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from flask import Flask, flash, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -48,7 +48,7 @@ class OneTimeCodes(Totp):
         return sign_in.use_code(self._ctx, user.account.id, match.counter)
 
 
-class SignInForm(LoginForm):  # type: ignore[misc]
+class SignInForm(LoginForm):
     """Address and password; nobody is remembered on a device."""
 
     def validate(self, **more: Any) -> bool:
@@ -63,7 +63,7 @@ class SignInForm(LoginForm):  # type: ignore[misc]
         return good
 
 
-class CodeForm(TwoFactorVerifyCodeForm):  # type: ignore[misc]
+class CodeForm(TwoFactorVerifyCodeForm):
     """The six digits of the authenticator app."""
 
     def validate(self, **more: Any) -> bool:
@@ -73,12 +73,12 @@ class CodeForm(TwoFactorVerifyCodeForm):  # type: ignore[misc]
         return bool(super().validate(**more))
 
 
-class RecoveryForm(MfRecoveryForm):  # type: ignore[misc]
+class RecoveryForm(MfRecoveryForm):
     """One of the codes kept for a lost telephone."""
 
     def validate(self, **more: Any) -> bool:
         """Refuse while the account is locked; a wrong code counts as a failure."""
-        if self.user.is_locked(_errors(self.code)):
+        if self.user is None or self.user.is_locked(_errors(self.code)):
             return False
         good = bool(super().validate(**more))
         if not good:
@@ -96,7 +96,8 @@ def configure(app: Flask, context: Context) -> None:
         login_form=SignInForm,
         two_factor_verify_code_form=CodeForm,
         mf_recovery_form=RecoveryForm,
-        totp_cls=lambda *_ready_made: OneTimeCodes(context),
+        # Called with the secrets and the issuer of the settings, which it knows from the context.
+        totp_cls=lambda *_settings: OneTimeCodes(context),  # type: ignore[arg-type]
     )
     security.unauthn_handler(_not_signed_in)
     user_authenticated.connect(_came_in, app)
@@ -160,7 +161,7 @@ def _note_proof(response: Any) -> Any:
     return response
 
 
-def _not_signed_in(*_args: Any, **_more: Any) -> ResponseReturnValue:
+def _not_signed_in(_ways: list[str], _headers: dict[str, str] | None = None) -> NoReturn:
     raise NotSignedIn("Sign in to see this page.")
 
 

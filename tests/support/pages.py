@@ -62,6 +62,8 @@ class Visitor:
 
     def _remember(self) -> None:
         assert self.last is not None
+        if self.last.mimetype != "text/html":
+            return
         found = re.search(r'name="csrf_token" value="([^"]+)"', self.last.get_data(as_text=True))
         if found:
             self.token = found[1]
