@@ -1,10 +1,14 @@
-"""`consent-service demo`: invented families to look at, or the whole story told by itself."""
+"""`consent-service demo`: invented families to look at, or the whole story told by itself.
 
-from collections.abc import Sequence
+What fills and tells is loaded only when it is needed, so that a second start is quick.
+"""
+
+import os
 from pathlib import Path
 
 import click
 
+from consent_service.cli.demonstration.logins import logins
 from consent_service.cli.demonstration.promises import Step
 from consent_service.cli.house import DEMO_MARK, run_embedded
 from consent_service.cli.terminal import fail, json_option, plain, plain_errors, print_json
@@ -12,6 +16,15 @@ from consent_service.settings import Settings
 from consent_service.wiring import settings_from
 
 DEFAULT_FOLDER = Path("data/demo")
+PLACES = (
+    "database_url",
+    "keyring_url",
+    "blob_url",
+    "journal_url",
+    "key_provider",
+    "escrow_provider",
+    "signing_keys",
+)
 
 
 @click.command()
@@ -37,29 +50,41 @@ def demo(story: bool, codes: bool, fill_only: bool, as_json: bool, **where: obje
     if story:
         _tell(as_json=as_json)
         return
-    from consent_service.cli.demonstration import filling
-
     settings = _settings(where["data_dir"], where["listen"])
-    if not codes:
-        filling.ensure_filled(settings, lambda text: click.echo(text, err=True))
-    elif not settings.under_data(DEMO_MARK).exists():
+    filled = settings.under_data(DEMO_MARK).exists()
+    if codes and not filled:
         fail("There is no demo in this folder yet. Start it with `consent-service demo`.")
-    _print_logins(settings, filling.logins(settings), as_json=as_json)
+    if not filled:
+        from consent_service.cli.demonstration.filling import fill
+
+        fill(settings, lambda text: click.echo(text, err=True))
+    _print_logins(settings, as_json=as_json)
     if not codes and not fill_only:
         run_embedded(settings)
 
 
 def _settings(folder: object, listen: object) -> Settings:
     """Return this process's settings; what the options say wins, then the environment."""
-    import os
-
     chosen = dict(os.environ)
     if folder is not None:
         chosen["CONSENT_DATA_DIR"] = str(folder)
     if listen is not None:
         chosen["CONSENT_LISTEN"] = str(listen)
     chosen.setdefault("CONSENT_DATA_DIR", str(DEFAULT_FOLDER))
-    return settings_from(chosen)
+    settings = settings_from(chosen)
+    _require_own_places(settings)
+    return settings
+
+
+def _require_own_places(settings: Settings) -> None:
+    """Refuse to fill or serve anything outside the demo's folder, whatever the settings say."""
+    own = Settings(data_dir=settings.data_dir).filled()
+    for name in PLACES:
+        if getattr(settings, name) != getattr(own, name):
+            fail(
+                f"CONSENT_{name.upper()} leads out of the demo's folder, and a demo never goes"
+                " beside real families. Run it where this is not set."
+            )
 
 
 def _tell(*, as_json: bool) -> None:
@@ -87,12 +112,13 @@ def _short(seen: object) -> str:
     return text if len(text) <= 140 else f"{text[:137]}..."
 
 
-def _print_logins(settings: Settings, logins: Sequence[object], *, as_json: bool) -> None:
+def _print_logins(settings: Settings, *, as_json: bool) -> None:
+    found = logins(settings)
     if as_json:
-        print_json({"address": settings.public_url, "logins": logins})
+        print_json({"address": settings.public_url, "logins": found})
         return
     click.echo(f"The demo is at {settings.public_url}. Everyone in it is invented.")
     click.echo(f"{'Role':<16}{'E-mail':<40}{'Password':<28}Code now")
-    for login in plain(list(logins)):
-        click.echo(f"{login['role']:<16}{login['email']:<40}{login['password']:<28}{login['code']}")
+    for login in found:
+        click.echo(f"{login.role:<16}{login.email:<40}{login.password:<28}{login.code}")
     click.echo("A code changes every 30 seconds and works once: `consent-service demo --codes`.")

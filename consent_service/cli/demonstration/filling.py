@@ -7,7 +7,6 @@ something is due.
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from consent_service.cli.demonstration import cast
@@ -18,8 +17,8 @@ from consent_service.domain.people import MeetingKind, MeetingMode
 from consent_service.domain.withdrawal import Speed
 from consent_service.errors import SettingsFault
 from consent_service.media.sample import PHONE_METADATA, make_sample_film
+from consent_service.policy_files import default_policy_dir, read_policies
 from consent_service.services import (
-    accounts,
     audit,
     certificates,
     cutting,
@@ -29,56 +28,26 @@ from consent_service.services import (
     recordings,
     reviews,
 )
-from consent_service.services.sign_in import totp_class
 from consent_service.settings import Settings
-from consent_service.wiring import build_context
 
 FILLING_MARK = "DEMO-FILLING"
 PLAYED_DAYS = 48
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class DemoLogin:
-    """What somebody types to sign in, now."""
+def fill(settings: Settings, say: Say) -> None:
+    """Fill the folder; it is marked as a demo from the first moment on.
 
-    role: str
-    email: str
-    password: str
-    code: str
-
-
-def ensure_filled(settings: Settings, say: Say) -> bool:
-    """Fill the folder unless it is filled; returns whether it was filled now."""
-    done, filling = settings.under_data(DEMO_MARK), settings.under_data(FILLING_MARK)
-    if done.exists():
-        return False
+    Raises SettingsFault when something else is in it.
+    """
+    filling = settings.under_data(FILLING_MARK)
     if filling.exists():
         _clear(settings)
     _require_empty(settings)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     filling.touch()
     _play(settings, say)
-    filling.rename(done)
-    return True
-
-
-def logins(settings: Settings) -> list[DemoLogin]:
-    """Return every login with its present one-time code."""
-    ctx = build_context(settings)
-    codes = totp_class(ctx)
-    found = [
-        DemoLogin(
-            login.roles[0],
-            login.email,
-            login.password,
-            accounts.present_code(codes(key=login.code_secret, format="base32")),
-        )
-        for login in cast.STAFF
-    ]
-    ctx.keyring.close()
-    ctx.engine.dispose()
-    return found
+    filling.rename(settings.under_data(DEMO_MARK))
 
 
 def _require_empty(settings: Settings) -> None:
@@ -121,8 +90,6 @@ def _play(settings: Settings, say: Say) -> None:
 
 def _beginning(settings: Settings, now: datetime) -> datetime:
     """Return when the play begins: some weeks ago, but not before the leaflet that is given."""
-    from consent_service.policy_files import default_policy_dir, read_policies
-
     found = read_policies(settings.policy_dir or default_policy_dir())
     issued = max(v.issued_on for v in found.leaflet_versions("L1111") if v.issued_on <= now.date())
     earliest = start_of_london_day(issued) + timedelta(hours=9)

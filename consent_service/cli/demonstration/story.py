@@ -1,7 +1,7 @@
 """The whole story, told without a browser: each step ends with what was seen, or ends the story."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,12 +23,12 @@ STEPS: tuple[tuple[str, Act], ...] = (
 )
 
 
-def tell_story(tell: Callable[[Step], None]) -> Story:
+def tell_story(tell: Callable[[Step], None], steps: Sequence[tuple[str, Act]] = STEPS) -> Story:
     """Tell the story in a temporary folder, which is gone afterwards; stop at a broken promise."""
     story = Story(tell)
     with tempfile.TemporaryDirectory(prefix="consent-story-") as folder:
         scene = Scene(Path(folder))
-        for name, act in STEPS:
+        for name, act in steps:
             if not story.step(name, partial(act, scene)):
                 break
             audit.seal(scene.clinic.ctx)

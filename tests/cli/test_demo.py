@@ -1,0 +1,135 @@
+"""The demo: filled once, served with logins that work, and never beside real families."""
+
+import http.cookiejar
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.support.command_line import IN_A_PROCESS, CommandLine
+
+TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
+
+
+def test_a_second_start_fills_nothing(demo: CommandLine) -> None:
+    """A demo that began anew would lose what somebody tried in it."""
+    before = (demo.folder / "data" / "DEMO").stat().st_mtime_ns
+
+    again = demo("demo", "--data-dir", "data", "--fill-only", "--json")
+
+    assert again.code == 0 and again.err == ""
+    assert (demo.folder / "data" / "DEMO").stat().st_mtime_ns == before
+    roles = [login["role"] for login in again.json["logins"]]
+    assert sorted(roles) == ["administrator", "guider", "ig_officer", "ig_officer", "supervisor"]
+
+
+def test_an_interrupted_filling_begins_anew(empty: CommandLine) -> None:
+    """A laptop that was closed too early must not be left with half a demo."""
+    (empty.folder / "data").mkdir()
+    (empty.folder / "data" / "DEMO-FILLING").touch()
+    (empty.folder / "data" / "consent.sqlite3").write_bytes(b"half a database")
+
+    said = empty("demo", "--data-dir", "data", "--fill-only")
+
+    assert said.code == 0, said.err
+    assert (empty.folder / "data" / "DEMO").exists()
+    assert not (empty.folder / "data" / "DEMO-FILLING").exists()
+
+
+def test_a_demo_never_goes_beside_real_families(ready: CommandLine) -> None:
+    """Logins that everyone can read must not open real film."""
+    said = ready("demo", "--data-dir", "data", "--fill-only")
+
+    assert said.code == 1 and "real families" in said.err
+
+
+def test_a_demo_stays_in_its_folder(empty: CommandLine) -> None:
+    """An `.env` that names the real database must not have invented people put into it."""
+    (empty.folder / ".env").write_text("CONSENT_DATABASE_URL=sqlite:////tmp/real.sqlite3\n")
+
+    said = empty("demo", "--data-dir", "demo", "--fill-only")
+
+    assert said.code == 1 and "CONSENT_DATABASE_URL" in said.err
+    assert not (empty.folder / "demo").exists()
+
+
+def test_run_refuses_a_demo(demo: CommandLine) -> None:
+    """`run` is for real families; a demo served by it would look like them."""
+    said = demo("run")
+
+    assert said.code == 1 and "consent-service demo" in said.err
+
+
+def test_the_printed_login_opens_the_families(demo: CommandLine) -> None:
+    """What is printed is what a newcomer types first."""
+    login = next(
+        one
+        for one in demo("demo", "--data-dir", "data", "--codes", "--json").json["logins"]
+        if one["role"] == "guider"
+    )
+    with _served(demo) as address:
+        browser = urllib.request.build_opener(
+            urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        )
+        page = _get(browser, f"{address}/sign-in")
+        page = _post(browser, f"{address}/sign-in", page, login, "email", "password")
+        page = _post(browser, f"{address}/sign-in/code", page, login, "code")
+        assert "Rosa Rowan" in page or "Rosa Rowan" in _get(browser, f"{address}/families")
+
+
+@contextmanager
+def _served(demo: CommandLine) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    server = subprocess.Popen(
+        [sys.executable, "-c", IN_A_PROCESS, "demo", "--data-dir", "data", "--listen", listen],
+        cwd=demo.folder,
+        env=demo.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_until_ready(server, f"http://{listen}/health/ready")
+        yield f"http://{listen}"
+    finally:
+        server.terminate()
+        assert server.wait(60) == 0
+
+
+def _wait_until_ready(server: "subprocess.Popen[bytes]", url: str) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert server.poll() is None, "the demo ended by itself"
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except OSError:
+            # The port opens at a moment nobody announces to another process.
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("the demo did not become ready")
+
+
+def _get(browser: urllib.request.OpenerDirector, url: str) -> str:
+    with browser.open(url, timeout=30) as answer:
+        return str(answer.read().decode())
+
+
+def _post(
+    browser: urllib.request.OpenerDirector, url: str, page: str, login: dict[str, str], *names: str
+) -> str:
+    token = TOKEN.search(page)
+    assert token is not None, page[:500]
+    fields = {name: login[name] for name in names} | {"csrf_token": token[1]}
+    request = urllib.request.Request(url, urllib.parse.urlencode(fields).encode())  # noqa: S310
+    request.add_header("Referer", url)
+    request.add_header("Origin", url.split("/sign-in")[0])
+    with browser.open(request, timeout=30) as answer:
+        return str(answer.read().decode())

@@ -1,0 +1,34 @@
+"""The story that tells whether the service does what it is for, from an empty folder to the end."""
+
+from consent_service.cli.demonstration import story
+from consent_service.cli.demonstration.promises import Step, promise
+from consent_service.cli.demonstration.scene import Evidence, Scene
+from tests.support.command_line import CommandLine
+
+
+def test_every_promise_of_the_story_holds(empty: CommandLine) -> None:
+    """If one of these breaks, nothing else about the service matters."""
+    told = empty("demo", "--story", "--json")
+
+    steps = told.json["steps"]
+    broken = [(s["name"], s["evidence"]) for s in steps if not s["ok"]]
+    assert not broken, broken
+    assert told.code == 0 and told.json["ok"] is True
+    assert len(steps) == 27 and all(s["seconds"] >= 0 and s["evidence"] for s in steps)
+    assert list(empty.folder.iterdir()) == []
+
+
+def test_a_broken_promise_is_named_and_ends_the_story(empty: CommandLine) -> None:
+    """A story that cannot fail proves nothing."""
+    heard: list[Step] = []
+
+    def breaks(_scene: Scene) -> Evidence:
+        promise(False, "seen otherwise")
+        return {}
+
+    told = story.tell_story(heard.append, [("Breaks", breaks), ("Never told", breaks)])
+
+    assert not told.ok
+    assert [(s.name, s.ok, s.evidence) for s in heard] == [
+        ("Breaks", False, {"broken": "seen otherwise"})
+    ]
