@@ -146,7 +146,7 @@ def check_late(ctx: Context, caller: Caller, act: str) -> ConsentActView:
     """Confirm an act recorded late or from paper: a second person, who did not record it."""
     with ctx.begin() as uow:
         row = _act_for(ctx, uow.session, caller, Permission.CONSENT_CONFIRM_LATE, act)
-        uow.lock_involvement(row.involvement_id)
+        uow.lock_involvement(row.involvement_id).consent_epoch += 1
         if not row.recorded_late:
             raise Conflict("This act needs no check.", code="not_late")
         if row.recorded_by == caller.id:

@@ -9,37 +9,28 @@ Rules kept here:
   * a reservation that never becomes a film is erased after a day (R28).
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import date, timedelta
-
-from sqlalchemy.orm import Session
+from datetime import timedelta
 
 from consent_service import media
-from consent_service.clock import london_day, start_of_london_day
-from consent_service.db.models.people import Involvement, Meeting
+from consent_service.db.models.people import Involvement
 from consent_service.db.models.recordings import Asset
-from consent_service.db.queries.consent import Pair, Question, findings
 from consent_service.db.queries.erasure import OrderScope, held_among
-from consent_service.db.queries.recordings import record_class_of, roles_in, unfinished_since
+from consent_service.db.queries.recordings import record_class_of, unfinished_since
 from consent_service.db.unit_of_work import UnitOfWork
-from consent_service.domain.assets import AssetKind, AssetState, Depiction
+from consent_service.domain.assets import AssetKind, AssetState
 from consent_service.domain.audit import AuditEvent, EventKind
-from consent_service.domain.consent import ConsentState, Finding, missing_for
 from consent_service.domain.erasure import OrderCause
-from consent_service.domain.people import FamilyRole
-from consent_service.domain.purposes import CARE
 from consent_service.domain.roles import Permission
 from consent_service.errors import (
     ConsentServiceError,
     InvalidInput,
-    NotFound,
     Refused,
     TooLarge,
 )
 from consent_service.ids import new_id
-from consent_service.services import erasure, film_objects, storing
+from consent_service.services import admission, erasure, film_objects, storing
 from consent_service.services.access import Caller, involvement_for, require
+from consent_service.services.admission import ReserveFilm
 from consent_service.services.assets import (
     AssetView,
     asset,
@@ -49,7 +40,6 @@ from consent_service.services.assets import (
 )
 from consent_service.services.context import Context
 from consent_service.services.film_objects import Upload, refuse_oversize
-from consent_service.services.policies import newer_material_form
 from consent_service.vault.container import new_data_key
 
 __all__ = [
@@ -69,24 +59,6 @@ ABANDONED_AFTER = timedelta(hours=24)
 MEDIA_TYPES = {"mp4": "video/mp4", "webm": "video/webm"}
 
 
-@dataclass(frozen=True)
-class ReserveFilm:
-    """A film that is about to come in.
-
-    `depicted` is everyone who can be seen or heard; `present` is staff behind the camera. The
-    reason is asked for a long film only. `declared_size` is in bytes.
-    """
-
-    involvement: str
-    depicted: tuple[str, ...]
-    filmed_on: date
-    meeting: str | None = None
-    present: tuple[str, ...] = ()
-    reason_for_length: str | None = None
-    declared_size: int | None = None
-    title: str | None = None
-
-
 def reserve(ctx: Context, caller: Caller, request: ReserveFilm) -> AssetView:
     """Make room for a recording, in state *receiving*, if everyone in it permits being filmed.
 
@@ -98,8 +70,8 @@ def reserve(ctx: Context, caller: Caller, request: ReserveFilm) -> AssetView:
             involvement_for(ctx, uow.session, caller, Permission.FILM_UPLOAD, request.involvement)
             involvement = uow.lock_involvement(request.involvement)
             refuse_oversize(ctx, request.declared_size)
-            people = _people(ctx, uow, involvement, request)
-            decisions = _require_permission_to_film(uow, request, _depicted(people))
+            people = admission.people_in_film(ctx, uow, involvement, request)
+            decisions = admission.require_permission_to_film(uow, request, people)
             row = _reserved(uow, caller, involvement, request)
             row.record_class = record_class_of(uow.session, decisions)
             uow.session.add(row)
@@ -174,103 +146,6 @@ def _order_abandoned(ctx: Context, caller: Caller, identifier: str, involvement:
                 uow.at,
             ),
         ).id
-
-
-def _people(
-    ctx: Context, uow: UnitOfWork, involvement: Involvement, request: ReserveFilm
-) -> dict[str, Depiction]:
-    """Return everyone in the film and how; raises InvalidInput with every fault of the request."""
-    roles = roles_in(uow.session, involvement.id)
-    faults = _faults(uow, involvement, request, roles)
-    if faults:
-        raise InvalidInput("This film cannot be taken like this. Put these right.", faults)
-    _require_ready(uow.session, involvement, request.meeting)
-    staff = ctx.policies.organisation.staff_are_depicted
-    behind = Depiction.DEPICTED if staff else Depiction.PRESENT
-    return dict.fromkeys(request.present, behind) | dict.fromkeys(
-        request.depicted, Depiction.DEPICTED
-    )
-
-
-def _faults(
-    uow: UnitOfWork,
-    involvement: Involvement,
-    request: ReserveFilm,
-    roles: Mapping[str, FamilyRole],
-) -> dict[str, str]:
-    faults: dict[str, str] = {}
-    if not request.depicted:
-        faults["depicted"] = "Say who can be seen or heard in the film."
-    elif not set(request.depicted) <= roles.keys():
-        faults["depicted"] = "Everyone in the film must belong to this family's involvement."
-    if any(roles.get(person) is not FamilyRole.STAFF for person in request.present):
-        faults["present"] = "Only staff of this involvement can be behind the camera."
-    if request.filmed_on > london_day(uow.at):
-        faults["filmed_on"] = "The day of filming cannot be in the future."
-    if request.filmed_on < involvement.started_on:
-        faults["filmed_on"] = "The day of filming cannot be before the involvement started."
-    if request.declared_size is not None and request.declared_size < 1:
-        faults["declared_size"] = "The size of a film is at least one byte."
-    return faults
-
-
-def _require_ready(session: Session, involvement: Involvement, meeting: str | None) -> None:
-    if meeting is None:
-        return
-    row = session.get(Meeting, meeting)
-    if row is None or row.involvement_id != involvement.id:
-        raise NotFound("There is no such meeting in this involvement.", kind="meeting")
-    if row.ready_today is False:
-        raise Refused(
-            "The family said not today. Film on another day.", code="not_today", meeting=meeting
-        )
-
-
-def _require_permission_to_film(
-    uow: UnitOfWork, request: ReserveFilm, depicted: tuple[str, ...]
-) -> list[str]:
-    """Return the decisions that grant `care`, asked now and as it stood on the day of filming."""
-    question = Question(request.involvement, depicted, (CARE,), london_day(uow.at))
-    then = min(uow.at, start_of_london_day(request.filmed_on + timedelta(days=1)))
-    now_states = findings(uow.session, question, uow.at)
-    _require_given(now_states, depicted)
-    _require_given(findings(uow.session, question, then, uow.at), depicted)
-    _require_current_forms(uow.session, now_states)
-    return [key for finding in now_states.values() for key in finding.granting]
-
-
-def _require_given(states: Mapping[Pair, Finding], depicted: Iterable[str]) -> None:
-    missing = missing_for([(p, states[p, CARE]) for p in depicted], CARE)
-    if not missing:
-        return
-    named = [{"person": m.person, "purpose": m.purpose, "state": m.state.value} for m in missing]
-    if any(m.state is ConsentState.DISPUTED for m in missing):
-        raise Refused(
-            "Those who decide for this child disagree. Wait until that is settled.",
-            code="access_frozen",
-            missing=named,
-        )
-    raise Refused(
-        "Consent to being filmed is missing. Ask everyone named before filming.",
-        code="consent_missing",
-        missing=named,
-    )
-
-
-def _require_current_forms(session: Session, states: Mapping[Pair, Finding]) -> None:
-    """Raise Refused when someone has not answered the newest material version (rule 10)."""
-    newer = [
-        {"person": person, "form": form, "version": found}
-        for (person, _), finding in states.items()
-        for form, version in finding.form_versions
-        if (found := newer_material_form(session, form, version)) is not None
-    ]
-    if newer:
-        raise Refused(
-            "The consent form has changed since. Go through the new version before filming.",
-            code="reconsent_needed",
-            asked=newer,
-        )
 
 
 def _reserved(
@@ -382,10 +257,6 @@ def _record_refusal(
                 details={"reason": refusal.code, **({"missing": missing} if missing else {})},
             )
         )
-
-
-def _depicted(people: Mapping[str, Depiction]) -> tuple[str, ...]:
-    return tuple(sorted(p for p, how in people.items() if how is Depiction.DEPICTED))
 
 
 def _words(text: str | None) -> str | None:

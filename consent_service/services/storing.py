@@ -22,16 +22,19 @@ from consent_service.db.queries.erasure import OrderScope
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.assets import AssetState, Depiction, require_move
 from consent_service.domain.audit import Actor, AuditEvent, EventKind
-from consent_service.domain.consent import ConsentState
 from consent_service.domain.erasure import OrderCause
 from consent_service.domain.purposes import CARE
 from consent_service.errors import Conflict, ConsentServiceError, Gone, Unavailable
 from consent_service.services import erasure, film_objects, keys, permission, retention_dates
 from consent_service.services.access import Caller
+from consent_service.services.assets import permitted
 from consent_service.services.context import Context
 from consent_service.services.film_objects import StoredObject
-from consent_service.vault.keyring import KeyKind
+from consent_service.vault.keyring import KeyKind, KeyStatus
 from consent_service.vault.wraps import Wrap
+
+UNFINISHED = frozenset({AssetState.RECEIVING, AssetState.LOCKED, AssetState.ERASED})
+"""States in which nothing under an asset's name can be a film that somebody may watch."""
 
 _TRIES = 8
 _log = logging.getLogger(__name__)
@@ -106,7 +109,7 @@ def add_people(
 def ensure_asset_key(ctx: Context, place: Place) -> None:
     """Make the asset's key if it is not there; raises Gone when it was destroyed already."""
     status = ctx.keyring.status([place.asset_key])[place.asset_key]
-    if status.value == "destroyed":
+    if status is KeyStatus.DESTROYED:
         raise _ended(place.asset)
     ctx.keyring.create(place.asset_key, KeyKind.ASSET, place.shard, ctx.clock.now())
 
@@ -123,11 +126,16 @@ def or_given_up(ctx: Context, caller: Caller, place: Place) -> Iterator[None]:
 
 
 def give_up(ctx: Context, actor: Actor, place: Place, code: str) -> None:
-    """Order what was begun erased and carry it out; leftovers are the worker's to finish."""
+    """Order what was begun erased and carry it out; leftovers are the worker's to finish.
+
+    An asset that did become *stored* (the answer to a commit was lost) stays as it is.
+    """
     order = None
     with ctx.begin() as uow:
         uow.lock_involvement(place.involvement)
         row = uow.session.get_one(Asset, place.asset)
+        if row.state not in UNFINISHED:
+            return
         if row.state is AssetState.RECEIVING and not permission.is_fenced(uow.session, row):
             order = erasure.order_erasure(
                 uow,
@@ -211,12 +219,7 @@ def _prepare(ctx: Context, finished: Finished) -> _Prepared:
     wanted_ids = {key for finding in findings.values() for key in finding.granting}
     live = ctx.keyring.read([*sorted(wanted_ids), place.asset_key])
     wanted = keys.wanted_keys(findings, people, live)
-    given = all(
-        (place_of_care := findings.get((person, CARE))) is not None
-        and place_of_care.state is ConsentState.GIVEN
-        for person in people
-    )
-    if not given or place.asset_key not in live:
+    if CARE not in permitted(findings, people) or place.asset_key not in live:
         raise _ended(place.asset)
     if CARE not in wanted:
         raise Unavailable("Keys for this film cannot be had at the moment. Try again in a minute.")
