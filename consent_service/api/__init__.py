@@ -26,6 +26,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 def register(app: Flask, ctx: Context) -> Iterable[Blueprint]:
     """Mount the API; returns the blueprints that no form token is asked of."""
+    app.url_map.converters |= serving.converters()
     blueprint = Blueprint(ROOM, __name__)
     problems.register(blueprint, ctx)
     for operation in OPERATIONS:
@@ -37,7 +38,7 @@ def register(app: Flask, ctx: Context) -> Iterable[Blueprint]:
             provide_automatic_options=False,
         )
     blueprint.add_url_rule(
-        f"{PREFIX}/openapi.json", "openapi", openapi.view, provide_automatic_options=False
+        f"{PREFIX}/openapi.json", "openapi", openapi.view_for(ctx), provide_automatic_options=False
     )
     blueprint.after_request(_kept_nowhere)
     app.register_blueprint(blueprint)

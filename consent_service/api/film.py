@@ -25,6 +25,14 @@ log = structlog.get_logger("consent_service.api")
 
 MEDIA = ("video/mp4", "video/webm")
 PICTURES = ("image/jpeg",)
+UPLOADS = (
+    "application/octet-stream",
+    "video/mp4",
+    "video/webm",
+    "video/quicktime",
+    "video/x-matroska",
+)
+"""What a film may call itself; what it is, its bytes say."""
 _ONE_RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*")
 
 

@@ -4,7 +4,8 @@ What spectree does not say by itself is added here: problem documents, headers, 
 which role verb an operation needs.
 """
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator
 from functools import update_wrapper
 from http import HTTPStatus
 from typing import Any
@@ -17,20 +18,23 @@ from spectree.plugins.flask_plugin import FlaskPlugin
 from werkzeug.routing import Rule
 
 from consent_service import __version__
+from consent_service.api.film import UPLOADS
 from consent_service.api.operations import PATH_PARAMETERS, PREFIX, Open, Operation, Traffic
 from consent_service.api.problems import MEDIA_TYPE
-from consent_service.api.shapes import Problem
+from consent_service.api.shapes import PURPOSE_MARK, Problem
+from consent_service.domain.purposes import USE_NAME, NamedUse, Purpose
+from consent_service.services.context import Context
 
 BEARER = "token"
 _ALWAYS = frozenset({429, 500, 503})
 
 
-class _OurRoutes(FlaskPlugin):  # type: ignore[misc]  # spectree's plugins are not typed
+class _OurRoutes(FlaskPlugin):
     """Shows spectree the routes of the API only."""
 
     def find_routes(self) -> Iterator[Rule]:
         """Yield the rules that serve an operation."""
-        for rule in self.get_current_app().url_map.iter_rules():
+        for rule in current_app.url_map.iter_rules():
             if rule.methods is not None and str(rule).startswith(PREFIX):
                 yield rule
 
@@ -76,23 +80,49 @@ def documented(operation: Operation, view: Callable[..., Response]) -> Callable[
     return update_wrapper(view, described)
 
 
-def view() -> Response:
-    """Serve the document; everybody may read it."""
-    cached = current_app.extensions.get("consent_service.openapi")
-    if cached is None:
-        cached = current_app.extensions["consent_service.openapi"] = document()
-    return jsonify(cached)
+def view_for(ctx: Context) -> Callable[[], Response]:
+    """Return the view of the document; everybody may read it. It is made once."""
+    made: list[dict[str, Any]] = []
+
+    def view() -> Response:
+        if not made:
+            made.append(document(ctx))
+        return jsonify(made[0])
+
+    return view
 
 
-def document() -> dict[str, Any]:
-    """Return the description of the app that is at work."""
-    made: dict[str, Any] = _SPEC._generate_spec()
+def document(ctx: Context) -> dict[str, Any]:
+    """Return the description of the app that is at work, with the purposes of its policies."""
+    made: dict[str, Any] = json.loads(json.dumps(_SPEC._generate_spec()))
     for path, methods in made["paths"].items():
         for method, described in methods.items():
             _complete(described, _OPERATIONS[method, path])
     made["components"]["schemas"]["Problem"] = Problem.model_json_schema()
     made.pop("security", None)
+    _name_purposes(made, _purpose_patterns(ctx.policies.purposes.values()))
     return made
+
+
+def _purpose_patterns(purposes: Iterable[Purpose]) -> dict[str, str]:
+    """Return what a purpose may be: anywhere (`named`), and when film is used (`stated`)."""
+    ordered = sorted(purposes, key=lambda purpose: purpose.code)
+    plain = "|".join(p.code for p in ordered if p.named_use is NamedUse.NONE)
+    naming = "|".join(p.code for p in ordered if p.named_use is not NamedUse.NONE)
+    use = f":{USE_NAME.pattern}"
+    return {"stated": f"^(({plain})|({naming}){use})$", "named": f"^({plain}|({naming})({use})?)$"}
+
+
+def _name_purposes(node: Any, patterns: dict[str, str]) -> None:
+    """Put the patterns where a schema is marked as a purpose."""
+    if isinstance(node, list):
+        for item in node:
+            _name_purposes(item, patterns)
+    elif isinstance(node, dict):
+        if (kind := node.pop(PURPOSE_MARK, None)) is not None:
+            node["pattern"] = patterns[kind]
+        for item in node.values():
+            _name_purposes(item, patterns)
 
 
 def _complete(described: dict[str, Any], operation: Operation) -> None:
@@ -107,7 +137,7 @@ def _complete(described: dict[str, Any], operation: Operation) -> None:
     described["security"] = [] if operation.needs is Open.EVERYONE else [{BEARER: []}]
     if operation.traffic is Traffic.FILM:
         schema = {"type": "string", "contentMediaType": "application/octet-stream"}
-        content = {name: {"schema": schema} for name in ("video/mp4", "video/webm")}
+        content = {name: {"schema": schema} for name in UPLOADS}
         described["requestBody"] = {"required": True, "content": content}
     described["responses"] = _responses(described["responses"], operation)
 

@@ -4,6 +4,7 @@ Each noun's file puts its operations into the table; routes, guard, document and
 from it, so that none of them can know of an operation that the others do not.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -98,7 +99,7 @@ class Operation:
     @property
     def rule(self) -> str:
         """The path as the web framework writes it."""
-        return self.path.replace("{", "<").replace("}", ">")
+        return re.sub(r"{(\w+)}", r"<api_\1:\1>", self.path)
 
     @property
     def parameters(self) -> tuple[str, ...]:

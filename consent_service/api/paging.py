@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from consent_service.api.shapes import Page, PageQuery, Reply
-from consent_service.errors import InvalidInput
+from consent_service.errors import NotFound
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Reply)
 
 
 def page(rows: Sequence[T], shape: type[R], query: PageQuery, key: Callable[[T], str]) -> Page[R]:
-    """Return the page of `rows` that `query` asks for; raises InvalidInput (`cursor`)."""
+    """Return the page of `rows` that `query` asks for; raises NotFound for none of it."""
     start = _after(rows, query.cursor, key)
     shown = rows[start : start + query.limit]
     more = start + query.limit < len(rows)
@@ -48,6 +48,5 @@ def _read(cursor: str) -> str:
         raise _not_ours() from fault
 
 
-def _not_ours() -> InvalidInput:
-    sentence = "This is not the cursor of a page of this list. Start again without one."
-    return InvalidInput(sentence, {"cursor": sentence})
+def _not_ours() -> NotFound:
+    return NotFound("There is no such page of this list.", kind="page")

@@ -13,6 +13,7 @@ from typing import Any
 
 from flask import Response, current_app, g, request
 from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.routing import BaseConverter
 
 from consent_service.api import guard
 from consent_service.api.operations import (
@@ -24,7 +25,7 @@ from consent_service.api.operations import (
     Outcome,
 )
 from consent_service.api.shapes import parsed, parsed_strings
-from consent_service.errors import InvalidInput, NotFound
+from consent_service.errors import InvalidInput
 from consent_service.services import idempotency
 from consent_service.services.access import job_caller
 from consent_service.services.context import Context
@@ -51,11 +52,15 @@ def view_of(operation: Operation, ctx: Context) -> Callable[..., Response]:
     return view
 
 
+def converters() -> dict[str, type[BaseConverter]]:
+    """Return the converters of paths: what cannot name anything does not match at all."""
+    return {
+        f"api_{name}": type(f"Part_{name}", (BaseConverter,), {"regex": pattern.strip("^$")})
+        for name, (pattern, _) in PATH_PARAMETERS.items()
+    }
+
+
 def _path(path: Mapping[str, str]) -> dict[str, Any]:
-    """Return the parts of the path; one that cannot name anything names nothing."""
-    for name, value in path.items():
-        if not re.fullmatch(PATH_PARAMETERS[name][0].strip("^$"), value):
-            raise NotFound("There is no such thing that you can see.")
     return {name: int(value) if name == "n" else value for name, value in path.items()}
 
 

@@ -41,15 +41,19 @@ SAYS_SOMETHING = r"^[^\u0000]*[^\u0000\s][^\u0000]*$"
 
 
 def _day(value: object) -> object:
-    if isinstance(value, str) and not re.fullmatch(DAY_PATTERN, value):
+    if not isinstance(value, str) or not re.fullmatch(DAY_PATTERN, value):
         raise ValueError("Enter a day as YYYY-MM-DD, in the years 1900 to 2199.")
     return value
 
 
 def _instant(value: object) -> object:
-    if isinstance(value, str) and not re.fullmatch(INSTANT_PATTERN, value):
+    if not isinstance(value, str) or not re.fullmatch(INSTANT_PATTERN, value):
         raise ValueError("Enter an instant with its zone, such as 2026-11-02T09:30:00Z.")
     return value
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _utc(value: datetime) -> datetime:
@@ -61,11 +65,13 @@ def _utc(value: datetime) -> datetime:
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN), Field(description="Opaque identifier.")]
 Day = Annotated[
     date,
+    Field(strict=False),
     BeforeValidator(_day),
     WithJsonSchema({"type": "string", "format": "date", "pattern": DAY_PATTERN}, "validation"),
 ]
 Instant = Annotated[
     datetime,
+    Field(strict=False),
     AfterValidator(_utc),
     BeforeValidator(_instant),
     WithJsonSchema(
@@ -77,15 +83,33 @@ Line = Annotated[str, StringConstraints(pattern=SAYS_SOMETHING, min_length=1, ma
 Words = Annotated[str, StringConstraints(pattern=SAYS_SOMETHING, min_length=1, max_length=4000)]
 """Free text that says something."""
 Maybe = Annotated[str, StringConstraints(pattern=NO_NUL, max_length=4000)]
-Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,39}$")]
+CODE_PATTERN = r"^[A-Za-z][A-Za-z0-9._-]{0,39}$"
+Code = Annotated[str, StringConstraints(pattern=CODE_PATTERN)]
+PURPOSE_PATTERN = r"^[a-z][a-z0-9-]{0,39}(:[a-z0-9][a-z0-9-]{0,62})?$"
+PURPOSE_MARK = "x-purpose"
+"""Where a schema has it, the document names the purposes that policy knows."""
 PurposeCode = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}(:[a-z0-9][a-z0-9-]{0,59})?$"),
-    Field(description="A purpose, with its named use after a colon where it has one."),
+    StringConstraints(pattern=PURPOSE_PATTERN),
+    Field(
+        description="A purpose, with its named use after a colon where it has one.",
+        json_schema_extra={PURPOSE_MARK: "named"},
+    ),
+]
+StatedPurpose = Annotated[
+    str,
+    StringConstraints(pattern=PURPOSE_PATTERN),
+    Field(
+        description="A purpose that can be stated, with the use that it must name, if any.",
+        json_schema_extra={PURPOSE_MARK: "stated"},
+    ),
 ]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})?$")]
-Version = Annotated[int, Field(ge=1, le=9999)]
-Milliseconds = Annotated[int, Field(ge=0, le=86_400_000)]
+Whole = BeforeValidator(_whole)
+"""In a body: 3.0 is the whole number 3, as JSON Schema has it."""
+Version = Annotated[int, Whole, Field(ge=1, le=9999)]
+Milliseconds = Annotated[int, Whole, Field(ge=0, le=86_400_000)]
+PageSize = Annotated[int, Field(ge=1, le=200)]
 
 
 class Request(BaseModel):
@@ -104,7 +128,7 @@ class PageQuery(Request):
     """Which part of a list: `cursor` is the `next` of the page before."""
 
     cursor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,400}$")] | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    limit: PageSize = 50
 
 
 class Page(Reply, Generic[T]):

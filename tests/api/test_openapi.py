@@ -1,6 +1,5 @@
 """The description of the API: valid, whole, and true to the table of operations."""
 
-from consent_service.api.operations import Open
 from consent_service.api.v1 import OPERATIONS
 from tests.support.api import Api
 

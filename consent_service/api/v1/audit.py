@@ -15,7 +15,7 @@ from consent_service.db.audit_log import EntryFilter, LoggedEntry
 from consent_service.domain.audit import Actor, ActorKind
 from consent_service.domain.audit_kinds import EventKind
 from consent_service.domain.roles import Permission as P
-from consent_service.errors import Conflict, InvalidInput
+from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.services import audit as use
 
 room = Room("audit")
@@ -107,7 +107,10 @@ def list_entries(ask: Ask, query: EntriesQuery) -> Answer:
         since=query.since,
         until=query.until,
     )
-    found = use.search(ask.ctx, ask.caller, wanted, query.cursor, query.limit)
+    try:
+        found = use.search(ask.ctx, ask.caller, wanted, query.cursor, query.limit)
+    except InvalidInput as fault:
+        raise NotFound("There is no such page of this list.", kind="page") from fault
     items = [EntryReply.of(entry) for entry in found.entries]
     return Answer(Page[EntryReply](items=items, next=found.next_cursor))
 

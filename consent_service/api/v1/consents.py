@@ -58,8 +58,8 @@ class DrawnSignature(Request):
 
     kind: Literal["drawn"]
     strokes: Annotated[
-        tuple[Annotated[tuple[Point, ...], Field(max_length=10_000)], ...],
-        Field(min_length=1, max_length=200),
+        tuple[Annotated[tuple[Point, ...], Field(max_length=1_000)], ...],
+        Field(min_length=1, max_length=100),
     ]
 
 

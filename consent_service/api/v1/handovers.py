@@ -8,7 +8,7 @@ from pydantic import Field
 
 from consent_service.api.operations import Answer, Ask, Room
 from consent_service.api.papers import PDF, paper
-from consent_service.api.shapes import Day, Id, Line, Made, PurposeCode, Reply, Request, Words
+from consent_service.api.shapes import Day, Id, Line, Made, Reply, Request, StatedPurpose, Words
 from consent_service.domain.roles import Permission as P
 from consent_service.services import handovers as use
 from consent_service.services import papers
@@ -66,7 +66,7 @@ class NewDisclosure(Request):
     """Film or stills that leave the service: to whom, for what, until when."""
 
     asset: Id
-    purpose: PurposeCode
+    purpose: StatedPurpose
     recipient: Line
     disclosed_on: Day
     until_on: Day | None = None

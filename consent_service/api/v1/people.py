@@ -5,12 +5,14 @@ from datetime import date
 from typing import Annotated
 
 from flask import request
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 from werkzeug.exceptions import PreconditionRequired
 
 from consent_service.api.operations import Answer, Ask, Room
 from consent_service.api.paging import page
 from consent_service.api.shapes import (
+    CODE_PATTERN,
+    NO_NUL,
     Code,
     Day,
     Id,
@@ -19,8 +21,10 @@ from consent_service.api.shapes import (
     Maybe,
     Page,
     PageQuery,
+    PageSize,
     Reply,
     Request,
+    Whole,
 )
 from consent_service.domain.people import Basis
 from consent_service.domain.roles import Permission as P
@@ -30,6 +34,21 @@ from consent_service.services import people as use
 room = Room("people")
 MOST_FOUND = 1000
 
+Needs = Annotated[
+    dict[Code, Maybe],
+    Field(max_length=20),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "description": "What someone needs to be informed: kind of need, and its words.",
+            "maxProperties": 20,
+            "propertyNames": {"pattern": CODE_PATTERN},
+            "additionalProperties": {"type": "string", "pattern": NO_NUL, "maxLength": 4000},
+        },
+        "validation",
+    ),
+]
+
 
 class PersonFields(Request):
     """What may be written down about a person."""
@@ -37,7 +56,7 @@ class PersonFields(Request):
     born_on: Day | None = None
     died_on: Day | None = None
     nhs_number: Annotated[str, Field(pattern=r"^[0-9][0-9 -]{8,14}[0-9]$")] | None = None
-    information_needs: Annotated[dict[Code, Maybe], Field(default_factory=dict, max_length=20)]
+    information_needs: Needs = Field(default_factory=dict)
     safe_contact: Maybe | None = None
     decides_for_self: bool = False
     decides_basis: Line | None = None
@@ -76,6 +95,7 @@ class Search(PageQuery):
     """Part of a name, or a whole NHS number."""
 
     text: Line
+    limit: Annotated[PageSize, Whole] = 50
 
 
 class NewResponsibility(Request):

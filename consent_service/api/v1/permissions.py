@@ -1,7 +1,7 @@
 """May this asset be used for this purpose, and if not, why not."""
 
 from consent_service.api.operations import Answer, Ask, Room
-from consent_service.api.shapes import Id, Instant, PurposeCode, Reply, Request
+from consent_service.api.shapes import Id, Instant, Reply, Request, StatedPurpose
 from consent_service.domain.consent import ConsentState
 from consent_service.domain.roles import Permission as P
 from consent_service.services import permission_questions as use
@@ -13,7 +13,7 @@ class Question(Request):
     """Which asset, for which purpose, when (now if left out)."""
 
     asset: Id
-    purpose: PurposeCode
+    purpose: StatedPurpose
     at: Instant | None = None
 
 

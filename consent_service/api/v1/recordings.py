@@ -1,6 +1,5 @@
 """Recordings: reserved, taken in as one raw stream, watched under a stated purpose."""
 
-from enum import StrEnum
 from typing import Annotated
 
 from flask import Response, request
@@ -9,7 +8,16 @@ from werkzeug.exceptions import LengthRequired, UnsupportedMediaType
 
 from consent_service.api import film
 from consent_service.api.operations import PREFIX, Answer, Ask, Room, Traffic
-from consent_service.api.shapes import Day, Id, Line, PurposeCode, Reply, Request, Words
+from consent_service.api.shapes import (
+    Day,
+    Id,
+    Line,
+    Milliseconds,
+    Reply,
+    Request,
+    StatedPurpose,
+    Words,
+)
 from consent_service.api.v1.assets import AssetReply
 from consent_service.domain.assets import AssetKind
 from consent_service.domain.roles import Permission as P
@@ -18,13 +26,6 @@ from consent_service.services import recordings as use
 
 room = Room("recordings")
 
-FILM_TYPES = (
-    "video/mp4",
-    "video/webm",
-    "video/quicktime",
-    "video/x-matroska",
-    "application/octet-stream",
-)
 MOST_PEOPLE = 50
 
 
@@ -37,7 +38,7 @@ class NewRecording(Request):
     meeting: Id | None = None
     present: Annotated[tuple[Id, ...], Field(max_length=MOST_PEOPLE)] = ()
     reason_for_length: Words | None = None
-    declared_size: Annotated[int, Field(ge=1, le=2**50)] | None = None
+    declared_size: Annotated[int, Whole, Field(ge=1, le=2**50)] | None = None
     title: Line | None = None
 
 
@@ -59,7 +60,7 @@ class NewRecordingReply(Reply):
 class ContentQuery(Request):
     """What the film is watched for."""
 
-    purpose: PurposeCode
+    purpose: StatedPurpose
 
 
 class NewDepicted(Request):
@@ -68,27 +69,25 @@ class NewDepicted(Request):
     person: Id
 
 
-class RemovalStep(StrEnum):
-    """Someone asks, with the reason; a second person confirms or refuses."""
-
-    ASK = "ask"
-    CONFIRM = "confirm"
-    REFUSE = "refuse"
-
-
 class Removal(Request):
-    """Who is not seen or heard after all; the reason goes with asking."""
+    """Who is not seen or heard after all, and how that is known."""
 
     person: Id
-    step: Annotated[RemovalStep, Field(strict=False)] = RemovalStep.ASK
-    reason: Words | None = None
+    reason: Words
+
+
+class RemovalDecision(Request):
+    """Whether the second person agrees that this person is not in it."""
+
+    person: Id
+    agree: bool
 
 
 class NewClip(Request):
     """Marks in milliseconds; `exact` encodes anew so that nothing outside them is kept."""
 
-    start_ms: Annotated[int, Field(ge=0, le=86_400_000)]
-    end_ms: Annotated[int, Field(ge=1, le=86_400_000)]
+    start_ms: Milliseconds
+    end_ms: Milliseconds
     title: Line
     noticed: Words | None = None
     exact: bool = False
@@ -97,9 +96,9 @@ class NewClip(Request):
 class NewStill(Request):
     """One picture at a mark in milliseconds; `max_width` in pixels."""
 
-    at_ms: Annotated[int, Field(ge=0, le=86_400_000)]
+    at_ms: Milliseconds
     title: Line | None = None
-    max_width: Annotated[int, Field(ge=16, le=7680)] | None = None
+    max_width: Annotated[int, Whole, Field(ge=16, le=7680)] | None = None
 
 
 @room.post("/recordings", P.FILM_UPLOAD, NewRecordingReply, body=NewRecording, status=201)
@@ -115,7 +114,7 @@ def reserve_recording(ask: Ask, body: NewRecording) -> Answer:
 @room.put("/recordings/{id}/content", P.FILM_UPLOAD, AssetReply, traffic=Traffic.FILM)
 def put_recording(ask: Ask, id: str) -> Answer:
     """Put the film of a recording, as one raw stream; it is encrypted as it arrives."""
-    if request.mimetype not in FILM_TYPES:
+    if request.mimetype not in film.UPLOADS:
         raise UnsupportedMediaType("Send the film itself, as video/mp4 or video/webm.")
     if request.content_length is None and not request.environ.get("wsgi.input_terminated"):
         raise LengthRequired("Send Content-Length, or a chunked body.")
@@ -153,14 +152,21 @@ def add_depicted(ask: Ask, id: str, body: NewDepicted) -> Answer:
 
 @room.delete("/recordings/{id}/depicted-people", P.DEPICTED_WRITE, AssetReply, body=Removal)
 def remove_depicted(ask: Ask, id: str, body: Removal) -> Answer:
-    """Ask that someone be recorded as not seen or heard; a second person confirms or refuses."""
-    if body.step is RemovalStep.CONFIRM:
-        view = depicted.confirm_removal(ask.ctx, ask.caller, id, body.person)
-    elif body.step is RemovalStep.REFUSE:
-        view = depicted.refuse_removal(ask.ctx, ask.caller, id, body.person)
-    else:
-        view = depicted.ask_removal(ask.ctx, ask.caller, id, body.person, body.reason or "")
+    """Ask that someone be recorded as not seen or heard; a second person decides."""
+    view = depicted.ask_removal(ask.ctx, ask.caller, id, body.person, body.reason)
     return Answer(AssetReply.model_validate(view))
+
+
+@room.post(
+    "/recordings/{id}/depicted-people/removal",
+    P.DEPICTED_WRITE,
+    AssetReply,
+    body=RemovalDecision,
+)
+def decide_removal(ask: Ask, id: str, body: RemovalDecision) -> Answer:
+    """Confirm or refuse, as a second person, that someone is not in it."""
+    decide = depicted.confirm_removal if body.agree else depicted.refuse_removal
+    return Answer(AssetReply.model_validate(decide(ask.ctx, ask.caller, id, body.person)))
 
 
 @room.post(

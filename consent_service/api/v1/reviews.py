@@ -8,7 +8,7 @@ from pydantic import Field
 
 from consent_service.api.operations import Answer, Ask, Room
 from consent_service.api.papers import PDF, paper
-from consent_service.api.shapes import Day, Id, Line, Reply, Request, Words
+from consent_service.api.shapes import Day, Id, Line, Reply, Request, Whole, Words
 from consent_service.domain.roles import Permission as P
 from consent_service.services import papers
 from consent_service.services import reviews as use
@@ -28,7 +28,7 @@ class NewRating(Request):
     """The parent's own rating, 1 to 10."""
 
     rated_on: Day
-    score: Annotated[int, Field(ge=1, le=10)]
+    score: Annotated[int, Whole, Field(ge=1, le=10)]
 
 
 class RatingReply(Reply):
