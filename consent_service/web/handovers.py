@@ -203,7 +203,7 @@ def words(involvement: str) -> ResponseReturnValue:
     if form.sent:
         try:
             handovers.record_feedback(
-                ctx(), caller(), involvement, form.person.data, form.words.data
+                ctx(), caller(), involvement, form.person.data, form.words.data or ""
             )
         except InvalidInput as fault:
             form.add_faults(fault)
@@ -225,8 +225,8 @@ def quote(involvement: str) -> ResponseReturnValue:
         wanted = PermitQuote(
             involvement,
             form.person.data,
-            form.words.data,
-            form.audience.data,
+            form.words.data or "",
+            form.audience.data or "",
             form.until_on.data,
         )
         try:
@@ -264,7 +264,7 @@ def disclose(involvement: str) -> ResponseReturnValue:
         wanted = RecordDisclosure(
             form.asset.data,
             form.purpose.data,
-            form.recipient.data,
+            form.recipient.data or "",
             form.disclosed_on.data,
             form.until_on.data,
         )

@@ -19,9 +19,9 @@ class MenuLink:
 
 
 MENU = (
+    ("Overview", "governance.overview"),
     ("My families", "families.mine"),
     ("Films to watch", "films.for_supervision"),
-    ("Overview", "governance.overview"),
     ("Due items", "retention.due"),
     ("Holds", "holds.listing"),
     ("Certificates", "certificates.listing"),

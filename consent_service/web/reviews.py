@@ -144,7 +144,10 @@ def summarise(involvement: str, review: str) -> ResponseReturnValue:
         form.next_step.data = kept.next_step
     if form.sent:
         wanted = WriteSummary(
-            review, form.strengths.data, form.points.data, form.next_step.data or None
+            review,
+            form.strengths.data or "",
+            form.points.data or "",
+            form.next_step.data or None,
         )
         try:
             written = reviews.write_summary(ctx(), caller(), wanted)
@@ -214,7 +217,8 @@ def goals(involvement: str) -> ResponseReturnValue:
         form.person.data = form.person.choices[0][0]
     if form.sent:
         try:
-            reviews.record_goal(ctx(), caller(), involvement, form.person.data, form.words.data)
+            goal_words = form.words.data or ""
+            reviews.record_goal(ctx(), caller(), involvement, form.person.data, goal_words)
         except InvalidInput as fault:
             form.add_faults(fault)
         else:

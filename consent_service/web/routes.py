@@ -150,7 +150,7 @@ ROUTES: dict[str, P | Open] = {
     "retention.confirm": P.DISPOSITION_DECIDE,
     "retention.explain": P.RETENTION_READ,
     "retention.schedule": P.RETENTION_READ,
-    "retention.appraisals": P.APPRAISAL_APPROVE,
+    "retention.appraisals": P.RETENTION_READ,
     "retention.approve": P.APPRAISAL_APPROVE,
     "retention.revoke": P.APPRAISAL_APPROVE,
     "retention.confirm_clock": P.RETENTION_RUN,

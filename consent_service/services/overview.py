@@ -1,0 +1,175 @@
+"""What an information governance officer sees first: exceptions, then counts.
+
+Rules kept here:
+  * exceptions are found by asking the ledger, the log and the holds, not by trusting a summary;
+  * the page costs the same handful of questions whatever the service holds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from consent_service.db import audit_log
+from consent_service.db.models.audit import AuditEntry, AuditPending
+from consent_service.db.models.consent import ConsentAct, ConsentActCheck, Dispute
+from consent_service.db.models.erasure import Certificate, ErasureOrder, ErasureStep, Withdrawal
+from consent_service.db.models.jobs import ClockPause
+from consent_service.db.models.people import Involvement
+from consent_service.db.models.policies import LeafletVersion
+from consent_service.db.models.recordings import Asset, Viewing
+from consent_service.db.models.retention import Disposition, Hold
+from consent_service.domain.assets import AssetKind, AssetState
+from consent_service.domain.audit import instant_text
+from consent_service.domain.erasure import OrderState, StepState
+from consent_service.domain.roles import Permission
+from consent_service.services.access import Caller, reaches, require
+from consent_service.services.checks import WARNING, CheckLine, check_settings
+from consent_service.services.context import Context
+
+LATE_AFTER = timedelta(minutes=15)
+"""Objects and copies are gone so long after an order may begin."""
+SEALED_WITHIN = timedelta(minutes=1)
+_OPEN = (OrderState.ORDERED, OrderState.RUNNING)
+
+
+@dataclass(frozen=True)
+class Overview:
+    """How many there are of each thing that needs a person, and of each thing that does not.
+
+    `exceptions` and `figures` map codes to counts, in the order in which they are shown;
+    `warnings` are settings that keep too much in one place.
+    """
+
+    exceptions: Mapping[str, int]
+    figures: Mapping[str, int]
+    warnings: tuple[CheckLine, ...]
+
+
+@dataclass(frozen=True)
+class LateConsent:
+    """An act that was recorded later than it was done and waits for a second person."""
+
+    act: str
+    involvement: str
+    person: str
+    form: str
+    form_version: int
+    event_at: datetime
+    recorded_at: datetime
+    recorded_by: str
+
+
+def overview(ctx: Context, caller: Caller) -> Overview:
+    """Return what needs a person, and how much there is of everything."""
+    require(ctx, caller, Permission.AUDIT_READ)
+    now = ctx.clock.now()
+    with ctx.read() as session:
+        exceptions = _exceptions(session, now)
+        figures = _figures(session, now)
+    warnings = tuple(line for line in check_settings(ctx.settings) if line.state == WARNING)
+    return Overview(exceptions, figures, warnings)
+
+
+def late_consents(ctx: Context, caller: Caller) -> list[LateConsent]:
+    """Return acts recorded late that nobody has checked, in the caller's reach, oldest first."""
+    require(ctx, caller, Permission.CONSENT_CONFIRM_LATE)
+    with ctx.read() as session:
+        rows = session.execute(
+            select(ConsentAct, Involvement.team_id)
+            .join(Involvement, Involvement.id == ConsentAct.involvement_id)
+            .where(_unchecked())
+            .order_by(ConsentAct.recorded_at, ConsentAct.id)
+        )
+        return [
+            LateConsent(
+                row.id,
+                row.involvement_id,
+                row.person_id,
+                row.form_id,
+                row.form_version,
+                row.event_at,
+                row.recorded_at,
+                row.recorded_by,
+            )
+            for row, team in rows
+            if reaches(ctx, caller, Permission.CONSENT_CONFIRM_LATE, team)
+        ]
+
+
+def _exceptions(session: Session, now: datetime) -> dict[str, int]:
+    return {
+        "clock_paused": _count(session, ClockPause.id, ClockPause.confirmed_at.is_(None)),
+        "disputes": _count(session, Dispute.id, Dispute.resolved_at.is_(None)),
+        "blocked_erasures": _count(session, ErasureStep.id, ErasureStep.state == StepState.BLOCKED),
+        "late_erasures": _count(
+            session,
+            ErasureOrder.id,
+            ErasureOrder.state.in_(_OPEN),
+            ErasureOrder.not_before < now - LATE_AFTER,
+        ),
+        "unsealed": _unsealed(session, now),
+        "holds_to_confirm": _count(
+            session, Hold.id, Hold.released_at.is_(None), Hold.release_asked_at.is_not(None)
+        ),
+        "late_consents": _count(session, ConsentAct.id, _unchecked()),
+        "restricted": _count(session, Asset.id, Asset.state == AssetState.RESTRICTED),
+        "awaiting": _count(session, Asset.id, Asset.state == AssetState.AWAITING_CONSENT),
+        "due": _count(
+            session,
+            Disposition.id,
+            Disposition.decided_at.is_(None)
+            | ((Disposition.decision == "destroy") & Disposition.confirmed_at.is_(None)),
+        ),
+        "reissue": _count(
+            session,
+            LeafletVersion.id,
+            LeafletVersion.reissue_flagged_at.is_not(None),
+            LeafletVersion.archived_at.is_(None),
+        ),
+        "holds": _count(session, Hold.id, Hold.released_at.is_(None)),
+    }
+
+
+def _figures(session: Session, now: datetime) -> dict[str, int]:
+    month = now - timedelta(days=30)
+    kinds = dict(
+        session.execute(
+            select(Asset.kind, func.count())
+            .where(Asset.state != AssetState.ERASED)
+            .group_by(Asset.kind)
+        ).tuples()
+    )
+    return {
+        "families": _count(session, Involvement.id, Involvement.ended_on.is_(None)),
+        "recordings": kinds.get(AssetKind.RECORDING, 0),
+        "clips": kinds.get(AssetKind.CLIP, 0),
+        "stills": kinds.get(AssetKind.STILL, 0),
+        "consents": _count(session, ConsentAct.id, ConsentAct.recorded_at >= month),
+        "viewings": _count(session, Viewing.id, Viewing.started_at >= month),
+        "withdrawals": _count(session, Withdrawal.id, Withdrawal.recorded_at >= month),
+        "certificates": _count(session, Certificate.id),
+    }
+
+
+def _count(
+    session: Session, column: InstrumentedAttribute[str], *where: ColumnElement[bool]
+) -> int:
+    return session.scalar(select(func.count(column)).where(*where)) or 0
+
+
+def _unchecked() -> ColumnElement[bool]:
+    checked = exists().where(ConsentActCheck.act_id == ConsentAct.id)
+    return ConsentAct.recorded_late.is_(True) & ~checked
+
+
+def _unsealed(session: Session, now: datetime) -> int:
+    """Return how many entries wait for a seal, once the oldest waits too long."""
+    oldest = session.scalar(
+        select(func.min(AuditEntry.at)).join(AuditPending, AuditPending.entry_id == AuditEntry.id)
+    )
+    if oldest is None or oldest > instant_text(now - SEALED_WITHIN):
+        return 0
+    return audit_log.waiting(session)
