@@ -36,6 +36,10 @@ from consent_service.web import (
     headers,
     health,
     here,
+    ig_audit,
+    ig_holds,
+    ig_overview,
+    ig_retention,
     jobs,
     layout,
     leaflets,
@@ -124,6 +128,10 @@ def page_groups() -> list[Any]:
         films.films,
         reviews.review_pages,
         handovers.handover_pages,
+        ig_overview.governance,
+        ig_holds.hold_pages,
+        ig_retention.retention_pages,
+        ig_audit.audit_pages,
     ]
 
 
