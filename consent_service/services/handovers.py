@@ -25,11 +25,11 @@ from consent_service.db.queries.people import members
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.assets import AssetKind, AssetState
 from consent_service.domain.audit import AuditEvent, EventKind
-from consent_service.domain.purposes import KEEPSAKE, split_use
+from consent_service.domain.purposes import KEEPSAKE
 from consent_service.domain.roles import IG_OFFICER, Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import new_id
-from consent_service.services import permission, retention_dates
+from consent_service.services import film_keys, permission, retention_dates
 from consent_service.services.access import Caller, involvement_for
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
@@ -121,6 +121,7 @@ def decide(
     with ctx.begin() as uow:
         row = _handover_for(ctx, uow.session, caller, handover)
         uow.lock_involvement(row.involvement_id)
+        uow.session.refresh(row)
         if row.closed_at is not None:
             raise Conflict("This handover is closed already.", code="already_closed")
         items = {i.still_id: i for i in _items(uow.session, row.id)}
@@ -184,8 +185,7 @@ def permit_quote(ctx: Context, caller: Caller, request: PermitQuote) -> str:
             raise InvalidInput(
                 "The permission must end later.", {"until_on": "Enter a day in the future."}
             )
-        if request.feedback and uow.session.get(Feedback, request.feedback) is None:
-            raise NotFound("There is no such feedback.", kind="feedback")
+        _require_said_by(uow, request)
         row = Quote(
             id=new_id(),
             feedback_id=request.feedback,
@@ -216,6 +216,7 @@ def withdraw_quote(ctx: Context, caller: Caller, quote: str) -> None:
         if row is None:
             raise NotFound("There is no such quote that you can see.", kind="quote")
         _lock(ctx, uow, caller, Permission.QUOTE_WRITE, row.involvement_id)
+        uow.session.refresh(row)
         if row.withdrawn_at is not None:
             raise Conflict("This permission has ended already.", code="already_withdrawn")
         row.withdrawn_at = uow.at
@@ -241,8 +242,8 @@ def record_disclosure(ctx: Context, caller: Caller, request: RecordDisclosure) -
         if asset is None:
             raise NotFound("There is no such film that you can see.", kind="asset")
         _lock(ctx, uow, caller, Permission.DISCLOSURE_WRITE, asset.involvement_id)
-        if split_use(request.purpose)[0] not in ctx.policies.purposes:
-            raise InvalidInput("Unknown purpose.", {"purpose": "Name a purpose that exists."})
+        film_keys.require_purpose(ctx, request.purpose)
+        _check_days(request, asset, london_day(uow.at))
         permission.require_permitted(ctx, uow.session, asset, request.purpose, uow.at, None)
         row = Disclosure(
             id=new_id(),
@@ -278,6 +279,9 @@ def take_back_disclosure(ctx: Context, caller: Caller, disclosure: str, on: date
         if on < row.disclosed_on or on > london_day(uow.at):
             sentence = "The day lies between the disclosure and today."
             raise InvalidInput(sentence, {"taken_back_on": sentence})
+        uow.session.refresh(row)
+        if row.taken_back_on is not None:
+            raise Conflict("This is written down as back already.", code="already_taken_back")
         row.taken_back_on = on
         uow.record(
             AuditEvent(EventKind.DISCLOSURE_TAKEN_BACK, caller.actor, row.id, row.involvement_id)
@@ -294,6 +298,28 @@ def _lock(
 def _require_member(uow: UnitOfWork, involvement: str, person: str) -> None:
     if person not in {p.id for _, p in members(uow.session, involvement)}:
         raise NotFound("This person does not belong to the involvement.", kind="person")
+
+
+def _require_said_by(uow: UnitOfWork, request: PermitQuote) -> None:
+    """Raise NotFound unless the feedback that is quoted is this person's, in this involvement."""
+    if request.feedback is None:
+        return
+    said = uow.session.get(Feedback, request.feedback)
+    if said is None or (said.involvement_id, said.person_id) != (
+        request.involvement,
+        request.person,
+    ):
+        raise NotFound("This person gave no such feedback in this involvement.", kind="feedback")
+
+
+def _check_days(request: RecordDisclosure, asset: Asset, today: date) -> None:
+    faults = {}
+    if not asset.filmed_on <= request.disclosed_on <= today:
+        faults["disclosed_on"] = "The day lies between the filming and today."
+    if request.until_on is not None and request.until_on < request.disclosed_on:
+        faults["until_on"] = "The end cannot be before the day it left."
+    if faults:
+        raise InvalidInput("This disclosure cannot be recorded like this.", faults)
 
 
 def _require_offerable(ctx: Context, uow: UnitOfWork, involvement: str, still: str) -> None:
