@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day
-from consent_service.db.models.people import Involvement
+from consent_service.db.models.people import Involvement, Meeting
 from consent_service.db.models.recordings import Asset
 from consent_service.db.models.reviews import Goal, GoalRating, SessionSummary, SharedReview
 from consent_service.db.queries.people import members
@@ -121,8 +121,8 @@ def rate_goal(ctx: Context, caller: Caller, goal: str, rated_on: date, score: in
         faults = {}
         if not 1 <= score <= 10:
             faults["score"] = "Enter a number from 1 to 10."
-        if rated_on > london_day(uow.at):
-            faults["rated_on"] = "The rating cannot be in the future."
+        if not involvement.started_on <= rated_on <= london_day(uow.at):
+            faults["rated_on"] = "The rating lies between the start of the involvement and today."
         if faults:
             raise InvalidInput("This rating cannot be recorded like this.", faults)
         uow.session.add(
@@ -220,6 +220,7 @@ def file_summary(
     with ctx.begin() as uow:
         row = _summary_for(ctx, uow.session, caller, Permission.REVIEW_WRITE, summary)
         involvement = uow.lock_involvement(row.involvement_id)
+        uow.session.refresh(row)
         if row.filed_at is not None:
             raise Conflict("This summary is filed already.", code="already_filed")
         outside = ctx.policies.organisation.outside_record_system
@@ -279,10 +280,16 @@ def _check_review(uow: UnitOfWork, request: RecordReview) -> None:
         faults["recording"] = "Name a recording of this involvement."
     for clip in request.clips:
         row = uow.session.get(Asset, clip)
-        if row is None or row.involvement_id != request.involvement:
+        ours = row is not None and row.involvement_id == request.involvement
+        if row is None or not ours or row.kind is not AssetKind.CLIP:
             faults["clips"] = "Name clips of this involvement."
-    if request.held_on > london_day(uow.at):
-        faults["held_on"] = "The review cannot be in the future."
+    if request.meeting is not None:
+        meeting = uow.session.get(Meeting, request.meeting)
+        if meeting is None or meeting.involvement_id != request.involvement:
+            faults["meeting"] = "Name a meeting of this involvement."
+    filmed_on = recording.filmed_on if recording is not None else request.held_on
+    if not filmed_on <= request.held_on <= london_day(uow.at):
+        faults["held_on"] = "The review lies between the filming and today."
     if faults:
         raise InvalidInput("This review cannot be recorded like this.", faults)
 
