@@ -75,6 +75,17 @@ def reaches(ctx: Context, caller: Caller, permission: Permission, team: str) -> 
     )
 
 
+def teams_reached(ctx: Context, caller: Caller, permission: Permission) -> frozenset[str] | None:
+    """Return the teams for which the caller has the verb; None means every team.
+
+    For queries, which must not read what the caller may not see.
+    """
+    scopes = {role.scope for role in roles_of(ctx, caller) if role.allows(permission)}
+    if Scope.ORGANISATION in scopes:
+        return None
+    return caller.teams if Scope.TEAM in scopes else frozenset()
+
+
 def require_fresh(caller: Caller) -> None:
     """Raise Refused (`sign_in_again`) unless the caller proved who they are just now."""
     if not caller.fresh:

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day
+from consent_service.db.base import CODE_LENGTH
 from consent_service.db.models.people import (
     InvolvementPerson,
     ParentalResponsibility,
@@ -35,6 +36,7 @@ from consent_service.services.access import (
     person_for,
     reaches,
     require,
+    teams_reached,
 )
 from consent_service.services.context import Context
 
@@ -96,8 +98,7 @@ def create_person(ctx: Context, caller: Caller, details: PersonDetails) -> Perso
 def add_person(ctx: Context, uow: UnitOfWork, caller: Caller, details: PersonDetails) -> Person:
     """Write down a person within a transaction; errors as `create_person`."""
     require(ctx, caller, Permission.PEOPLE_WRITE)
-    if not reaches(ctx, caller, Permission.PEOPLE_WRITE, details.team):
-        raise NotFound("There is no such team that you can see.", kind="team")
+    _require_team(ctx, caller, details.team)
     row = Person(id=new_id(), created_at=uow.at)
     _fill_person(uow, row, details)
     uow.session.add(row)
@@ -117,6 +118,7 @@ def change_person(
         row = person_for(ctx, uow.session, caller, Permission.PEOPLE_WRITE, person)
         if row.version != version:
             raise Stale("Someone changed this in the meantime. Load it again.", version=row.version)
+        _require_team(ctx, caller, details.team)
         _fill_person(uow, row, details)
         uow.record(AuditEvent(EventKind.PERSON_CHANGED, caller.actor, row.id))
         uow.session.flush()
@@ -138,15 +140,16 @@ def find_people(ctx: Context, caller: Caller, text: str, limit: int = 50) -> lis
     key = name_key(text)
     if not key:
         return []
+    query = select(Person).order_by(Person.name_key, Person.id).limit(limit)
+    teams = teams_reached(ctx, caller, Permission.PEOPLE_READ)
+    if teams is not None:
+        query = query.where(Person.team_id.in_(teams))
+    if number and len(number) == 10:
+        query = query.where(Person.nhs_number == number)
+    else:
+        query = query.where(Person.name_key.contains(key, autoescape=True))
     with ctx.read() as session:
-        query = select(Person).order_by(Person.name_key, Person.id).limit(limit * 4)
-        if number and len(number) == 10:
-            query = query.where(Person.nhs_number == number)
-        else:
-            query = query.where(Person.name_key.contains(key, autoescape=True))
-        rows = session.scalars(query)
-        seen = [r for r in rows if reaches(ctx, caller, Permission.PEOPLE_READ, r.team_id)]
-        return [person_view(row) for row in seen[:limit]]
+        return [person_view(row) for row in session.scalars(query)]
 
 
 def record_responsibility(ctx: Context, caller: Caller, details: ResponsibilityDetails) -> str:
@@ -216,6 +219,11 @@ def checked_nhs_number(text: str) -> str:
     return digits
 
 
+def _require_team(ctx: Context, caller: Caller, team: str) -> None:
+    if not reaches(ctx, caller, Permission.PEOPLE_WRITE, team):
+        raise NotFound("There is no such team that you can see.", kind="team")
+
+
 def _fill_person(uow: UnitOfWork, row: Person, details: PersonDetails) -> None:
     faults: dict[str, str] = {}
     number = _number_fault(details.nhs_number, faults)
@@ -259,7 +267,11 @@ def _check_person(details: PersonDetails, today: date, faults: dict[str, str]) -
         faults["born_on"] = "The date of birth lies in the past 120 years."
     if died is not None and (died > today or (born is not None and died < born)):
         faults["died_on"] = "The date of death lies between birth and today."
-    if details.decides_for_self and not details.decides_basis:
+    if len(details.safe_contact or "") > LONGEST_WORDS:
+        faults["safe_contact"] = f"Keep this under {LONGEST_WORDS} characters."
+    if len(details.decides_basis or "") > CODE_LENGTH:
+        faults["decides_basis"] = f"Name the basis in {CODE_LENGTH} characters at most."
+    elif details.decides_for_self and not (details.decides_basis or "").strip():
         faults["decides_basis"] = "Say on what basis this young person decides for themselves."
 
 
