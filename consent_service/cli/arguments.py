@@ -6,6 +6,7 @@ Rule kept here: a value that cannot be read gets one sentence that says how to w
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -15,9 +16,10 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from consent_service.cli.terminal import operator
 from consent_service.clock import start_of_london_day
 from consent_service.errors import InvalidInput
-from consent_service.services import accounts
+from consent_service.services import accounts, involvements
 from consent_service.services.access import Caller
 from consent_service.services.context import Context
 from consent_service.vault.signing import PublicKey, SigningUse
@@ -68,6 +70,12 @@ def staff(ctx: Context, email: str) -> Caller:
     if account is None or not account.active:
         raise _unread("as", "There is no active account with this address. See `users list`.")
     return account.caller(fresh=True)
+
+
+def operator_everywhere(ctx: Context) -> Caller:
+    """Return the operator as a member of every team, for what only a family's own team may do."""
+    who = operator()
+    return replace(who, teams=frozenset(team for team, _ in involvements.teams(ctx, who)))
 
 
 def read_keys(path: Path) -> list[PublicKey]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from consent_service.cli.arguments import code_of, moment_of
+from consent_service.cli.arguments import code_of, moment_of, operator_everywhere
 from consent_service.cli.erasure import carry_out
 from consent_service.cli.terminal import (
     confirm,
@@ -110,7 +110,9 @@ def cancel(withdrawal: str, by: str, as_json: bool) -> None:
 
     Example: consent-service withdrawals cancel WITHDRAWAL --by PERSON
     """
-    print_fields(use_cases.cancel(open_context(), operator(), withdrawal, by), as_json=as_json)
+    ctx = open_context()
+    done = use_cases.cancel(ctx, operator_everywhere(ctx), withdrawal, by)
+    print_fields(done, as_json=as_json)
 
 
 def _request(ctx: Context, asked: dict[str, Any]) -> WithdrawalRequest:

@@ -128,8 +128,8 @@ def _post(
     token = TOKEN.search(page)
     assert token is not None, page[:500]
     fields = {name: login[name] for name in names} | {"csrf_token": token[1]}
-    request = urllib.request.Request(url, urllib.parse.urlencode(fields).encode())  # noqa: S310
+    request = urllib.request.Request(url, urllib.parse.urlencode(fields).encode())
     request.add_header("Referer", url)
-    request.add_header("Origin", url.split("/sign-in")[0])
+    request.add_header("Origin", url.split("/sign-in", maxsplit=1)[0])
     with browser.open(request, timeout=30) as answer:
         return str(answer.read().decode())
