@@ -11,6 +11,7 @@ from datetime import timedelta
 from consent_service.jobs.timetable import Daily, Every, Trigger
 from consent_service.services import (
     clock_guard,
+    depicted,
     key_rotation,
     leaflets,
     reconcile,
@@ -62,6 +63,12 @@ def abandon_uploads(ctx: Context) -> Figures:
     return {"abandoned": len(retention.abandon_uploads(ctx, job_caller("abandon-uploads")))}
 
 
+def settle_awaiting(ctx: Context) -> Figures:
+    """End the waiting of films in which somebody was noticed: yes, no, or no answer in time."""
+    clock_guard.beat(ctx)
+    return depicted.settle_awaiting(ctx)
+
+
 def make_keys(ctx: Context) -> Figures:
     """Make keys that a crash between a yes and its key left out."""
     return {"involvements": upkeep.make_keys(ctx, ctx.clock.now() - KEYS_LOOKED_BACK)}
@@ -104,6 +111,7 @@ CATALOGUE: Mapping[str, Job] = {
     for job in (
         Job("make-keys", Every(300), make_keys, at_start=True),
         Job("abandon-uploads", Every(3600), abandon_uploads),
+        Job("settle-awaiting", Every(3600), settle_awaiting),
         Job("rotate-keys", Daily(2, 30), rotate_keys),
         Job("retention", Daily(3), run_retention),
         Job("key-backups", Daily(3, 30), remind_of_key_backups),

@@ -6,6 +6,7 @@ Rules kept here:
   * while somebody has not been asked, the data key lies sealed under escrow and there is no wrap:
     serving code cannot open the film (rule 12);
   * their yes makes the wraps again; their no, or the end of the time to ask them, orders erasure;
+  * while the clock is in doubt nothing goes for want of an answer;
   * everything here is idempotent: it runs right after a commit and again by a job.
 """
 
@@ -15,6 +16,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
+from consent_service.db.models.jobs import ClockPause
 from consent_service.db.models.recordings import Asset, AssetWrap
 from consent_service.db.queries.consent import Pair
 from consent_service.db.queries.erasure import OrderScope
@@ -89,7 +91,7 @@ def settle_awaiting(ctx: Context, involvement: str | None = None) -> dict[str, i
 def _refuse(ctx: Context, involvement: str) -> int:
     """Order erased what somebody in it refused, or has not answered for in time."""
     scene = _scene(ctx, involvement)
-    last = ctx.clock.now() - timedelta(days=ctx.policies.organisation.awaiting_consent_days)
+    last = _last_moment(ctx)
     refused = tuple(asset.id for asset in scene.assets if _is_refused(asset, scene, last))
     if not refused:
         return 0
@@ -116,14 +118,24 @@ def _refuse(ctx: Context, involvement: str) -> int:
     return len(standing)
 
 
-def _is_refused(asset: Asset, scene: _Scene, last: datetime) -> bool:
+def _last_moment(ctx: Context) -> datetime | None:
+    """Return the moment before which no answer counts as none; None while the clock is in doubt."""
+    with ctx.read() as session:
+        if session.scalar(select(ClockPause.id).where(ClockPause.confirmed_at.is_(None)).limit(1)):
+            return None
+    return ctx.clock.now() - timedelta(days=ctx.policies.organisation.awaiting_consent_days)
+
+
+def _is_refused(asset: Asset, scene: _Scene, last: datetime | None) -> bool:
     """Tell whether a waiting film has come to its end: a no, or no answer since before `last`."""
     if asset.state is not AssetState.AWAITING_CONSENT or asset.awaiting_since is None:
         return False
     care = scene.care(asset)
     if ConsentState.DISPUTED in care:
         return False
-    return bool(care & REFUSING or (asset.awaiting_since <= last and care & UNASKED))
+    if care & REFUSING:
+        return True
+    return last is not None and asset.awaiting_since <= last and bool(care & UNASKED)
 
 
 def _scene(ctx: Context, involvement: str) -> _Scene:

@@ -9,7 +9,16 @@ from consent_service.domain.assets import AssetState, Depiction
 from consent_service.domain.audit import EventKind
 from consent_service.domain.purposes import CARE
 from consent_service.errors import Conflict, Gone, InvalidInput, NotFound, Refused, Unavailable
-from consent_service.services import cutting, depicted, erasure, keys, recordings, viewing
+from consent_service.jobs.catalogue import CATALOGUE
+from consent_service.services import (
+    clock_guard,
+    cutting,
+    depicted,
+    erasure,
+    keys,
+    recordings,
+    viewing,
+)
 from consent_service.services.recordings import AssetView
 from consent_service.vault.keyring import KeyStatus, Zone
 from consent_service.vault.wraps import parse_sidecar
@@ -145,6 +154,20 @@ def test_without_an_answer_the_film_goes_after_fourteen_days(
     assert (view.state, view.order is not None) == (AssetState.ERASED, True)
     sealed = list(clinic.ctx.keyring.list_keys(zone=Zone.ESCROW))
     assert sealed == []
+
+
+def test_while_the_clock_is_in_doubt_no_answer_is_no_reason_to_destroy(
+    clinic: Clinic, family: Family, film: AssetView
+) -> None:
+    """A machine that woke up ten years later must ask before it believes its clock."""
+    clock_guard.beat(clinic.ctx)
+    _adds_father(clinic, family, film.id)
+    clinic.passes(days=3650)
+
+    CATALOGUE["settle-awaiting"].act(clinic.ctx)
+
+    view = recordings.asset(clinic.ctx, clinic.guider, film.id)
+    assert view.state is AssetState.AWAITING_CONSENT
 
 
 def test_somebody_who_agreed_before_is_added_without_a_stop(
