@@ -11,6 +11,7 @@ Rules kept here:
 
 import logging
 import os
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +35,7 @@ LOCK_FILE = "worker.lock"
 LOCK_SECONDS = 10
 RENEW_EVERY = jobs.LEASE.total_seconds() / 3
 THREADS = 4
+PULSE_SECONDS = 0.5
 
 Beat = tuple[str, float, Callable[[], object]]
 """Name, seconds between beats, and what to do."""
@@ -62,7 +64,7 @@ class Worker:
             scheduler = self._scheduler()
             scheduler.start()
             try:
-                stop.wait()
+                _pulse(scheduler, stop)
             finally:
                 self._stop.set()
                 scheduler.shutdown(wait=True)
@@ -181,6 +183,17 @@ class Worker:
             yield
         finally:
             lock.release()
+
+
+def _pulse(scheduler: BackgroundScheduler, stop: threading.Event) -> None:
+    """Let the scheduler look at the clock again and again until `stop` is set.
+
+    Its own wait is a deadline on the monotonic clock, which stands still while a machine sleeps and
+    is another clock than the one that jobs are due by. A short relative wait sees either change.
+    """
+    while not stop.is_set():
+        select.select((), (), (), PULSE_SECONDS)
+        scheduler.wakeup()
 
 
 def _guarded(name: str, act: Callable[[], object]) -> Callable[[], None]:

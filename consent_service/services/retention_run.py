@@ -108,7 +108,7 @@ def run(
     if refused == ABOVE_LIMIT and accept_large:
         refused = None
     if dry_run or planned.is_empty:
-        return RunView(None, planned, dry_run, refused)
+        return RunView(None, planned, dry_run, None if planned.is_empty else refused)
     if refused is not None:
         return _refuse(ctx, caller, planned, refused)
     tally = _Tally()
