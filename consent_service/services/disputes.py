@@ -13,16 +13,17 @@ from typing import Any
 from sqlalchemy import select
 
 from consent_service.clock import london_day
-from consent_service.db.models.consent import ConsentDecision, ConsentEnding, Dispute
+from consent_service.db.models.consent import ConsentEnding, Dispute
 from consent_service.db.models.erasure import ErasureOrder, Withdrawal
 from consent_service.db.models.people import Involvement
-from consent_service.db.queries.consent import states_now
+from consent_service.db.queries.consent import purposes_asked_about, states_now
 from consent_service.db.queries.erasure import OrderScope
 from consent_service.db.queries.people import children_among, members
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.consent import ConsentState, EndingKind
 from consent_service.domain.erasure import OrderCause
+from consent_service.domain.purposes import split_use
 from consent_service.domain.roles import IG_OFFICER, Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import new_id
@@ -101,6 +102,7 @@ def resolve(ctx: Context, caller: Caller, dispute: str, *, give: bool, reason: s
             raise NotFound("There is no such dispute.", kind="dispute")
         involvement_for(ctx, uow.session, caller, Permission.DISPUTE_RESOLVE, row.involvement_id)
         involvement = uow.lock_involvement(row.involvement_id)
+        uow.session.refresh(row)
         if row.resolved_at is not None:
             raise Conflict("This dispute is settled already.", code="already_settled")
         kind = EndingKind.RESOLVED_GIVEN if give else EndingKind.RESOLVED_DECLINED
@@ -186,19 +188,20 @@ def _order_what_was_withdrawn(uow: UnitOfWork, caller: Caller, row: Dispute) -> 
 
 
 def _children_states(uow: UnitOfWork, involvement: str) -> dict[tuple[str, str], ConsentState]:
+    """Return the state of every child's purposes, and of each named use that is disputed alone.
+
+    A use is left out where the whole purpose is disputed: that is one disagreement, not many.
+    """
     people = [person.id for _, person in members(uow.session, involvement)]
     children = sorted(children_among(uow.session, people, london_day(uow.at)))
-    purposes = sorted(
-        p
-        for p in uow.session.scalars(
-            select(ConsentDecision.purpose)
-            .where(ConsentDecision.person_id.in_(children))
-            .distinct()
-        )
-        if p
-    )
+    purposes = purposes_asked_about(uow.session, children)
     found = states_now(uow.session, involvement, children, purposes, uow.at)
-    return {pair: finding.state for pair, finding in found.items()}
+    return {
+        (person, purpose): finding.state
+        for (person, purpose), finding in found.items()
+        if split_use(purpose)[1] is None
+        or found[person, split_use(purpose)[0]].state is not ConsentState.DISPUTED
+    }
 
 
 def _open(uow: UnitOfWork, involvement: str, person: str, purpose: str) -> str:

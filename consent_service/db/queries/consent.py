@@ -140,6 +140,19 @@ def purposes_answered(session: Session, involvement: str, person: str) -> list[s
     return sorted(found)
 
 
+def purposes_asked_about(session: Session, persons: Iterable[str]) -> list[str]:
+    """Return the purposes that were answered about these people, and every use named with them."""
+    rows = session.execute(
+        select(ConsentDecision.purpose, ConsentDecision.named).where(
+            ConsentDecision.person_id.in_(list(persons)), ConsentDecision.purpose.is_not(None)
+        )
+    )
+    found: set[str] = set()
+    for purpose, named in rows:
+        found |= {purpose or "", *(f"{purpose}:{use}" for use in named)}
+    return sorted(found)
+
+
 def _decisions(
     session: Session, persons: Iterable[str], bases: Iterable[str]
 ) -> dict[Pair, list[Decision]]:

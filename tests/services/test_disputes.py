@@ -1,0 +1,109 @@
+"""Disagreement about a named use, or told twice: the IG officer always has something to settle."""
+
+from collections.abc import Callable
+from threading import Barrier, Thread
+
+from consent_service.domain.answers import GivenAnswer
+from consent_service.domain.audit import EventKind
+from consent_service.domain.consent import Answer, ConsentState
+from consent_service.domain.withdrawal import WithdrawalScope
+from consent_service.errors import Conflict
+from consent_service.services import consent, disputes
+from tests.support.clinic import Clinic, Family
+
+POSTER = "publication:poster-2026"
+PUBLISHING = frozenset({"PUB.WEB"})
+
+
+def _state(clinic: Clinic, person: str, purpose: str) -> ConsentState:
+    views = consent.state(clinic.ctx, clinic.ig, person, None, None)
+    return next(v.state for v in views if v.purpose == purpose)
+
+
+def _standing(clinic: Clinic) -> list[tuple[str, str]]:
+    return [(d.person, d.purpose) for d in disputes.standing(clinic.ctx, clinic.ig)]
+
+
+def _disputed_care(clinic: Clinic) -> Family:
+    family = clinic.family()
+    clinic.both_consent(family)
+    clinic.passes(hours=1)
+    clinic.withdraws(family, family.baby, by=family.mother)
+    return family
+
+
+def test_disagreement_about_one_named_use_is_put_before_the_ig_officer(clinic: Clinic) -> None:
+    """Frozen with nobody told would stay frozen for ever: there must be something to settle."""
+    family = clinic.family()
+    clinic.both_consent(family, optional=PUBLISHING)
+    clinic.passes(hours=1)
+
+    clinic.withdraws(
+        family,
+        family.baby,
+        by=family.mother,
+        scope=WithdrawalScope.PURPOSES,
+        purposes=(POSTER,),
+    )
+
+    assert _state(clinic, family.baby, POSTER) is ConsentState.DISPUTED
+    assert _standing(clinic) == [(family.baby, POSTER)]
+    (dispute,) = disputes.standing(clinic.ctx, clinic.ig)
+    disputes.resolve(clinic.ctx, clinic.ig, dispute.id, give=True, reason="Both agreed again")
+    assert _state(clinic, family.baby, POSTER) is ConsentState.GIVEN
+    assert _standing(clinic) == []
+
+
+def test_a_no_to_every_use_is_one_dispute_and_settling_it_settles_them_all(clinic: Clinic) -> None:
+    """One disagreement is one decision for the IG officer, however many uses were named."""
+    family = clinic.family()
+    clinic.captures(
+        family, family.mother, clinic.answers(family, family.mother, optional=PUBLISHING)
+    )
+    clinic.passes(minutes=1)
+    no = GivenAnswer("PUB.WEB", family.baby, Answer.NO)
+    clinic.captures(family, family.father, (*clinic.answers(family, family.father), no))
+
+    assert _standing(clinic) == [(family.baby, "publication")]
+    (dispute,) = disputes.standing(clinic.ctx, clinic.ig)
+    disputes.resolve(clinic.ctx, clinic.ig, dispute.id, give=True, reason="Court order seen")
+
+    assert _state(clinic, family.baby, POSTER) is ConsentState.GIVEN
+    assert _standing(clinic) == []
+
+
+def _at_the_same_time(*acts: Callable[[], object]) -> list[str]:
+    """Run acts at once; returns the code of every refusal."""
+    together, refused = Barrier(len(acts)), []
+
+    def run(act: Callable[[], object]) -> None:
+        together.wait()
+        try:
+            act()
+        except Conflict as conflict:
+            refused.append(conflict.code)
+
+    threads = [Thread(target=run, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return refused
+
+
+def test_two_who_settle_at_the_same_moment_settle_once(clinic: Clinic) -> None:
+    """Given and declined both written down would leave the film's fate to chance."""
+    _disputed_care(clinic)
+    (dispute,) = [d for d in disputes.standing(clinic.ctx, clinic.ig) if d.purpose == "care"]
+
+    refused = _at_the_same_time(
+        *(
+            lambda give=give, who=who: disputes.resolve(
+                clinic.ctx, who, dispute.id, give=give, reason="Heard both"
+            )
+            for give, who in ((True, clinic.ig), (False, clinic.ig2)) * 2
+        )
+    )
+
+    assert refused == ["already_settled"] * 3
+    assert len(clinic.written_down(EventKind.DISPUTE_RESOLVED)) == 1
