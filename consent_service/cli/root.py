@@ -34,6 +34,7 @@ NOUNS: dict[str, str] = {
     "reconcile": "keys:reconcile",
     "jobs": "jobs:jobs",
     "users": "users:users",
+    "teams": "users:teams",
     "tokens": "users:tokens",
 }
 """Noun -> module and command in this package."""

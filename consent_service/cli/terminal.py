@@ -79,7 +79,8 @@ def print_rows(rows: Iterable[object], columns: Sequence[str], *, as_json: bool)
         table.add_column(column.replace("_", " ").capitalize(), overflow="fold")
     for row in picked:
         table.add_row(*(_cell(row[column]) for column in columns))
-    Console(soft_wrap=False).print(table)
+    # Without a terminal there is no width to keep to: a file or a pipe gets whole lines.
+    Console(width=None if sys.stdout.isatty() else 240).print(table)
 
 
 def print_fields(value: object, *, as_json: bool) -> None:
