@@ -194,7 +194,7 @@ def _speak(writing: int, act: Callable[[], Any]) -> None:
         word = act()
     except Broken as fault:
         code, word = 1, str(fault)
-    except BaseException:
+    except BaseException:  # noqa: BLE001  (whatever it was, the parent must hear of it)
         code, word = 2, traceback.format_exc()
     with os.fdopen(writing, "wb") as pipe:
         pipe.write(json.dumps(word).encode())
@@ -230,14 +230,18 @@ class Sweep:
         code, names = in_a_process(lambda: self._run(folder, 0))
         promise(code == 0, f"an undisturbed run failed: {names}")
         self._finish(folder)
+        shutil.rmtree(folder)
         return list(names)
 
     def kill_at(self, number: int) -> dict[str, Any]:
         """Kill at one boundary, look, start again, look again; returns the end."""
         folder = self._copy(number)
         code, word = in_a_process(lambda: self._run(folder, number))
-        promise(code == -9, f"it was not killed but ended with {code}: {word}")
-        return self._finish(folder)
+        try:
+            promise(code == -9, f"it was not killed but ended with {code}: {word}")
+            return self._finish(folder)
+        finally:
+            shutil.rmtree(folder)
 
     def _finish(self, folder: Path) -> dict[str, Any]:
         self._must(lambda: self._after(folder, check_after_kill))
@@ -245,7 +249,6 @@ class Sweep:
         code, end = in_a_process(lambda: self._after(folder, lambda s: check_end(s, self._traces)))
         if code:
             raise Broken(str(end))
-        shutil.rmtree(folder)
         return dict(end)
 
     def _run(self, folder: Path, number: int) -> list[str]:
@@ -278,7 +281,7 @@ class Sweep:
             raise Broken(str(word))
 
     def _copy(self, number: int) -> Path:
-        folder = self.work / f"at-{number}"
+        folder = self.work / f"{self.build}-{number}"
         shutil.copytree(self.prepared, folder)
         return folder
 
