@@ -14,6 +14,7 @@ from consent_service.services import (
     depicted,
     key_rotation,
     leaflets,
+    notices,
     reconcile,
     retention,
     upkeep,
@@ -101,6 +102,11 @@ def remind_of_key_backups(ctx: Context) -> Figures:
     return {"due": key_rotation.remind_of_backups(ctx)}
 
 
+def deliver_notices(ctx: Context) -> Figures:
+    """Send messages to staff on, where a setting says so; the inbox has them anyway."""
+    return notices.deliver(ctx, job_caller("deliver-notices"))
+
+
 def clean_up(ctx: Context) -> Figures:
     """Forget what only served for a day."""
     return upkeep.clean_up(ctx)
@@ -111,6 +117,7 @@ CATALOGUE: Mapping[str, Job] = {
     for job in (
         Job("make-keys", Every(300), make_keys, at_start=True),
         Job("abandon-uploads", Every(3600), abandon_uploads),
+        Job("deliver-notices", Every(60), deliver_notices),
         Job("settle-awaiting", Every(3600), settle_awaiting),
         Job("rotate-keys", Daily(2, 30), rotate_keys),
         Job("retention", Daily(3), run_retention),
