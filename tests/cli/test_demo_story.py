@@ -14,7 +14,7 @@ def test_every_promise_of_the_story_holds(empty: CommandLine) -> None:
     broken = [(s["name"], s["evidence"]) for s in steps if not s["ok"]]
     assert not broken, broken
     assert told.code == 0 and told.json["ok"] is True
-    assert len(steps) == 27 and all(s["seconds"] >= 0 and s["evidence"] for s in steps)
+    assert len(steps) == 30 and all(s["seconds"] >= 0 and s["evidence"] for s in steps)
     assert list(empty.folder.iterdir()) == []
 
 

@@ -14,11 +14,15 @@ from consent_service.cli.demonstration.clinic import WORKER, Family, small_film
 from consent_service.cli.demonstration.evidence import copy_database, run_command
 from consent_service.cli.demonstration.promises import promise, refusal
 from consent_service.cli.demonstration.scene import Evidence, Scene
+from consent_service.db.audit_log import EntryFilter
 from consent_service.db.engine import open_engine
 from consent_service.domain.assets import AssetState
 from consent_service.domain.audit import EventKind
 from consent_service.domain.audit_check import VerifyReport
+from consent_service.domain.checkpoint import parse_checkpoint
 from consent_service.domain.holds import HoldKind
+from consent_service.domain.merkle import leaf_hash, verify_inclusion
+from consent_service.domain.signed_note import parse_note
 from consent_service.domain.withdrawal import Speed
 from consent_service.services import (
     assets,
@@ -76,10 +80,18 @@ def log_whole(scene: Scene) -> Evidence:
     _seal(scene)
     report = audit.verify(clinic.ctx, clinic.officer)
     promise(report.ok, f"the log does not verify: {report.first_bad}")
+    proof = audit.proof(clinic.ctx, clinic.officer, _some_entry(scene))
+    root = parse_checkpoint(parse_note(proof.note).text).root
+    leaf = (proof.index, leaf_hash(proof.body))
+    promise(verify_inclusion(leaf, proof.size, root, proof.path), "the proof does not hold")
     export = _export(scene)
     code, _, says = run_command(_verify_export(scene, export), scene.outside)
     promise(code == 0, f"the export does not verify: {says}")
-    return {"entries": report.entries, "checkpoints": report.checkpoints, "export": export.name}
+    return {
+        "entries": report.entries,
+        "checkpoints": report.checkpoints,
+        "proof_hashes": len(proof.path),
+    }
 
 
 def log_changed(scene: Scene) -> Evidence:
@@ -175,6 +187,12 @@ def _export(scene: Scene) -> Path:
     with file.open("xb") as out:
         audit.export(scene.clinic.ctx, scene.clinic.officer, out)
     return file
+
+
+def _some_entry(scene: Scene) -> str:
+    wanted = EntryFilter(kinds=(EventKind.CONSENT_CAPTURED,))
+    page = audit.search(scene.clinic.ctx, scene.clinic.officer, wanted, limit=1)
+    return page.entries[0].recorded.entry_id
 
 
 def _verify_export(scene: Scene, export: Path) -> list[str | Path]:

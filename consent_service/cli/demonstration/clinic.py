@@ -269,9 +269,9 @@ def employ(ctx: Context, team: str) -> dict[str, Caller]:
     return staff
 
 
-def settings_in(folder: Path, listen: str) -> Settings:
-    """Return settings that keep everything in one folder."""
-    return Settings(data_dir=folder, listen=listen).filled()
+def settings_in(folder: Path, policy_dir: Path) -> Settings:
+    """Return settings that keep everything in one folder, with policies of their own."""
+    return Settings(data_dir=folder, policy_dir=policy_dir).filled()
 
 
 @functools.cache

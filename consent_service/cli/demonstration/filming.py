@@ -1,6 +1,7 @@
 """Second part of the story: film in and out, clips, stills, the review, and photos to keep."""
 
 import hashlib
+from dataclasses import replace
 
 from sqlalchemy import func, select
 
@@ -19,7 +20,7 @@ from consent_service.db.models.audit import AuditEntry
 from consent_service.domain.assets import AssetState
 from consent_service.domain.audit import EventKind
 from consent_service.domain.people import MeetingKind, MeetingMode
-from consent_service.domain.withdrawal import Speed
+from consent_service.domain.withdrawal import Speed, WithdrawalScope
 from consent_service.media.sample import PHONE_METADATA, make_sample_film
 from consent_service.services import (
     assets,
@@ -74,6 +75,28 @@ def film_stored(scene: Scene) -> Evidence:
     names = sorted(clinic.ctx.blobs.list(film.id))
     promise(names == [f"{film.id}.1", f"{film.id}.json"], f"the store holds {names}")
     return {"sha256": film.sha256, "received_sha256": received, "bytes": len(served)}
+
+
+def other_uploads(scene: Scene) -> Evidence:
+    """A WebM goes in as well; a text file called film is refused and leaves nothing."""
+    clinic, family = scene.clinic, scene.family
+    before = set(clinic.ctx.blobs.list())
+    fault = refusal(lambda: clinic.films(family, b"Dear diary,\n" * 5000, "Notes"), "not_a_film")
+    promise(set(clinic.ctx.blobs.list()) == before, "something of it was kept")
+    promise(not list(clinic.ctx.blobs.list_unfinished()), "something of it is unfinished")
+    webm = clinic.films(family, make_sample_film(2, container="webm"), "On the sofa")
+    served = clinic.watches(webm.id)
+    promise(hashlib.sha256(served).hexdigest() == webm.sha256, "the WebM has another digest")
+    withdrawn = replace(
+        clinic.withdrawal_of(family, family.father),
+        scope=WithdrawalScope.ASSETS,
+        assets=(webm.id,),
+    )
+    clinic.withdraws(withdrawn)
+    erasure.work(clinic.ctx, WORKER)
+    promise(set(clinic.ctx.blobs.list()) == before, "the film named did not go alone")
+    clinic.watches(scene.film.id)
+    return {"text_file": fault.code, "webm_bytes": len(served), "one_film_withdrawn": "gone alone"}
 
 
 def no_plaintext(scene: Scene) -> Evidence:
@@ -204,6 +227,7 @@ def _purposes(scene: Scene) -> tuple[str, ...]:
 
 FILMING = (
     ("Film stored: digest, packets, no metadata", film_stored),
+    ("A WebM goes in, a text file does not, one film goes alone", other_uploads),
     ("No plaintext on disk", no_plaintext),
     ("Played by range under a purpose, one audit entry", ranges),
     ("A clip and a still", clip_and_still),
