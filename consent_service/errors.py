@@ -54,7 +54,7 @@ class NotFound(ConsentServiceError):
 
 
 class Refused(ConsentServiceError):
-    """Known, but not allowed: `role`, `consent_missing`, `reconsent_needed`, `access_frozen`."""
+    """Known, but not allowed: `role`, `consent_missing`, `lacks_capacity`, `access_frozen`, ..."""
 
     default_code = "refused"
 

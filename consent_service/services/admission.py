@@ -6,6 +6,7 @@ Rules kept here:
   * none on an old form once a material change was published: every yes that stands is on the
     newest material version, or that person is asked again (rule 10);
   * staff behind the camera are no one's excuse for not asking: only staff can be behind it;
+  * nobody who lacked capacity when last asked is filmed until they are asked again (rule 14);
   * *not today* is an answer.
 """
 
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day, start_of_london_day
 from consent_service.db.models.people import Involvement, Meeting
-from consent_service.db.queries.consent import Pair, Question, findings
+from consent_service.db.queries.consent import Pair, Question, findings, lacking_capacity
 from consent_service.db.queries.recordings import roles_in
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.assets import Depiction
@@ -102,9 +103,11 @@ def require_permission_to_film(
 ) -> list[str]:
     """Return the decisions that grant `care`, asked now and as it stood on the day of filming.
 
-    Raises Refused `consent_missing`, `access_frozen` or `reconsent_needed`, naming each person.
+    Raises Refused `consent_missing`, `access_frozen`, `reconsent_needed` or `lacks_capacity`,
+    naming each person.
     """
     depicted = tuple(sorted(p for p, how in people.items() if how is Depiction.DEPICTED))
+    _require_capacity(uow.session, request.involvement, depicted)
     question = Question(request.involvement, depicted, (CARE,), london_day(uow.at))
     then = min(uow.at, start_of_london_day(request.filmed_on + timedelta(days=1)))
     now_states = findings(uow.session, question, uow.at)
@@ -112,6 +115,20 @@ def require_permission_to_film(
     _require_given(findings(uow.session, question, then, uow.at), depicted)
     _require_current_forms(uow.session, now_states)
     return [key for finding in now_states.values() for key in finding.granting]
+
+
+def _require_capacity(session: Session, involvement: str, depicted: Iterable[str]) -> None:
+    lacking = lacking_capacity(session, involvement, depicted)
+    if lacking:
+        raise Refused(
+            "Someone could not decide when they were last asked, and nobody can decide for them."
+            " Ask them again before filming.",
+            code="lacks_capacity",
+            lacking=[
+                {"person": person, "ask_again_on": day.isoformat() if day else None}
+                for person, day in lacking.items()
+            ],
+        )
 
 
 def _require_given(states: Mapping[Pair, Finding], depicted: Iterable[str]) -> None:

@@ -23,6 +23,7 @@ from consent_service.db.queries.people import children_among, open_involvements_
 from consent_service.domain.calendar import Period, Unit, gone_by
 from consent_service.domain.consent import (
     Asked,
+    Capacity,
     Decision,
     Ending,
     Finding,
@@ -138,6 +139,23 @@ def purposes_answered(session: Session, involvement: str, person: str) -> list[s
     for purpose, named in rows:
         found |= {f"{purpose}:{use}" for use in named} if named else {purpose or ""}
     return sorted(found)
+
+
+def lacking_capacity(
+    session: Session, involvement: str, persons: Iterable[str]
+) -> dict[str, date | None]:
+    """Return who lacked capacity when last asked in this involvement, and when to ask again."""
+    rows = session.execute(
+        select(ConsentAct.person_id, ConsentAct.capacity, ConsentAct.ask_again_on)
+        .where(ConsentAct.involvement_id == involvement, ConsentAct.person_id.in_(list(persons)))
+        .order_by(ConsentAct.event_at, ConsentAct.recorded_at, ConsentAct.id)
+    )
+    last = {person: (capacity, again) for person, capacity, again in rows}
+    return {
+        person: again
+        for person, (capacity, again) in sorted(last.items())
+        if capacity is Capacity.LACKS_NOW
+    }
 
 
 def purposes_asked_about(session: Session, persons: Iterable[str]) -> list[str]:
