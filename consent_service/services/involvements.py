@@ -4,7 +4,7 @@ Rules kept here: a change of facts recomputes due dates (rules 8 and 17); the ro
 is the lock for all that grants or ends.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -19,9 +19,15 @@ from consent_service.db.models.people import (
     InvolvementPerson,
     Meeting,
     MeetingPerson,
+    Person,
     Team,
 )
-from consent_service.db.queries.people import members, responsibilities_for
+from consent_service.db.queries.people import (
+    Which,
+    members,
+    members_of,
+    responsibilities_among,
+)
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.people import (
@@ -42,6 +48,7 @@ from consent_service.services.access import (
     person_for,
     reaches,
     require,
+    teams_reached,
 )
 from consent_service.services.context import Context
 from consent_service.services.people import (
@@ -54,9 +61,6 @@ from consent_service.services.people import (
     person_view,
 )
 from consent_service.vault.keyring import shard_of
-
-OLDEST_AGE = 120
-LONGEST_WORDS = 4000
 
 
 @dataclass(frozen=True)
@@ -253,17 +257,19 @@ def reopen_involvement(ctx: Context, caller: Caller, involvement: str) -> Involv
 def my_families(ctx: Context, caller: Caller) -> list[InvolvementView]:
     """Return every involvement in the caller's reach, open ones first, newest first."""
     require(ctx, caller, Permission.INVOLVEMENT_READ)
+    mine = select(Involvement.id)
+    teams = teams_reached(ctx, caller, Permission.INVOLVEMENT_READ)
+    if teams is not None:
+        mine = mine.where(Involvement.team_id.in_(teams))
     with ctx.read() as session:
         rows = session.scalars(
-            select(Involvement).order_by(
+            select(Involvement)
+            .where(Involvement.id.in_(mine))
+            .order_by(
                 Involvement.ended_on.is_not(None), Involvement.started_on.desc(), Involvement.id
             )
-        )
-        return [
-            _involvement_view(session, row)
-            for row in rows
-            if reaches(ctx, caller, Permission.INVOLVEMENT_READ, row.team_id)
-        ]
+        ).all()
+        return _involvement_views(session, rows, mine)
 
 
 def family(ctx: Context, caller: Caller, involvement: str) -> InvolvementView:
@@ -373,7 +379,27 @@ def _touch(row: Involvement, at: datetime) -> None:
 
 
 def _involvement_view(session: Session, row: Involvement) -> InvolvementView:
-    people = members(session, row.id)
+    return _involvement_views(session, [row], [row.id])[0]
+
+
+def _involvement_views(
+    session: Session, rows: Sequence[Involvement], which: Which
+) -> list[InvolvementView]:
+    """Return the views of `rows`, which are those that `which` lists or selects: two queries."""
+    people = members_of(session, which)
+    belonging = select(InvolvementPerson.person_id).where(
+        InvolvementPerson.involvement_id.in_(which)
+    )
+    held = responsibilities_among(session, belonging)
+    return [_view(row, people.get(row.id, []), held) for row in rows]
+
+
+def _view(
+    row: Involvement,
+    people: Sequence[tuple[InvolvementPerson, Person]],
+    held: Sequence[Responsibility],
+) -> InvolvementView:
+    belonging = {person.id for _, person in people}
     return InvolvementView(
         row.id,
         row.team_id,
@@ -383,6 +409,6 @@ def _involvement_view(session: Session, row: Involvement) -> InvolvementView:
         tuple(
             (Member(m.person_id, m.role, m.pregnant), person_view(person)) for m, person in people
         ),
-        tuple(responsibilities_for(session, [person.id for _, person in people])),
+        tuple(r for r in held if r.child in belonging),
         row.version,
     )

@@ -50,10 +50,10 @@ class Box:
     named: str
     words: str
 
-    @property
-    def said(self) -> str:
-        """The answer in words."""
-        return dict(self.options).get(self.answer, "Left open, which counts as no")
+    def said(self, layer: Layer) -> str:
+        """Return the answer in words."""
+        unsaid = "Left open, which counts as no" if layer is Layer.OPTIONAL else "Not answered yet"
+        return dict(self.options).get(self.answer, unsaid)
 
 
 TITLES = {

@@ -39,6 +39,9 @@ from consent_service.web.fields import show, status, summary
 from consent_service.web.here import caller, ctx
 from consent_service.web.next_steps import NextStep, next_step
 
+UNASKED = (ConsentState.NOT_ASKED, ConsentState.NOT_ANSWERED)
+ANSWERING = (FamilyRole.PARENT, FamilyRole.CARER, FamilyRole.OTHER, FamilyRole.STAFF)
+
 families = Blueprint("families", __name__, url_prefix="/families")
 
 
@@ -48,6 +51,41 @@ class FamilyRow:
 
     view: InvolvementView
     step: NextStep
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its people, parents first."""
+        return [person.full_name for _, person in in_order(self.view)]
+
+
+@dataclass(frozen=True)
+class FamilyMember:
+    """Somebody of a family, and what they said."""
+
+    member: involvements.Member
+    person: people.PersonView
+    every_state: list[consent.StateView]
+
+    @property
+    def states(self) -> list[consent.StateView]:
+        """What is worth showing: care always, other uses once they were answered."""
+        return [s for s in self.every_state if s.purpose == CARE or s.state not in UNASKED]
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether there is anything to withdraw."""
+        return any(s.state not in UNASKED for s in self.every_state)
+
+    @property
+    def may_answer(self) -> bool:
+        """Whether they answer for themselves, or for a child."""
+        return self.member.role in ANSWERING
+
+
+def in_order(view: InvolvementView) -> list[tuple[involvements.Member, people.PersonView]]:
+    """Return a family's people: parents first, then the baby, then others."""
+    roles = list(FamilyRole)
+    return sorted(view.people, key=lambda pair: roles.index(pair[0].role))
 
 
 @families.get("")
@@ -65,15 +103,15 @@ def show_family(involvement: str) -> str:
     """Show one family on one page."""
     view = involvements.family(ctx(), caller(), involvement)
     names = {person.id: person.full_name for _, person in view.people}
-    states = [
-        (person, [s for s in _states(person.id, involvement) if _worth_showing(s)])
-        for _, person in view.people
+    people_shown = [
+        FamilyMember(member, person, _states(person.id, involvement))
+        for member, person in in_order(view)
     ]
     return render_template(
         "families/show.html",
         family=view,
         names=names,
-        states=states,
+        people=people_shown,
         step=next_step(ctx(), caller(), view),
         purposes=ctx().policies.purposes,
         issues=leaflets.issues(ctx(), caller(), involvement),
@@ -294,13 +332,6 @@ def _states(person: str, involvement: str) -> list[consent.StateView]:
     now = ctx().clock.now()
     views = consent.state(ctx(), caller(), person, now, now)
     return [view for view in views if view.involvement == involvement]
-
-
-def _worth_showing(view: consent.StateView) -> bool:
-    return view.purpose == CARE or view.state not in (
-        ConsentState.NOT_ASKED,
-        ConsentState.NOT_ANSWERED,
-    )
 
 
 def _withdrawals(involvement: str) -> list[withdrawal.WithdrawalView]:

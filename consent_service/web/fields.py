@@ -164,10 +164,14 @@ def only_of(field: RadioField) -> str | None:
 def show(field: Field, **options: Any) -> Markup:
     """Return a field as its component. Options go into the component's parameters.
 
-    `heading=True` makes the label the heading of the page.
+    `heading=True` makes the label the heading of the page; `conditional` maps a choice to what
+    opens beneath it.
     """
     heading = options.pop("heading", False)
-    params: dict[str, Any] = {"name": field.name, "id": field.name, "idPrefix": field.name}
+    opened = options.pop("conditional", {})
+    # An id of the group would be the id of its first choice too.
+    group = isinstance(field, RadioField | SelectMultipleField | BooleanField)
+    params: dict[str, Any] = {"name": field.name, "idPrefix" if group else "id": field.name}
     if field.errors:
         params["errorMessage"] = {"text": str(field.errors[0])}
     if field.description:
@@ -175,6 +179,9 @@ def show(field: Field, **options: Any) -> Markup:
     name, more = _component_of(field, heading)
     if isinstance(field, DayField):
         params.pop("name")
+    for item in more.get("items", ()):
+        if item.get("value") in opened:
+            item["conditional"] = {"html": opened[item["value"]]}
     return component(name, {**params, **more, **options})
 
 

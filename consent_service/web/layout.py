@@ -4,6 +4,7 @@ The NHS templates need forgiving undefined values, ours are strict: so the compo
 environment of their own, and our templates call `nhs("button", {...})`.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
@@ -18,6 +19,9 @@ from consent_service.domain.roles import Permission
 from consent_service.services import sign_in
 from consent_service.web import film_times, here, words
 from consent_service.web.navigation import links
+
+LINE = re.compile(r"[A-Z]+(\.[A-Z]+)+ \([^)]+\)")
+"""How the words of a form begin a line: its code, and for whom it is answered."""
 
 _components = Environment(
     loader=PackageLoader("nhsuk_frontend_jinja"),
@@ -41,6 +45,7 @@ def register(app: Flask) -> None:
         nhs_number=nhs_number,
         name=as_name,
         paragraphs=paragraphs,
+        form_words=form_words,
         moment=film_times.moment,
         long_length=film_times.long_length,
         long_size=film_times.long_size,
@@ -91,6 +96,17 @@ def paragraphs(text: str) -> Markup:
     """Return plain text as paragraphs; a block of `- ` lines becomes a list."""
     blocks = [block.strip() for block in text.replace("\r\n", "\n").split("\n\n")]
     return Markup("\n").join(_block(block) for block in blocks if block)
+
+
+def form_words(text: str) -> Markup:
+    """Return the words of a consent form: the same characters, with lines set apart."""
+    blocks = [block for block in text.split("\n\n") if block.strip()]
+    return Markup("\n").join(
+        Markup('<p class="pages-line">{}</p>').format(block)
+        if LINE.fullmatch(block)
+        else _block(block)
+        for block in blocks
+    )
 
 
 def _block(block: str) -> Markup:

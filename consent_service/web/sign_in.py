@@ -103,6 +103,7 @@ def configure(app: Flask, context: Context) -> None:
     user_authenticated.connect(_came_in, app)
     user_logged_out.connect(_went_out, app)
     app.before_request(keep_session_limits)
+    app.before_request(_no_code_while_signed_in)
     app.after_request(_note_proof)
 
 
@@ -124,6 +125,13 @@ def keep_session_limits() -> ResponseReturnValue | None:
     session[SEEN] = now.timestamp()
     proved = session.get(PROVED)
     g.fresh = proved is not None and 0 <= now.timestamp() - proved <= FRESH_FOR.total_seconds()
+    return None
+
+
+def _no_code_while_signed_in() -> ResponseReturnValue | None:
+    """Lead on who is signed in already: the page for codes would sign them out, by a mere link."""
+    if request.endpoint == "security.two_factor_token_validation" and current_user.is_authenticated:
+        return redirect(url_for("about.start"))
     return None
 
 
@@ -237,7 +245,7 @@ def _settings(context: Context) -> dict[str, Any]:
             "notice",
         ),
         "SECURITY_MSG_REAUTHENTICATION_SUCCESSFUL": ("Thank you. You can go on now.", "success"),
-        "SECURITY_MSG_TWO_FACTOR_LOGIN_SUCCESSFUL": ("You are signed in.", "success"),
+        "SECURITY_MSG_TWO_FACTOR_LOGIN_SUCCESSFUL": ("", "success"),
     }
 
 

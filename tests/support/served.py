@@ -1,0 +1,132 @@
+"""The service served for real: granian on a free port, over a data folder made for one test run."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from consent_service.clock import SystemClock, london_day
+from consent_service.db import schema
+from consent_service.domain.audit import Actor, ActorKind
+from consent_service.services import accounts, involvements, policies
+from consent_service.services.access import Caller
+from consent_service.services.accounts import UserDetails
+from consent_service.services.context import Context
+from consent_service.settings import PREFIX, Settings, load_settings
+from consent_service.wiring import build_context, make_folders
+
+PASSWORD = "four plain quiet words"
+SECRET = "JBSWY3DPEHPK3PXP"
+ROOT = Path(__file__).parents[2]
+STAFF = (
+    ("guider", "Mira Guider", "guider"),
+    ("ig", "Iris Officer", "ig_officer"),
+    ("supervisor", "Sol Supervisor", "supervisor"),
+    ("admin", "Ada Administrator", "administrator"),
+)
+
+
+@dataclass
+class Served:
+    """A running service: its address, and a Context over the same folder."""
+
+    url: str
+    ctx: Context
+    team: str
+    people: dict[str, str] = field(default_factory=dict)
+
+    def email(self, who: str) -> str:
+        """The address with which `who` signs in."""
+        return f"{who}@clinic.example"
+
+    def caller(self, who: str) -> Caller:
+        """`who` as caller of use cases, to arrange what a journey starts from."""
+        return accounts.caller_of_user(self.ctx, self.people[who])
+
+    def session_mark(self, who: str) -> str:
+        """What a session cookie of `who` carries."""
+        found = accounts.find_account(self.ctx, id=self.people[who])
+        assert found is not None
+        return found.fs_uniquifier
+
+    def today(self) -> str:
+        """Today's day, as the service counts it."""
+        return london_day(self.ctx.clock.now()).isoformat()
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[Served]:
+    """Serve an installation with one team and staff in every role."""
+    port = _free_port()
+    environment = {
+        f"{PREFIX}DATA_DIR": str(folder),
+        f"{PREFIX}LISTEN": f"127.0.0.1:{port}",
+        f"{PREFIX}LOG_FORMAT": "json",
+    }
+    settings = load_settings(environment)
+    service = _installed(settings)
+    process = subprocess.Popen(  # noqa: S603  (our own command)
+        _command(port),
+        env={**os.environ, **environment, "PYTHONPATH": str(ROOT)},
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        _wait_until_alive(service.url, process)
+        yield service
+    finally:
+        process.terminate()
+        process.wait(20)
+        service.ctx.keyring.close()
+        service.ctx.engine.dispose()
+
+
+def _installed(settings: Settings) -> Served:
+    make_folders(settings, SystemClock())
+    ctx = build_context(settings)
+    schema.upgrade(ctx.engine)
+    policies.publish_all(ctx, Caller(Actor(ActorKind.SYSTEM, "tests"), roles=frozenset({"ig_officer"})))
+    installer = Caller(
+        Actor(ActorKind.SYSTEM, "tests"), roles=frozenset({"administrator", "ig_officer"})
+    )
+    team = involvements.create_team(ctx, installer, "Lantern team")
+    service = Served(settings.public_url, ctx, team)
+    for who, name, role in STAFF:
+        details = UserDetails(service.email(who), name, (role,), (team,))
+        service.people[who], _ = accounts.ensure_demo_user(ctx, details, PASSWORD, SECRET)
+    return service
+
+
+def _command(port: int) -> list[str]:
+    return [
+        *(sys.executable, "-m", "granian", "--interface", "wsgi", "--workers", "1"),
+        *("--host", "127.0.0.1", "--port", str(port), "--blocking-threads", "4"),
+        *("--log-level", "warning", "--no-access-log", "--factory"),
+        "consent_service.app:create_served_app",
+    ]
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _wait_until_alive(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended with {process.returncode}")
+        try:
+            with urlopen(f"{url}/health/live", timeout=1):  # noqa: S310  (loopback)
+                return
+        except (URLError, ConnectionError, TimeoutError):
+            time.sleep(0.1)
+    raise RuntimeError("the server did not come up within a minute")
