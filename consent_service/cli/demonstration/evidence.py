@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from consent_service.cli.demonstration import open_film
 from consent_service.cli.demonstration.promises import promise
@@ -102,6 +103,12 @@ def open_without_us(
     )
     promise(done.returncode in (0, 1), f"the script failed: {done.stderr.strip()[-300:]}")
     return done.stdout.split()[0] if done.returncode == 0 else None
+
+
+def rows_of(settings: Settings, query: str, *values: str) -> list[tuple[Any, ...]]:
+    """Read the clinic's database past the service, as an inspector with the file would."""
+    with closing(sqlite3.connect(settings.under_data("consent.sqlite3"))) as database:
+        return database.execute(query, values).fetchall()
 
 
 def records_of(settings: Settings) -> dict[str, str]:

@@ -3,20 +3,18 @@
 import hashlib
 from dataclasses import replace
 
-from sqlalchemy import func, select
-
 from consent_service import media
 from consent_service.cli.demonstration.clinic import WORKER
 from consent_service.cli.demonstration.evidence import (
     open_without_us,
     pieces_of,
     records_of,
+    rows_of,
     search_with_marker,
     steal,
 )
 from consent_service.cli.demonstration.promises import promise, refusal
 from consent_service.cli.demonstration.scene import Evidence, Scene
-from consent_service.db.models.audit import AuditEntry
 from consent_service.domain.assets import AssetState
 from consent_service.domain.audit import EventKind
 from consent_service.domain.people import MeetingKind, MeetingMode
@@ -216,9 +214,9 @@ def opens_before(scene: Scene) -> Evidence:
 
 
 def _viewings(scene: Scene) -> int:
-    with scene.clinic.ctx.read() as session:
-        counted = select(func.count()).where(AuditEntry.kind == EventKind.FILM_VIEWED.value)
-        return session.scalar(counted) or 0
+    counted = "SELECT count(*) FROM audit_entry WHERE kind = ?"
+    rows = rows_of(scene.clinic.ctx.settings, counted, EventKind.FILM_VIEWED.value)
+    return int(rows[0][0])
 
 
 def _purposes(scene: Scene) -> tuple[str, ...]:

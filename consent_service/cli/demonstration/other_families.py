@@ -1,13 +1,11 @@
 """Fourth part of the story: a crash, a change of mind, a disagreement, a hold."""
 
-from sqlalchemy import select
-
 from consent_service.cli.demonstration import cast
 from consent_service.cli.demonstration.clinic import WORKER, small_film
 from consent_service.cli.demonstration.doomed import WITHIN, kill_at
+from consent_service.cli.demonstration.evidence import rows_of
 from consent_service.cli.demonstration.promises import promise, refusal
 from consent_service.cli.demonstration.scene import Evidence, Scene
-from consent_service.db.models.jobs import Notice
 from consent_service.domain.assets import AssetState
 from consent_service.domain.consent import ConsentState
 from consent_service.domain.erasure import OrderState, StepKind
@@ -98,8 +96,8 @@ def parents_disagree(scene: Scene) -> Evidence:
     fault = refusal(lambda: clinic.watches(film.id), "access_frozen")
     erasure.work(clinic.ctx, WORKER)
     promise(any(clinic.ctx.blobs.list(film.id)), "the film was erased")
-    with clinic.ctx.read() as session:
-        told = set(session.scalars(select(Notice.to_role).where(Notice.kind == "dispute_opened")))
+    notices = "SELECT to_role FROM notice WHERE kind = ?"
+    told = {role for (role,) in rows_of(clinic.ctx.settings, notices, "dispute_opened")}
     promise(told == {"ig_officer"}, f"told: {told}")
     return {"care": state, "watching": fault.code, "erased": 0, "told": "ig_officer"}
 

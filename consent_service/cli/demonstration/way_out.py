@@ -5,19 +5,17 @@ import time
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import select
-
 from consent_service.cli.demonstration.clinic import WORKER, Clinic
 from consent_service.cli.demonstration.evidence import (
     copy_database,
     open_without_us,
     records_of,
+    rows_of,
     run_command,
     write_public_keys,
 )
 from consent_service.cli.demonstration.promises import promise, refusal
 from consent_service.cli.demonstration.scene import Evidence, Scene
-from consent_service.db.models.recordings import Asset, AssetWrap
 from consent_service.domain.assets import AssetState
 from consent_service.domain.consent import ConsentState
 from consent_service.domain.erasure import OrderState
@@ -182,10 +180,10 @@ def _stored(clinic: Clinic) -> set[str]:
 
 
 def _listed(clinic: Clinic) -> set[str]:
-    with clinic.ctx.read() as session:
-        blobs = {blob for blob in session.scalars(select(Asset.blob)) if blob}
-        wrapped = session.scalars(select(AssetWrap.asset_id).distinct())
-        return blobs | {f"{asset}.json" for asset in wrapped}
+    settings = clinic.ctx.settings
+    blobs = rows_of(settings, "SELECT blob FROM asset WHERE blob IS NOT NULL")
+    wrapped = rows_of(settings, "SELECT DISTINCT asset_id FROM asset_wrap")
+    return {blob for (blob,) in blobs} | {f"{asset}.json" for (asset,) in wrapped}
 
 
 WAY_OUT = (
