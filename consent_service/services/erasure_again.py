@@ -6,7 +6,7 @@ destroy then goes, under an order of its own, and keys that were sealed are dest
 Rules kept here: nothing is ordered anew while something still keeps it; each scope once at a time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -48,40 +48,44 @@ def order_again(ctx: Context, uow: UnitOfWork, actor: Actor, involvement: str) -
         .order_by(ErasureOrder.ordered_at.desc(), ErasureOrder.id)
     ).all()
     again = []
-    for row in _newest_of_each_scope(orders):
-        if row.state is OrderState.DONE and _has_more_to_do(ctx, uow, row):
-            again.append(_order(uow, actor, row))
+    for same in _by_scope(orders):
+        if all(row.state is OrderState.DONE for row in same) and _has_more_to_do(ctx, uow, same):
+            again.append(_order(uow, actor, same[0]))
     return again
 
 
-def _newest_of_each_scope(rows: Iterable[ErasureOrder]) -> Iterable[ErasureOrder]:
-    seen = []
+def _by_scope(rows: Iterable[ErasureOrder]) -> list[list[ErasureOrder]]:
+    """Put orders about the same thing together: one consent that ended, or the same film."""
+    groups: list[list[ErasureOrder]] = []
     for row in rows:
-        if row.scope not in seen:
-            seen.append(row.scope)
-            yield row
+        group = next((g for g in groups if g[0].scope == row.scope), None)
+        if group is None:
+            groups.append([row])
+        else:
+            group.append(row)
+    return groups
 
 
-def _has_more_to_do(ctx: Context, uow: UnitOfWork, row: ErasureOrder) -> bool:
-    scope = OrderScope.from_json(row.scope)
-    sealed = row.sealed_at is not None and row.keys_going_at is None
-    if sealed and not any_must_be_sealed(uow.session, row.involvement_id, scope.persons):
+def _has_more_to_do(ctx: Context, uow: UnitOfWork, same: Sequence[ErasureOrder]) -> bool:
+    scope, involvement = OrderScope.from_json(same[0].scope), same[0].involvement_id
+    sealed = any(row.sealed_at for row in same) and not any(row.keys_going_at for row in same)
+    if sealed and not any_must_be_sealed(uow.session, involvement, scope.persons):
         return True
-    kept = _kept_in_passing(uow.session, row)
+    kept = _kept_in_passing(uow.session, same)
     if not kept:
         return False
-    assets = [a for a in assets_in_scope(uow.session, row.involvement_id, scope) if a.id in kept]
+    assets = [a for a in assets_in_scope(uow.session, involvement, scope) if a.id in kept]
     found = holdings(uow.session, ctx.policies.purposes, assets, uow.at)
-    return any(line.outcome is Outcome.DESTROY for line in plan(found, _cause(row)).lines)
+    return any(line.outcome is Outcome.DESTROY for line in plan(found, _cause(same[0])).lines)
 
 
-def _kept_in_passing(session: Session, row: ErasureOrder) -> set[str]:
+def _kept_in_passing(session: Session, same: Sequence[ErasureOrder]) -> set[str]:
     return set(
         session.scalars(
             select(ErasureItem.asset_id)
             .join(Asset, Asset.id == ErasureItem.asset_id)
             .where(
-                ErasureItem.order_id == row.id,
+                ErasureItem.order_id.in_([row.id for row in same]),
                 ErasureItem.ground.in_(PASSING),
                 Asset.state != AssetState.ERASED,
             )
