@@ -46,7 +46,13 @@ from consent_service.ids import new_id
 from consent_service.services import depicted_keys, disputes, keys
 from consent_service.services.access import Caller, involvement_for, person_for
 from consent_service.services.consent_checks import CaptureConsent, Ground, require_sound
-from consent_service.services.consent_views import ConsentActView, DecisionView, Signature, act_view
+from consent_service.services.consent_views import (
+    ConsentActView,
+    DecisionView,
+    Signature,
+    act_view,
+    act_views,
+)
 from consent_service.services.context import Context
 from consent_service.services.policies import published_form
 
@@ -176,8 +182,8 @@ def acts(ctx: Context, caller: Caller, involvement: str) -> list[ConsentActView]
             select(ConsentAct)
             .where(ConsentAct.involvement_id == involvement)
             .order_by(ConsentAct.event_at, ConsentAct.recorded_at, ConsentAct.id)
-        )
-        return [act_view(session, row) for row in rows]
+        ).all()
+        return act_views(session, rows)
 
 
 def state(

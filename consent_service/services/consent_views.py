@@ -1,6 +1,6 @@
 """Acts of consent as people see them: what was recorded, with the exact words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -67,14 +67,46 @@ class ConsentActView:
 
 
 def act_view(session: Session, act: ConsentAct) -> ConsentActView:
-    issue = session.get_one(LeafletIssue, act.leaflet_issue_id)
-    leaflet = session.get_one(LeafletVersion, issue.leaflet_version_id)
-    checked = session.get(ConsentActCheck, act.id)
-    decisions = session.scalars(
-        select(ConsentDecision)
-        .where(ConsentDecision.act_id == act.id)
-        .order_by(ConsentDecision.position, ConsentDecision.person_id)
+    """Return one act as people see it."""
+    return act_views(session, [act])[0]
+
+
+def act_views(session: Session, acts: Sequence[ConsentAct]) -> list[ConsentActView]:
+    """Return acts as people see them: three queries, however many there are."""
+    ids = [act.id for act in acts]
+    issues = [act.leaflet_issue_id for act in acts]
+    leaflets: dict[str, LeafletVersion] = dict(
+        session.execute(
+            select(LeafletIssue.id, LeafletVersion)
+            .join(LeafletVersion, LeafletVersion.id == LeafletIssue.leaflet_version_id)
+            .where(LeafletIssue.id.in_(issues))
+        ).all()
     )
+    checks = {
+        check.act_id: check
+        for check in session.scalars(select(ConsentActCheck).where(ConsentActCheck.act_id.in_(ids)))
+    }
+    decisions: dict[str, list[DecisionView]] = {}
+    for row in session.scalars(
+        select(ConsentDecision)
+        .where(ConsentDecision.act_id.in_(ids))
+        .order_by(ConsentDecision.position, ConsentDecision.person_id)
+    ):
+        decisions.setdefault(row.act_id, []).append(_decision_view(row))
+    return [
+        _act_view(
+            act, leaflets[act.leaflet_issue_id], checks.get(act.id), decisions.get(act.id, ())
+        )
+        for act in acts
+    ]
+
+
+def _act_view(
+    act: ConsentAct,
+    leaflet: LeafletVersion,
+    checked: ConsentActCheck | None,
+    decisions: Sequence[DecisionView],
+) -> ConsentActView:
     return ConsentActView(
         id=act.id,
         involvement=act.involvement_id,
@@ -97,7 +129,7 @@ def act_view(session: Session, act: ConsentAct) -> ConsentActView:
         recorded_at=act.recorded_at,
         recorded_late=act.recorded_late,
         checked_at=checked.checked_at if checked else None,
-        decisions=tuple(_decision_view(row) for row in decisions),
+        decisions=tuple(decisions),
     )
 
 

@@ -7,7 +7,7 @@ Rules kept here:
   * an order never ends in failure: it is tried again, slowly and with an alarm after many attempts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from consent_service.db.models.erasure import ErasureOrder, ErasureStep, Fence
 from consent_service.db.models.people import Involvement
 from consent_service.db.queries.erasure import OrderScope
+from consent_service.db.queries.people import Which
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.erasure import (
@@ -29,7 +30,7 @@ from consent_service.domain.erasure import (
 from consent_service.domain.roles import ADMINISTRATOR, Permission
 from consent_service.errors import ConsentServiceError, NotFound
 from consent_service.services import erasure_again, erasure_journal, erasure_keys, erasure_steps
-from consent_service.services.access import Caller, involvement_for, reaches, require
+from consent_service.services.access import Caller, involvement_for, require, teams_reached
 from consent_service.services.context import Context
 from consent_service.services.erasure_keys import ERASER
 from consent_service.services.erasure_lease import (
@@ -143,7 +144,7 @@ def order(ctx: Context, caller: Caller, identifier: str) -> OrderView:
         if row is None:
             raise NotFound("There is no such erasure order that you can see.", kind="order")
         involvement_for(ctx, session, caller, Permission.ERASURE_READ, row.involvement_id)
-        return _view(session, row)
+        return _view(row, _steps(session, [row.id])[row.id])
 
 
 def orders(ctx: Context, caller: Caller, involvement: str | None = None) -> list[OrderView]:
@@ -151,17 +152,17 @@ def orders(ctx: Context, caller: Caller, involvement: str | None = None) -> list
     require(ctx, caller, Permission.ERASURE_READ)
     with ctx.read() as session:
         query = (
-            select(ErasureOrder, Involvement.team_id)
+            select(ErasureOrder)
             .join(Involvement, Involvement.id == ErasureOrder.involvement_id)
             .order_by(ErasureOrder.ordered_at.desc(), ErasureOrder.id)
         )
         if involvement is not None:
             query = query.where(ErasureOrder.involvement_id == involvement)
-        return [
-            _view(session, row)
-            for row, team in session.execute(query)
-            if reaches(ctx, caller, Permission.ERASURE_READ, team)
-        ]
+        teams = teams_reached(ctx, caller, Permission.ERASURE_READ)
+        if teams is not None:
+            query = query.where(Involvement.team_id.in_(teams))
+        steps = _steps(session, query.with_only_columns(ErasureOrder.id).order_by(None))
+        return [_view(row, steps.get(row.id, [])) for row in session.scalars(query)]
 
 
 def _open_waiting(ctx: Context) -> None:
@@ -237,7 +238,7 @@ def _fail(ctx: Context, claimed: Claimed, fault: Exception) -> None:
             notify(uow, "erasure_blocked", role=ADMINISTRATOR, subject=row.order_id)
 
 
-def _view(session: Session, row: ErasureOrder) -> OrderView:
+def _view(row: ErasureOrder, steps: Sequence[StepView]) -> OrderView:
     return OrderView(
         row.id,
         row.reference,
@@ -252,13 +253,17 @@ def _view(session: Session, row: ErasureOrder) -> OrderView:
         row.key_destroyed_at,
         row.completed_at,
         row.irrecoverable_at,
-        tuple(_steps(session, row.id)),
+        tuple(steps),
     )
 
 
-def _steps(session: Session, order_id: str) -> Iterator[StepView]:
-    mine = select(ErasureStep).where(ErasureStep.order_id == order_id)
-    for row in session.scalars(mine.order_by(ErasureStep.position)):
-        yield StepView(
+def _steps(session: Session, orders: Which) -> dict[str, list[StepView]]:
+    """Return the steps of each order, in their order."""
+    found: dict[str, list[StepView]] = {}
+    mine = select(ErasureStep).where(ErasureStep.order_id.in_(orders))
+    for row in session.scalars(mine.order_by(ErasureStep.order_id, ErasureStep.position)):
+        view = StepView(
             row.id, row.kind, row.state, row.attempts, row.done_at, row.fault, dict(row.figures)
         )
+        found.setdefault(row.order_id, []).append(view)
+    return found

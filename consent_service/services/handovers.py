@@ -5,6 +5,7 @@ only with permission for these exact words; what left the service is written dow
 be called back.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -153,8 +154,8 @@ def handovers(ctx: Context, caller: Caller, involvement: str) -> list[HandoverVi
             select(Handover)
             .where(Handover.involvement_id == involvement)
             .order_by(Handover.recorded_at)
-        )
-        return [_handover_view(session, row) for row in rows]
+        ).all()
+        return _handover_views(session, rows)
 
 
 def record_feedback(ctx: Context, caller: Caller, involvement: str, person: str, words: str) -> str:
@@ -375,15 +376,29 @@ def _items(session: Session, handover_id: str) -> list[HandoverItem]:
 
 
 def _handover_view(session: Session, row: Handover) -> HandoverView:
-    return HandoverView(
-        row.id,
-        row.involvement_id,
-        row.person_id,
-        row.offered_on,
-        row.how,
-        {item.still_id: item.outcome for item in _items(session, row.id)},
-        row.closed_at,
-    )
+    return _handover_views(session, [row])[0]
+
+
+def _handover_views(session: Session, rows: Sequence[Handover]) -> list[HandoverView]:
+    items: dict[str, dict[str, str]] = {row.id: {} for row in rows}
+    for item in session.scalars(
+        select(HandoverItem)
+        .where(HandoverItem.handover_id.in_(items))
+        .order_by(HandoverItem.still_id)
+    ):
+        items[item.handover_id][item.still_id] = item.outcome
+    return [
+        HandoverView(
+            row.id,
+            row.involvement_id,
+            row.person_id,
+            row.offered_on,
+            row.how,
+            items[row.id],
+            row.closed_at,
+        )
+        for row in rows
+    ]
 
 
 def _words(field: str, text: str) -> str:

@@ -4,7 +4,7 @@ Rules kept here: a change of facts recomputes due dates (rules 8 and 17); the ro
 is the lock for all that grants or ends.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -390,16 +390,20 @@ def _involvement_views(
     belonging = select(InvolvementPerson.person_id).where(
         InvolvementPerson.involvement_id.in_(which)
     )
-    held = responsibilities_among(session, belonging)
-    return [_view(row, people.get(row.id, []), held) for row in rows]
+    by_child: dict[str, list[tuple[int, Responsibility]]] = {}
+    for place, held in enumerate(responsibilities_among(session, belonging)):
+        by_child.setdefault(held.child, []).append((place, held))
+    return [_view(row, people.get(row.id, []), by_child) for row in rows]
 
 
 def _view(
     row: Involvement,
     people: Sequence[tuple[InvolvementPerson, Person]],
-    held: Sequence[Responsibility],
+    by_child: Mapping[str, Sequence[tuple[int, Responsibility]]],
 ) -> InvolvementView:
-    belonging = {person.id for _, person in people}
+    placed = sorted(
+        (place, held.id, held) for _, p in people for place, held in by_child.get(p.id, ())
+    )
     return InvolvementView(
         row.id,
         row.team_id,
@@ -409,6 +413,6 @@ def _view(
         tuple(
             (Member(m.person_id, m.role, m.pregnant), person_view(person)) for m, person in people
         ),
-        tuple(r for r in held if r.child in belonging),
+        tuple(held for _, _, held in placed),
         row.version,
     )

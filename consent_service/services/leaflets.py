@@ -6,6 +6,7 @@ Rules kept here:
   * an imported file is kept byte for byte; other words for a registered version are refused.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -92,8 +93,9 @@ def list_leaflets(ctx: Context) -> list[LeafletView]:
         today = london_day(ctx.clock.now())
         rows = session.scalars(
             select(LeafletVersion).order_by(LeafletVersion.code, LeafletVersion.version)
-        )
-        return [_view(ctx, session, row, today) for row in rows]
+        ).all()
+        languages = _languages(session, [row.id for row in rows])
+        return [_view(ctx, row, languages.get(row.id, []), today) for row in rows]
 
 
 def leaflet_text(ctx: Context, code: str, version: int | None, language: str) -> LeafletText:
@@ -107,7 +109,7 @@ def leaflet_text(ctx: Context, code: str, version: int | None, language: str) ->
         if found is None:
             raise NotFound("This version has no words in that language.", kind="leaflet_words")
         return LeafletText(
-            _view(ctx, session, row, today),
+            _view(ctx, row, _languages(session, [row.id])[row.id], today),
             language,
             found.raw.decode("utf-8-sig"),
             found.sha256,
@@ -343,12 +345,19 @@ def status_of(ctx: Context, row: LeafletVersion, today: date) -> LeafletStatus:
     return _value(row).status_on(today, review_months=months)
 
 
-def _view(ctx: Context, session: Session, row: LeafletVersion, today: date) -> LeafletView:
-    languages = session.scalars(
-        select(LeafletWords.language)
-        .where(LeafletWords.leaflet_version_id == row.id)
+def _languages(session: Session, versions: Sequence[str]) -> dict[str, list[str]]:
+    """Return the languages in which each version has words."""
+    found: dict[str, list[str]] = {}
+    for version, language in session.execute(
+        select(LeafletWords.leaflet_version_id, LeafletWords.language)
+        .where(LeafletWords.leaflet_version_id.in_(versions))
         .order_by(LeafletWords.language)
-    )
+    ):
+        found.setdefault(version, []).append(language)
+    return found
+
+
+def _view(ctx: Context, row: LeafletVersion, languages: Sequence[str], today: date) -> LeafletView:
     return LeafletView(
         row.code,
         row.version,

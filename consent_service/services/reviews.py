@@ -4,6 +4,7 @@ Rules kept here: a goal stands in the parent's own words; ratings are theirs, 1 
 filed does not change; filing it starts the recording's retention (R01).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -108,7 +109,7 @@ def record_goal(
         row.last_entry_at = uow.at
         uow.record(AuditEvent(EventKind.GOAL_RECORDED, caller.actor, goal.id, involvement))
         uow.session.flush()
-        return _goal_view(uow.session, goal)
+        return _goal_view(goal, [])
 
 
 def rate_goal(ctx: Context, caller: Caller, goal: str, rated_on: date, score: int) -> GoalView:
@@ -133,7 +134,7 @@ def rate_goal(ctx: Context, caller: Caller, goal: str, rated_on: date, score: in
         involvement.last_entry_at = uow.at
         uow.record(AuditEvent(EventKind.GOAL_RATED, caller.actor, goal, row.involvement_id))
         uow.session.flush()
-        return _goal_view(uow.session, row)
+        return _goal_view(row, _ratings(uow.session, [goal])[goal])
 
 
 def goals(ctx: Context, caller: Caller, involvement: str) -> list[GoalView]:
@@ -142,8 +143,9 @@ def goals(ctx: Context, caller: Caller, involvement: str) -> list[GoalView]:
         involvement_for(ctx, session, caller, Permission.REVIEW_READ, involvement)
         rows = session.scalars(
             select(Goal).where(Goal.involvement_id == involvement).order_by(Goal.recorded_at)
-        )
-        return [_goal_view(session, row) for row in rows]
+        ).all()
+        ratings = _ratings(session, [row.id for row in rows])
+        return [_goal_view(row, ratings.get(row.id, [])) for row in rows]
 
 
 def record_review(ctx: Context, caller: Caller, request: RecordReview) -> ReviewView:
@@ -165,19 +167,20 @@ def record_review(ctx: Context, caller: Caller, request: RecordReview) -> Review
         involvement.last_entry_at = uow.at
         uow.record(AuditEvent(EventKind.REVIEW_RECORDED, caller.actor, row.id, request.involvement))
         uow.session.flush()
-        return _review_view(uow.session, row)
+        return _review_view(row, None)
 
 
 def reviews(ctx: Context, caller: Caller, involvement: str) -> list[ReviewView]:
     """Return the shared reviews of an involvement, oldest first."""
     with ctx.read() as session:
         involvement_for(ctx, session, caller, Permission.REVIEW_READ, involvement)
-        rows = session.scalars(
-            select(SharedReview)
+        rows = session.execute(
+            select(SharedReview, SessionSummary.id)
+            .outerjoin(SessionSummary, SessionSummary.review_id == SharedReview.id)
             .where(SharedReview.involvement_id == involvement)
             .order_by(SharedReview.held_on, SharedReview.recorded_at)
         )
-        return [_review_view(session, row) for row in rows]
+        return [_review_view(row, summary) for row, summary in rows]
 
 
 def write_summary(ctx: Context, caller: Caller, request: WriteSummary) -> SummaryView:
@@ -304,26 +307,32 @@ def _summary_for(
     return row
 
 
-def _goal_view(session: Session, row: Goal) -> GoalView:
-    ratings = session.execute(
-        select(GoalRating.rated_on, GoalRating.score)
-        .where(GoalRating.goal_id == row.id)
+def _ratings(session: Session, goals: Sequence[str]) -> dict[str, list[tuple[date, int]]]:
+    """Return the ratings of each goal, oldest first."""
+    found: dict[str, list[tuple[date, int]]] = {}
+    for goal, day, score in session.execute(
+        select(GoalRating.goal_id, GoalRating.rated_on, GoalRating.score)
+        .where(GoalRating.goal_id.in_(goals))
         .order_by(GoalRating.rated_on, GoalRating.recorded_at)
-    )
+    ):
+        found.setdefault(goal, []).append((day, score))
+    return found
+
+
+def _goal_view(row: Goal, ratings: Sequence[tuple[date, int]]) -> GoalView:
     return GoalView(
         row.id,
         row.involvement_id,
         row.person_id,
         row.words,
         row.recorded_at,
-        tuple((day, score) for day, score in ratings),
+        tuple(ratings),
     )
 
 
-def _review_view(session: Session, row: SharedReview) -> ReviewView:
-    found = session.scalar(select(SessionSummary.id).where(SessionSummary.review_id == row.id))
+def _review_view(row: SharedReview, summary: str | None) -> ReviewView:
     return ReviewView(
-        row.id, row.involvement_id, row.recording_id, row.held_on, tuple(row.clip_ids), found
+        row.id, row.involvement_id, row.recording_id, row.held_on, tuple(row.clip_ids), summary
     )
 
 

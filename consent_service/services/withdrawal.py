@@ -173,12 +173,13 @@ def withdrawals(ctx: Context, caller: Caller, involvement: str) -> list[Withdraw
     """Return every withdrawal of an involvement, oldest first."""
     with ctx.read() as session:
         involvement_for(ctx, session, caller, Permission.WITHDRAWAL_PREVIEW, involvement)
-        rows = session.scalars(
-            select(Withdrawal)
+        rows = session.execute(
+            select(Withdrawal, ErasureOrder)
+            .outerjoin(ErasureOrder, ErasureOrder.withdrawal_id == Withdrawal.id)
             .where(Withdrawal.involvement_id == involvement)
             .order_by(Withdrawal.recorded_at, Withdrawal.id)
         )
-        return [withdrawal_view(row, order_of(session, row)) for row in rows]
+        return [withdrawal_view(row, order) for row, order in rows]
 
 
 def _admit(

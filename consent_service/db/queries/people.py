@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from consent_service.db.models.people import (
@@ -14,12 +14,20 @@ from consent_service.db.models.people import (
 )
 from consent_service.domain.people import FamilyRole, Responsibility, is_child
 
+Which = Sequence[str] | Select[str]
+"""Rows by their ids, or by the query that finds them: no list of parameters grows with a page."""
+
 
 def responsibilities_for(session: Session, children: Iterable[str]) -> list[Responsibility]:
     """Return every responsibility recorded for these children."""
+    return responsibilities_among(session, list(children))
+
+
+def responsibilities_among(session: Session, children: Which) -> list[Responsibility]:
+    """Return every responsibility recorded for the children that are listed or selected."""
     rows = session.scalars(
         select(ParentalResponsibility)
-        .where(ParentalResponsibility.child_id.in_(list(children)))
+        .where(ParentalResponsibility.child_id.in_(children))
         .order_by(ParentalResponsibility.recorded_at, ParentalResponsibility.id)
     )
     return [
@@ -32,13 +40,23 @@ def responsibilities_for(session: Session, children: Iterable[str]) -> list[Resp
 
 def members(session: Session, involvement: str) -> Sequence[tuple[InvolvementPerson, Person]]:
     """Return who belongs to an involvement, in the order they were added."""
+    return members_of(session, [involvement]).get(involvement, [])
+
+
+def members_of(
+    session: Session, involvements: Which
+) -> dict[str, list[tuple[InvolvementPerson, Person]]]:
+    """Return who belongs to each of these involvements, in the order they were added."""
     rows = session.execute(
         select(InvolvementPerson, Person)
         .join(Person, Person.id == InvolvementPerson.person_id)
-        .where(InvolvementPerson.involvement_id == involvement)
+        .where(InvolvementPerson.involvement_id.in_(involvements))
         .order_by(InvolvementPerson.added_at, InvolvementPerson.person_id)
     )
-    return [(member, person) for member, person in rows]
+    found: dict[str, list[tuple[InvolvementPerson, Person]]] = {}
+    for member, person in rows:
+        found.setdefault(member.involvement_id, []).append((member, person))
+    return found
 
 
 def children_among(session: Session, persons: Iterable[str], on: date) -> frozenset[str]:

@@ -1,0 +1,132 @@
+"""No list costs more queries the longer it gets: a page must not slow down with its rows."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import event
+
+from consent_service.domain.withdrawal import WithdrawalScope
+from consent_service.services import (
+    consent,
+    cutting,
+    erasure,
+    handovers,
+    involvements,
+    leaflets,
+    recordings,
+    reviews,
+    withdrawal,
+)
+from consent_service.services.leaflet_import import import_leaflet
+from tests.support.clinic import Clinic, Family
+
+List = Callable[[Clinic, Family], object]
+More = Callable[[Clinic, Family], object]
+
+
+@contextmanager
+def _counted(clinic: Clinic) -> Iterator[list[str]]:
+    """Collect the statements that run meanwhile."""
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        statements.append(statement)
+
+    event.listen(clinic.ctx.engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(clinic.ctx.engine, "before_cursor_execute", note)
+
+
+def _withdraw(clinic: Clinic, family: Family) -> None:
+    clinic.passes(minutes=1)
+    clinic.withdraws(
+        family, family.mother, scope=WithdrawalScope.PURPOSES, purposes=("supervision",)
+    )
+
+
+def _goal(clinic: Clinic, family: Family) -> None:
+    goal = reviews.record_goal(
+        clinic.ctx, clinic.guider, family.involvement, family.mother, "Calmer evenings"
+    )
+    reviews.rate_goal(clinic.ctx, clinic.guider, goal.id, clinic.today, 4)
+
+
+def _review(clinic: Clinic, family: Family) -> None:
+    film = _film(clinic, family)
+    review = reviews.record_review(
+        clinic.ctx,
+        clinic.guider,
+        reviews.RecordReview(family.involvement, film, clinic.today),
+    )
+    reviews.write_summary(
+        clinic.ctx, clinic.guider, reviews.WriteSummary(review.id, "She looked up.", "Wait longer.")
+    )
+
+
+def _film(clinic: Clinic, family: Family) -> str:
+    shown = recordings.assets(clinic.ctx, clinic.guider, family.involvement)
+    return shown[0].id if shown else clinic.stores_film(family).id
+
+
+def _handover(clinic: Clinic, family: Family) -> None:
+    still = cutting.still(
+        clinic.ctx, clinic.guider, cutting.MakeStill(_film(clinic, family), 500, "Smile")
+    )
+    handovers.offer(clinic.ctx, clinic.guider, family.involvement, family.mother, (still.id,))
+
+
+def _leaflet(clinic: Clinic, family: Family) -> None:
+    number = len(leaflets.list_leaflets(clinic.ctx)) + 1
+    issued, archive = clinic.today, clinic.today + timedelta(days=700)
+    line = f"T2042, V{number}, {issued:%d/%m/%Y} (Archive: {archive:%d/%m/%Y})"
+    import_leaflet(clinic.ctx, clinic.ig, f"A leaflet\n\nWords.\n\n{line}\n".encode())
+
+
+@pytest.mark.parametrize(
+    ("listing", "add"),
+    [
+        pytest.param(
+            lambda c, f: involvements.my_families(c.ctx, c.guider),
+            lambda c, f: c.family(),
+            id="families",
+        ),
+        pytest.param(
+            lambda c, f: consent.acts(c.ctx, c.guider, f.involvement),
+            lambda c, f: c.captures(f, f.mother, c.answers(f, f.mother)),
+            id="acts",
+        ),
+        pytest.param(
+            lambda c, f: withdrawal.withdrawals(c.ctx, c.guider, f.involvement),
+            _withdraw,
+            id="withdrawals",
+        ),
+        pytest.param(lambda c, f: erasure.orders(c.ctx, c.ig), _withdraw, id="orders"),
+        pytest.param(lambda c, f: reviews.goals(c.ctx, c.guider, f.involvement), _goal, id="goals"),
+        pytest.param(
+            lambda c, f: reviews.reviews(c.ctx, c.guider, f.involvement), _review, id="reviews"
+        ),
+        pytest.param(
+            lambda c, f: handovers.handovers(c.ctx, c.guider, f.involvement),
+            _handover,
+            id="handovers",
+        ),
+        pytest.param(lambda c, f: leaflets.list_leaflets(c.ctx), _leaflet, id="leaflets"),
+    ],
+)
+def test_a_longer_list_costs_no_more_queries(clinic: Clinic, listing: List, add: More) -> None:
+    """A guider with sixty families must not wait for hundreds of queries."""
+    family = clinic.family()
+    clinic.both_consent(family, optional=frozenset({"PHOTO.KEEP"}))
+    add(clinic, family)
+    with _counted(clinic) as short:
+        few = listing(clinic, family)
+    for _ in range(2):
+        add(clinic, family)
+
+    with _counted(clinic) as long:
+        many = listing(clinic, family)
+
+    assert len(many) == len(few) + 2  # type: ignore[arg-type]
+    assert len(long) == len(short)
