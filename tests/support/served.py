@@ -12,6 +12,9 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from flask.sessions import SecureCookieSessionInterface
+
+from consent_service.app import create_app
 from consent_service.clock import SystemClock, london_day
 from consent_service.db import schema
 from consent_service.domain.audit import Actor, ActorKind
@@ -20,6 +23,7 @@ from consent_service.services.access import Caller
 from consent_service.services.accounts import UserDetails
 from consent_service.services.context import Context
 from consent_service.settings import PREFIX, Settings, load_settings
+from consent_service.web.sign_in import BEGUN, PROVED, SEEN
 from consent_service.wiring import build_context, make_folders
 
 PASSWORD = "four plain quiet words"
@@ -72,7 +76,7 @@ def served(folder: Path) -> Iterator[Served]:
     }
     settings = load_settings(environment)
     service = _installed(settings)
-    process = subprocess.Popen(  # noqa: S603  (our own command)
+    process = subprocess.Popen(
         _command(port),
         env={**os.environ, **environment, "PYTHONPATH": str(ROOT)},
         cwd=folder,
@@ -92,10 +96,10 @@ def _installed(settings: Settings) -> Served:
     make_folders(settings, SystemClock())
     ctx = build_context(settings)
     schema.upgrade(ctx.engine)
-    policies.publish_all(ctx, Caller(Actor(ActorKind.SYSTEM, "tests"), roles=frozenset({"ig_officer"})))
     installer = Caller(
         Actor(ActorKind.SYSTEM, "tests"), roles=frozenset({"administrator", "ig_officer"})
     )
+    policies.publish_all(ctx, installer)
     team = involvements.create_team(ctx, installer, "Lantern team")
     service = Served(settings.public_url, ctx, team)
     for who, name, role in STAFF:
@@ -125,8 +129,22 @@ def _wait_until_alive(url: str, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode}")
         try:
-            with urlopen(f"{url}/health/live", timeout=1):  # noqa: S310  (loopback)
+            with urlopen(f"{url}/health/live", timeout=1):
                 return
         except (URLError, ConnectionError, TimeoutError):
             time.sleep(0.1)
     raise RuntimeError("the server did not come up within a minute")
+
+
+def session_cookie(service: Served, who: str) -> dict[str, str]:
+    """Return the cookie of a session in which `who` has just signed in, signed as ours are.
+
+    Signing in by the form costs a second each time and is a journey of its own.
+    """
+    app = create_app(service.ctx)
+    now = service.ctx.clock.now().timestamp()
+    content = {"_user_id": service.session_mark(who), "_fresh": True, "fs_cc": "set"}
+    serializer = SecureCookieSessionInterface().get_signing_serializer(app)
+    assert serializer is not None
+    value = serializer.dumps({**content, SEEN: now, BEGUN: now, PROVED: now})
+    return {"name": app.config["SESSION_COOKIE_NAME"], "value": str(value), "url": service.url}

@@ -11,8 +11,9 @@ from consent_service.db.models.people import Involvement, Team
 from consent_service.domain.assets import AssetKind, AssetState
 from consent_service.domain.audit import EventKind
 from consent_service.ids import new_id
-from consent_service.services import assets, timeline
+from consent_service.services import assets, cutting, timeline
 from consent_service.services.assets import AssetView
+from consent_service.services.cutting import MakeClip
 from tests.support.clinic import Clinic, Family, sample_film
 from tests.support.pages import Pages, Visitor, kinds_recorded, words
 
@@ -227,9 +228,7 @@ def test_a_range_holds_exactly_the_bytes_asked_for(
     guider = pages.as_("guider")
 
     for header, part in RANGES.items():
-        answer = guider.opens(
-            f"/films/{film.id}/content?purpose=care", headers={"Range": header}
-        )
+        answer = guider.opens(f"/films/{film.id}/content?purpose=care", headers={"Range": header})
         assert answer.status_code == 206, header
         assert answer.data == whole[part], header
         start, stop, _ = part.indices(len(whole))
@@ -380,14 +379,18 @@ def test_a_supervisor_sees_clips_that_were_permitted_and_nothing_else(
 ) -> None:
     """Supervision was agreed to for clips; the film itself was not."""
     family = clinic.family()
-    clinic.both_consent(family, optional=frozenset({"V20"}))
+    clinic.both_consent(family, optional=frozenset({"SUP.SUPERVISOR"}))
     film = clinic.stores_film(family)
+    clip = cutting.clip(clinic.ctx, clinic.guider, MakeClip(film.id, 0, 1500, "She looks up"))
     supervisor = pages.as_("supervisor")
 
     listed = supervisor.opens("/films")
 
     assert listed.status_code == 200
     assert film.id not in listed.get_data(as_text=True)
+    assert f"/films/{clip.id}" in listed.get_data(as_text=True)
+    assert supervisor.opens(f"/films/{clip.id}/content?purpose=supervision").status_code == 200
+    assert supervisor.opens(f"/films/{clip.id}/content?purpose=care").status_code == 403
     assert supervisor.opens(f"/films/{film.id}/content?purpose=care").status_code == 403
 
 
