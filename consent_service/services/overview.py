@@ -135,13 +135,12 @@ def _exceptions(session: Session, now: datetime) -> dict[str, int]:
 
 def _figures(session: Session, now: datetime) -> dict[str, int]:
     month = now - timedelta(days=30)
-    kinds = dict(
-        session.execute(
-            select(Asset.kind, func.count())
-            .where(Asset.state != AssetState.ERASED)
-            .group_by(Asset.kind)
-        ).tuples()
+    rows = session.execute(
+        select(Asset.kind, func.count())
+        .where(Asset.state != AssetState.ERASED)
+        .group_by(Asset.kind)
     )
+    kinds = {row[0]: row[1] for row in rows}
     return {
         "families": _count(session, Involvement.id, Involvement.ended_on.is_(None)),
         "recordings": kinds.get(AssetKind.RECORDING, 0),

@@ -53,5 +53,12 @@ def home() -> str:
 
 
 def _is_current(endpoint: str) -> bool:
-    room = endpoint.partition(".")[0]
-    return (request.endpoint or "").partition(".")[0] == room
+    asked = request.endpoint or ""
+    room = asked.partition(".")[0]
+    if asked in {wanted for _, wanted in MENU}:
+        return asked == endpoint
+    return PART_OF.get(room, room) == endpoint.partition(".")[0]
+
+
+PART_OF = dict.fromkeys(("films", "reviews", "handovers", "consents", "withdrawals"), "families")
+"""Rooms without an entry of their own, and the room whose entry stands for them."""

@@ -51,7 +51,7 @@ def test_a_disagreement_is_seen_first_and_settled_with_a_reason(
     (dispute,) = disputes.standing(clinic.ctx, clinic.ig)
     ig = pages.as_("ig")
 
-    assert "disagreements between parents" in words(ig.opens("/governance"))
+    assert "Disagreements between parents" in words(ig.opens("/governance"))
     listed = words(ig.opens("/governance/disputes"))
     assert "Mina Invented" in listed
     silent = ig.sends(f"/governance/disputes/{dispute.id}", decision="give")
