@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day
 from consent_service.db.models.handovers import (
-    Disclosure,
     Feedback,
     Handover,
     HandoverItem,
@@ -30,7 +29,7 @@ from consent_service.domain.purposes import KEEPSAKE
 from consent_service.domain.roles import IG_OFFICER, Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import new_id
-from consent_service.services import film_keys, permission, retention_dates
+from consent_service.services import permission, retention_dates
 from consent_service.services.access import Caller, involvement_for
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
@@ -65,23 +64,12 @@ class PermitQuote:
     feedback: str | None = None
 
 
-@dataclass(frozen=True)
-class RecordDisclosure:
-    """Film or stills that left the service: what, to whom, for what, until when."""
-
-    asset: str
-    purpose: str
-    recipient: str
-    disclosed_on: date
-    until_on: date | None = None
-
-
 def offer(
     ctx: Context, caller: Caller, involvement: str, person: str, stills: tuple[str, ...]
 ) -> HandoverView:
     """Offer photos to a person; each must be a still that `keepsake` permits for everyone in it."""
     with ctx.begin() as uow:
-        _lock(ctx, uow, caller, Permission.HANDOVER_WRITE, involvement)
+        lock_for(ctx, uow, caller, Permission.HANDOVER_WRITE, involvement)
         _require_member(uow, involvement, person)
         if not stills:
             raise InvalidInput("Choose a photo.", {"stills": "Choose at least one photo."})
@@ -161,13 +149,13 @@ def handovers(ctx: Context, caller: Caller, involvement: str) -> list[HandoverVi
 def record_feedback(ctx: Context, caller: Caller, involvement: str, person: str, words: str) -> str:
     """Write down what a parent said; returns its id."""
     with ctx.begin() as uow:
-        _lock(ctx, uow, caller, Permission.FEEDBACK_WRITE, involvement)
+        lock_for(ctx, uow, caller, Permission.FEEDBACK_WRITE, involvement)
         _require_member(uow, involvement, person)
         row = Feedback(
             id=new_id(),
             involvement_id=involvement,
             person_id=person,
-            words=_words("words", words),
+            words=written_words("words", words),
             given_on=london_day(uow.at),
             recorded_by=caller.id,
             recorded_at=uow.at,
@@ -180,7 +168,7 @@ def record_feedback(ctx: Context, caller: Caller, involvement: str, person: str,
 def permit_quote(ctx: Context, caller: Caller, request: PermitQuote) -> str:
     """Record permission to print exact words; returns its id."""
     with ctx.begin() as uow:
-        _lock(ctx, uow, caller, Permission.QUOTE_WRITE, request.involvement)
+        lock_for(ctx, uow, caller, Permission.QUOTE_WRITE, request.involvement)
         _require_member(uow, request.involvement, request.person)
         if request.until_on <= london_day(uow.at):
             raise InvalidInput(
@@ -192,8 +180,8 @@ def permit_quote(ctx: Context, caller: Caller, request: PermitQuote) -> str:
             feedback_id=request.feedback,
             involvement_id=request.involvement,
             person_id=request.person,
-            words=_words("words", request.words),
-            audience=_words("audience", request.audience),
+            words=written_words("words", request.words),
+            audience=written_words("audience", request.audience),
             until_on=request.until_on,
             permitted_at=uow.at,
         )
@@ -216,7 +204,7 @@ def withdraw_quote(ctx: Context, caller: Caller, quote: str) -> None:
         row = uow.session.get(Quote, quote)
         if row is None:
             raise NotFound("There is no such quote that you can see.", kind="quote")
-        _lock(ctx, uow, caller, Permission.QUOTE_WRITE, row.involvement_id)
+        lock_for(ctx, uow, caller, Permission.QUOTE_WRITE, row.involvement_id)
         uow.session.refresh(row)
         if row.withdrawn_at is not None:
             raise Conflict("This permission has ended already.", code="already_withdrawn")
@@ -236,60 +224,7 @@ def withdraw_quote(ctx: Context, caller: Caller, quote: str) -> None:
             notify(uow, "leaflet_reissue_needed", role=IG_OFFICER, subject=f"{code}/{version}")
 
 
-def record_disclosure(ctx: Context, caller: Caller, request: RecordDisclosure) -> str:
-    """Write down that film or stills left the service; refused unless the purpose is permitted."""
-    with ctx.begin() as uow:
-        asset = uow.session.get(Asset, request.asset)
-        if asset is None:
-            raise NotFound("There is no such film that you can see.", kind="asset")
-        _lock(ctx, uow, caller, Permission.DISCLOSURE_WRITE, asset.involvement_id)
-        film_keys.require_purpose(ctx, request.purpose)
-        _check_days(request, asset, london_day(uow.at))
-        permission.require_permitted(ctx, uow.session, asset, request.purpose, uow.at, None)
-        row = Disclosure(
-            id=new_id(),
-            involvement_id=asset.involvement_id,
-            asset_id=asset.id,
-            purpose=request.purpose,
-            recipient=_words("recipient", request.recipient),
-            disclosed_on=request.disclosed_on,
-            until_on=request.until_on,
-            recorded_by=caller.id,
-            recorded_at=uow.at,
-        )
-        uow.session.add(row)
-        uow.record(
-            AuditEvent(
-                EventKind.DISCLOSURE_RECORDED,
-                caller.actor,
-                row.id,
-                asset.involvement_id,
-                {"assets": [asset.id], "purpose": request.purpose},
-            )
-        )
-        return row.id
-
-
-def take_back_disclosure(ctx: Context, caller: Caller, disclosure: str, on: date) -> None:
-    """Write down that what left the service came back, or was destroyed by who had it."""
-    with ctx.begin() as uow:
-        row = uow.session.get(Disclosure, disclosure)
-        if row is None:
-            raise NotFound("There is no such disclosure that you can see.", kind="disclosure")
-        _lock(ctx, uow, caller, Permission.DISCLOSURE_WRITE, row.involvement_id)
-        if on < row.disclosed_on or on > london_day(uow.at):
-            sentence = "The day lies between the disclosure and today."
-            raise InvalidInput(sentence, {"taken_back_on": sentence})
-        uow.session.refresh(row)
-        if row.taken_back_on is not None:
-            raise Conflict("This is written down as back already.", code="already_taken_back")
-        row.taken_back_on = on
-        uow.record(
-            AuditEvent(EventKind.DISCLOSURE_TAKEN_BACK, caller.actor, row.id, row.involvement_id)
-        )
-
-
-def _lock(
+def lock_for(
     ctx: Context, uow: UnitOfWork, caller: Caller, needed: Permission, involvement: str
 ) -> None:
     involvement_for(ctx, uow.session, caller, needed, involvement)
@@ -311,16 +246,6 @@ def _require_said_by(uow: UnitOfWork, request: PermitQuote) -> None:
         request.person,
     ):
         raise NotFound("This person gave no such feedback in this involvement.", kind="feedback")
-
-
-def _check_days(request: RecordDisclosure, asset: Asset, today: date) -> None:
-    faults = {}
-    if not asset.filmed_on <= request.disclosed_on <= today:
-        faults["disclosed_on"] = "The day lies between the filming and today."
-    if request.until_on is not None and request.until_on < request.disclosed_on:
-        faults["until_on"] = "The end cannot be before the day it left."
-    if faults:
-        raise InvalidInput("This disclosure cannot be recorded like this.", faults)
 
 
 def _require_offerable(ctx: Context, uow: UnitOfWork, involvement: str, still: str) -> None:
@@ -401,7 +326,7 @@ def _handover_views(session: Session, rows: Sequence[Handover]) -> list[Handover
     ]
 
 
-def _words(field: str, text: str) -> str:
+def written_words(field: str, text: str) -> str:
     if not text.strip() or len(text) > LONGEST_WORDS:
         sentence = f"Write 1 to {LONGEST_WORDS} characters."
         raise InvalidInput(sentence, {field: sentence})

@@ -4,8 +4,7 @@ Rules kept here: a change of facts recomputes due dates (rules 8 and 17); the ro
 is the lock for all that grants or ends.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -31,7 +30,6 @@ from consent_service.db.queries.people import (
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.people import (
-    Basis,
     FamilyRole,
     MeetingKind,
     MeetingMode,
@@ -52,11 +50,7 @@ from consent_service.services.access import (
 )
 from consent_service.services.context import Context
 from consent_service.services.people import (
-    PersonDetails,
     PersonView,
-    ResponsibilityDetails,
-    add_person,
-    add_responsibility,
     one_fault,
     person_view,
 )
@@ -80,35 +74,6 @@ class InvolvementDetails:
     guider: str
     people: tuple[Member, ...]
     started_on: date
-
-
-@dataclass(frozen=True)
-class NewPerson:
-    """Somebody of a new family."""
-
-    details: PersonDetails
-    role: FamilyRole
-    pregnant: bool = False
-
-
-@dataclass(frozen=True)
-class NewResponsibility:
-    """Who may decide for whom in a new family; people are named by their place in its list."""
-
-    child: int
-    holder: int
-    basis: Basis
-    from_on: date
-
-
-@dataclass(frozen=True)
-class NewFamily:
-    """A family that is written down and begun in one act."""
-
-    team: str
-    guider: str
-    people: tuple[NewPerson, ...]
-    responsibilities: tuple[NewResponsibility, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,27 +108,7 @@ class MeetingDetails:
 def start_involvement(ctx: Context, caller: Caller, details: InvolvementDetails) -> InvolvementView:
     """Begin a family's involvement with a team; raises InvalidInput with every fault."""
     with ctx.begin() as uow:
-        return _involvement_view(uow.session, add_involvement(ctx, uow, caller, details))
-
-
-def begin_family(ctx: Context, caller: Caller, family: NewFamily) -> InvolvementView:
-    """Write down a family and begin with it: everything, or nothing at all.
-
-    Raises InvalidInput with faults by field, prefixed with the place of the person (`0.full_name`).
-    """
-    with ctx.begin() as uow:
-        members, rows = [], []
-        for place, new in enumerate(family.people):
-            with _faults_of(place):
-                row = add_person(ctx, uow, caller, new.details)
-            rows.append(row)
-            members.append(Member(row.id, new.role, new.pregnant))
-        for link in family.responsibilities:
-            child, holder = rows[link.child], rows[link.holder]
-            held = ResponsibilityDetails(child.id, holder.id, link.basis, link.from_on)
-            add_responsibility(ctx, uow, caller, held)
-        details = InvolvementDetails(family.team, family.guider, tuple(members), london_day(uow.at))
-        return _involvement_view(uow.session, add_involvement(ctx, uow, caller, details))
+        return involvement_view(uow.session, add_involvement(ctx, uow, caller, details))
 
 
 def add_involvement(
@@ -191,16 +136,6 @@ def add_involvement(
     return row
 
 
-@contextmanager
-def _faults_of(place: int) -> Iterator[None]:
-    """Say of which person a fault is."""
-    try:
-        yield
-    except InvalidInput as fault:
-        named = {f"{place}.{name}": sentence for name, sentence in fault.faults.items()}
-        raise InvalidInput(fault.message, named) from fault
-
-
 def add_member(ctx: Context, caller: Caller, involvement: str, member: Member) -> InvolvementView:
     """Add someone to an involvement; adding them twice changes nothing."""
     with ctx.begin() as uow:
@@ -219,7 +154,7 @@ def add_member(ctx: Context, caller: Caller, involvement: str, member: Member) -
                 )
             )
             uow.session.flush()
-        return _involvement_view(uow.session, row)
+        return involvement_view(uow.session, row)
 
 
 def end_involvement(ctx: Context, caller: Caller, involvement: str, on: date) -> InvolvementView:
@@ -236,7 +171,7 @@ def end_involvement(ctx: Context, caller: Caller, involvement: str, on: date) ->
         uow.record(AuditEvent(EventKind.INVOLVEMENT_ENDED, caller.actor, row.id, row.id))
         uow.session.flush()
         retention_dates.recompute(ctx, uow, row.id)
-        return _involvement_view(uow.session, row)
+        return involvement_view(uow.session, row)
 
 
 def reopen_involvement(ctx: Context, caller: Caller, involvement: str) -> InvolvementView:
@@ -251,7 +186,7 @@ def reopen_involvement(ctx: Context, caller: Caller, involvement: str) -> Involv
         uow.record(AuditEvent(EventKind.INVOLVEMENT_REOPENED, caller.actor, row.id, row.id))
         uow.session.flush()
         retention_dates.recompute(ctx, uow, row.id)
-        return _involvement_view(uow.session, row)
+        return involvement_view(uow.session, row)
 
 
 def my_families(ctx: Context, caller: Caller) -> list[InvolvementView]:
@@ -276,7 +211,7 @@ def family(ctx: Context, caller: Caller, involvement: str) -> InvolvementView:
     """Return one involvement that the caller may see."""
     with ctx.read() as session:
         row = involvement_for(ctx, session, caller, Permission.INVOLVEMENT_READ, involvement)
-        return _involvement_view(session, row)
+        return involvement_view(session, row)
 
 
 def record_meeting(ctx: Context, caller: Caller, details: MeetingDetails) -> str:
@@ -378,7 +313,7 @@ def _touch(row: Involvement, at: datetime) -> None:
     row.version += 1
 
 
-def _involvement_view(session: Session, row: Involvement) -> InvolvementView:
+def involvement_view(session: Session, row: Involvement) -> InvolvementView:
     return _involvement_views(session, [row], [row.id])[0]
 
 

@@ -5,15 +5,13 @@ from wtforms import BooleanField, HiddenField
 from consent_service.clock import london_day
 from consent_service.domain.people import Basis, FamilyRole, MeetingKind, MeetingMode
 from consent_service.errors import InvalidInput
-from consent_service.services import involvements, reviews
+from consent_service.services import reviews
 from consent_service.services.access import Caller
 from consent_service.services.context import Context
+from consent_service.services.families import NewFamily, NewPerson, NewResponsibility, begin_family
 from consent_service.services.involvements import (
     InvolvementView,
     MeetingDetails,
-    NewFamily,
-    NewPerson,
-    NewResponsibility,
 )
 from consent_service.services.people import PersonDetails, PersonView, ResponsibilityDetails
 from consent_service.web.fields import PageForm, choice, day, line, maybe_day, several, text
@@ -126,7 +124,7 @@ class FamilyForm(PageForm):
                 links.append(NewResponsibility(1, 0, Basis(self.basis.data), born))
         family = NewFamily(team, caller.id, tuple(members), tuple(links))
         try:
-            return involvements.begin_family(ctx, caller, family)
+            return begin_family(ctx, caller, family)
         except InvalidInput as fault:
             named = {OWN_FIELDS.get(n, n): said for n, said in fault.faults.items()}
             raise InvalidInput(fault.message, named) from fault

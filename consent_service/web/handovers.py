@@ -16,9 +16,16 @@ from consent_service.domain.assets import AssetKind, AssetState
 from consent_service.domain.people import FamilyRole
 from consent_service.domain.purposes import CARE, KEEPSAKE
 from consent_service.errors import ConsentServiceError, InvalidInput, NotFound
-from consent_service.services import assets, handovers, involvements, papers, said_and_given
+from consent_service.services import (
+    assets,
+    disclosures,
+    handovers,
+    involvements,
+    papers,
+    said_and_given,
+)
 from consent_service.services.assets import AssetView
-from consent_service.services.handovers import HandoverView, PermitQuote, RecordDisclosure
+from consent_service.services.handovers import HandoverView, PermitQuote
 from consent_service.services.involvements import InvolvementView
 from consent_service.web.consents import pdf
 from consent_service.web.fields import PageForm, choice, day, line, maybe_day, several, text
@@ -261,7 +268,7 @@ def disclose(involvement: str) -> ResponseReturnValue:
     if not form.is_submitted():
         form.disclosed_on.process(None, london_day(ctx().clock.now()))
     if form.sent:
-        wanted = RecordDisclosure(
+        wanted = disclosures.RecordDisclosure(
             form.asset.data,
             form.purpose.data,
             form.recipient.data or "",
@@ -269,7 +276,7 @@ def disclose(involvement: str) -> ResponseReturnValue:
             form.until_on.data,
         )
         try:
-            handovers.record_disclosure(ctx(), caller(), wanted)
+            disclosures.record_disclosure(ctx(), caller(), wanted)
         except InvalidInput as fault:
             form.add_faults(fault)
         except ConsentServiceError as fault:
@@ -291,7 +298,7 @@ def take_back(involvement: str, disclosure: str) -> ResponseReturnValue:
     form = TakeBackForm()
     if form.sent:
         try:
-            handovers.take_back_disclosure(ctx(), caller(), disclosure, form.on.data)
+            disclosures.take_back_disclosure(ctx(), caller(), disclosure, form.on.data)
         except InvalidInput as fault:
             form.say(fault.message, "on")
         else:

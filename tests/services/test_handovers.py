@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 
 from consent_service.errors import Conflict, InvalidInput, NotFound
-from consent_service.services import handovers
+from consent_service.services import disclosures, handovers
 from tests.support.clinic import Clinic, Family
 
 
@@ -40,17 +40,17 @@ def test_a_disclosure_is_for_the_use_that_was_named(clinic: Clinic) -> None:
     family = clinic.family()
     clinic.both_consent(family, optional=frozenset({"PUB.WEB"}))
     film = clinic.stores_film(family)
-    request = handovers.RecordDisclosure(
+    request = disclosures.RecordDisclosure(
         film.id, "publication:poster-2026", "The printer", clinic.today
     )
 
     with pytest.raises(InvalidInput) as refused:
-        handovers.record_disclosure(
+        disclosures.record_disclosure(
             clinic.ctx, clinic.guider, replace(request, purpose="publication")
         )
 
     assert set(refused.value.faults) == {"purpose"}
-    assert handovers.record_disclosure(clinic.ctx, clinic.guider, request)
+    assert disclosures.record_disclosure(clinic.ctx, clinic.guider, request)
 
 
 def test_a_disclosure_happened_after_the_filming_and_comes_back_once(clinic: Clinic) -> None:
@@ -58,7 +58,7 @@ def test_a_disclosure_happened_after_the_filming_and_comes_back_once(clinic: Cli
     family = clinic.family()
     clinic.both_consent(family)
     film = clinic.stores_film(family)
-    request = handovers.RecordDisclosure(film.id, "care", "The health visitor", clinic.today)
+    request = disclosures.RecordDisclosure(film.id, "care", "The health visitor", clinic.today)
 
     for wrong, field in (
         (replace(request, disclosed_on=date(202, 1, 1)), "disclosed_on"),
@@ -66,10 +66,10 @@ def test_a_disclosure_happened_after_the_filming_and_comes_back_once(clinic: Cli
         (replace(request, until_on=clinic.today - timedelta(days=1)), "until_on"),
     ):
         with pytest.raises(InvalidInput) as refused:
-            handovers.record_disclosure(clinic.ctx, clinic.guider, wrong)
+            disclosures.record_disclosure(clinic.ctx, clinic.guider, wrong)
         assert set(refused.value.faults) == {field}
 
-    gone = handovers.record_disclosure(clinic.ctx, clinic.guider, request)
-    handovers.take_back_disclosure(clinic.ctx, clinic.guider, gone, clinic.today)
+    gone = disclosures.record_disclosure(clinic.ctx, clinic.guider, request)
+    disclosures.take_back_disclosure(clinic.ctx, clinic.guider, gone, clinic.today)
     with pytest.raises(Conflict):
-        handovers.take_back_disclosure(clinic.ctx, clinic.guider, gone, clinic.today)
+        disclosures.take_back_disclosure(clinic.ctx, clinic.guider, gone, clinic.today)

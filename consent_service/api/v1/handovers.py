@@ -10,8 +10,8 @@ from consent_service.api.operations import Answer, Ask, Room
 from consent_service.api.papers import PDF, paper
 from consent_service.api.shapes import Day, Id, Line, Made, Reply, Request, StatedPurpose, Words
 from consent_service.domain.roles import Permission as P
+from consent_service.services import disclosures, papers
 from consent_service.services import handovers as use
-from consent_service.services import papers
 
 room = Room("handovers")
 
@@ -127,12 +127,12 @@ def withdraw_quote(ask: Ask, id: str) -> Answer:
 @room.post("/disclosures", P.DISCLOSURE_WRITE, Made, body=NewDisclosure, status=201, refusals={410})
 def record_disclosure(ask: Ask, body: NewDisclosure) -> Answer:
     """Write down that film or stills leave the service; refused unless permitted."""
-    request = use.RecordDisclosure(**dict(body))
-    return Answer(Made(id=use.record_disclosure(ask.ctx, ask.caller, request)))
+    request = disclosures.RecordDisclosure(**dict(body))
+    return Answer(Made(id=disclosures.record_disclosure(ask.ctx, ask.caller, request)))
 
 
 @room.post("/disclosures/{id}/taken-back", P.DISCLOSURE_WRITE, body=TakenBack, status=204)
 def take_back_disclosure(ask: Ask, id: str, body: TakenBack) -> Answer:
     """Write down that what left came back, or was destroyed by who had it."""
-    use.take_back_disclosure(ask.ctx, ask.caller, id, body.on)
+    disclosures.take_back_disclosure(ask.ctx, ask.caller, id, body.on)
     return Answer()
