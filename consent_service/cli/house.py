@@ -46,7 +46,7 @@ def init(as_json: bool) -> None:
     if link is None:
         click.echo("It was set up before; nothing changed.")
         return
-    click.echo("Set up the first administrator with this link. It works once, for 24 hours:")
+    click.echo("Set up the first administrator with this link. It works once, within seven days:")
     click.echo(link)
 
 

@@ -2,7 +2,9 @@
 
 import importlib
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -86,4 +88,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as fault:
         click.echo(f"Error: {fault.strerror or 'the system refused'}. Check the path.", err=True)
         sys.exit(1)
+    except Exception as fault:  # noqa: BLE001  (the last resort: a sentence, never a traceback)
+        click.echo(f"Error: {unexpected(fault)}", err=True)
+        sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def unexpected(fault: Exception) -> str:
+    """Return the sentence for a fault of ours: what kind and where, without its values."""
+    places = traceback.extract_tb(fault.__traceback__)
+    where = f"{Path(places[-1].filename).name}:{places[-1].lineno}" if places else "unknown"
+    return (
+        f"The service met a fault that it did not expect ({type(fault).__name__} at {where})."
+        " Nothing half-done is kept. Please report this line."
+    )
