@@ -65,6 +65,12 @@ class Conflict(ConsentServiceError):
     default_code = "conflict"
 
 
+class TakenMeanwhile(Conflict):
+    """Somebody wrote the same thing in the same moment; what was tried is undone."""
+
+    default_code = "taken_meanwhile"
+
+
 class Gone(ConsentServiceError):
     """Withdrawn or erased; details carry the order's reference."""
 

@@ -3,24 +3,34 @@
 Rules kept here:
   * no change without an audit event: `record` writes the entry in the same transaction;
   * effects (keys, files, messages) run only once the commit stood;
+  * who loses a race is told so in our words: the database's own would quote the row;
   * whatever grants, ends, stores, holds, releases or starts a step first locks the involvement.
 """
 
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 
+import psycopg
 from sqlalchemy import Engine, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import StaleDataError
 
 from consent_service.db import audit_log
 from consent_service.db.engine import READ_ONLY
 from consent_service.db.models.people import Involvement
 from consent_service.domain.audit import AuditEvent
-from consent_service.errors import NotFound, Unavailable
+from consent_service.errors import NotFound, Stale, TakenMeanwhile, Unavailable
 
 Effect = Callable[[], object]
+
+_ONE_PICTURE: Mapping[str, Mapping[str, str]] = {
+    "sqlite": {},
+    "postgresql": {"isolation_level": "REPEATABLE READ"},
+}
+"""How each engine shows a reader one moment: SQLite always does."""
 
 
 class UnitOfWork:
@@ -60,7 +70,8 @@ class UnitOfWork:
 def begin(engine: Engine, at: datetime) -> Iterator[UnitOfWork]:
     """Open a writing transaction; commit when the block ends well, roll back when it raises.
 
-    Raises Unavailable when the database cannot be reached or stays locked.
+    Raises Unavailable when the database cannot be reached or stays locked; Stale and TakenMeanwhile
+    when somebody else changed, or wrote, the same row in the same moment.
     """
     try:
         with Session(engine, expire_on_commit=False) as session, session.begin():
@@ -68,6 +79,14 @@ def begin(engine: Engine, at: datetime) -> Iterator[UnitOfWork]:
             yield uow
     except OperationalError as fault:
         raise _unavailable() from fault
+    except StaleDataError:
+        raise Stale("Someone changed this in the meantime. Load it again.") from None
+    except IntegrityError as fault:
+        if not _is_taken(fault.orig):
+            raise
+        raise TakenMeanwhile(
+            "Someone wrote the same thing in this moment. Look at theirs, then try again."
+        ) from None
     for effect in uow.effects:
         effect()
 
@@ -75,7 +94,7 @@ def begin(engine: Engine, at: datetime) -> Iterator[UnitOfWork]:
 @contextmanager
 def read(engine: Engine) -> Iterator[Session]:
     """Open a reading transaction: one consistent picture, never blocked by the writer."""
-    reading = engine.execution_options(**{READ_ONLY: True})
+    reading = engine.execution_options(**{READ_ONLY: True}, **_ONE_PICTURE[engine.dialect.name])
     try:
         with Session(reading, expire_on_commit=False) as session:
             yield session
@@ -84,6 +103,16 @@ def read(engine: Engine) -> Iterator[Session]:
             session.rollback()
     except OperationalError as fault:
         raise _unavailable() from fault
+
+
+def _is_taken(fault: BaseException | None) -> bool:
+    """Tell whether a unique or primary key was there already."""
+    if isinstance(fault, sqlite3.IntegrityError):
+        return fault.sqlite_errorcode in (
+            sqlite3.SQLITE_CONSTRAINT_UNIQUE,
+            sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
+        )
+    return isinstance(fault, psycopg.errors.UniqueViolation)
 
 
 def _unavailable() -> Unavailable:

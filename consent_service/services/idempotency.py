@@ -12,10 +12,9 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import delete
-from sqlalchemy.exc import IntegrityError
 
 from consent_service.db.models.accounts import IdempotencyKey
-from consent_service.errors import Conflict
+from consent_service.errors import Conflict, TakenMeanwhile
 from consent_service.services.access import Caller
 from consent_service.services.context import Context
 
@@ -66,7 +65,7 @@ def claim(ctx: Context, caller: Caller, key: str, digest: str) -> KeptAnswer | N
                 raise _in_progress()
             row.created_at = uow.at
             return None
-    except IntegrityError as taken:
+    except TakenMeanwhile as taken:
         raise _in_progress() from taken
 
 

@@ -15,13 +15,12 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import CursorResult, delete, or_, select, update
-from sqlalchemy.exc import IntegrityError
 
 from consent_service.db.models.jobs import Schedule, ScheduleRun
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.roles import ADMINISTRATOR, Permission
-from consent_service.errors import ConsentServiceError, NotFound
+from consent_service.errors import ConsentServiceError, NotFound, TakenMeanwhile
 from consent_service.services.access import Caller, require
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
@@ -153,7 +152,7 @@ def register(ctx: Context, timed: Iterable[Timed]) -> None:
         try:
             with ctx.begin() as uow:
                 _register(uow, job)
-        except IntegrityError:
+        except TakenMeanwhile:
             # Another node wrote the same row in this moment.
             continue
 
