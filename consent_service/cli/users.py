@@ -194,5 +194,5 @@ def _print_link(identifier: str, link: str, as_json: bool) -> None:
     if as_json:
         print_json({"id": identifier, "link": link})
         return
-    click.echo("They set password and second factor with this link. It works once, within seven days:")
+    click.echo("They set password and second factor here. It works once, within seven days:")
     click.echo(link)

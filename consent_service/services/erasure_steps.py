@@ -74,10 +74,11 @@ def freeze_inventory(ctx: Context, order: str) -> dict[str, int]:
             assets = assets_in_scope(
                 uow.session, row.involvement_id, OrderScope.from_json(row.scope)
             )
-            found = holdings(uow.session, ctx.policies.purposes, assets, uow.at)
+            # What was ended after this order has an order of its own: each says what it did.
+            found = holdings(uow.session, ctx.policies.purposes, assets, row.ordered_at)
             by_id = {asset.id: asset for asset in assets}
             for line in plan(found, row.cause).lines:
-                lost = line.asset in noise
+                lost = line.asset in noise and line.ground is not Ground.PURPOSE_REMAINS
                 _freeze(uow.session, row, by_id[line.asset], _gone(line) if lost else line)
             row.inventory_frozen_at = uow.at
         uow.session.flush()

@@ -97,3 +97,37 @@ def test_within_seven_days_only_the_person_who_withdrew_brings_it_back(clinic: C
     with pytest.raises(Conflict) as refused:
         withdrawal.cancel(clinic.ctx, clinic.guider, second.id, family.mother)
     assert refused.value.code == "too_late"
+
+
+def test_each_of_two_orders_that_overlap_destroys_what_its_own_preview_said(
+    clinic: Clinic,
+) -> None:
+    """A parent who says stop twice must find each film in the certificate of the stop that ended it."""
+    family = clinic.family()
+    clinic.both_consent(family, optional=frozenset({"TRAIN.LOCAL"}))
+    film = clinic.stores_film(family)
+    clinic.passes(hours=1)
+    one = _request(
+        clinic,
+        family,
+        family.mother,
+        family.mother,
+        scope=WithdrawalScope.PURPOSES,
+        purposes=("training-local",),
+    )
+    first = withdrawal.withdraw(clinic.ctx, clinic.guider, one)
+    clinic.passes(minutes=1)
+    everything = _request(clinic, family, family.mother, family.mother)
+    previewed = withdrawal.preview(clinic.ctx, clinic.guider, everything)
+
+    second = withdrawal.withdraw(clinic.ctx, clinic.guider, everything)
+    erasure.work(clinic.ctx, "test")
+
+    destroyed = {
+        done.erasure_order: [
+            line.asset for line in withdrawal.outcome(clinic.ctx, clinic.ig, done.id).destroyed
+        ]
+        for done in (first, second)
+    }
+    assert [line.asset for line in previewed.destroyed] == [film.id]
+    assert destroyed == {first.erasure_order: [], second.erasure_order: [film.id]}
