@@ -199,7 +199,11 @@ def test_a_recipient_that_is_none_names_the_setting(keyring: Keyring, recipient:
     assert keyring.backups.registered() == []
 
 
-@pytest.mark.parametrize("identity", ["", RECIPIENT, str(pyrage.x25519.Identity.generate())])
+@pytest.mark.parametrize(
+    "identity",
+    ["", RECIPIENT, str(pyrage.x25519.Identity.generate())],
+    ids=["nothing", "its own recipient", "another identity"],
+)
 def test_another_identity_opens_nothing(keyring: Keyring, identity: str) -> None:
     """Not the recipient's, or not one at all."""
     with pytest.raises(IntegrityFault, match="does not open"):
