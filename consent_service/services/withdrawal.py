@@ -207,7 +207,9 @@ def _faults(
     faults: dict[str, str] = {}
     if request.moment > uow.at + CLOCK_SLACK:
         faults["moment"] = "The withdrawal cannot be in the future."
-    if request.by != request.person and _holding(uow, request) is None:
+    if london_day(request.moment) < row.started_on:
+        faults["moment"] = "The withdrawal cannot be before the involvement started."
+    if not _may_withdraw(uow, request):
         faults["by"] = "Only this person, or someone who may decide for the child, can withdraw."
     known = ctx.policies.purposes
     named = (*request.purposes, *request.keep_purposes)
@@ -218,6 +220,8 @@ def _faults(
         faults["purposes"] = "Name at least one purpose."
     if CARE in request.keep_purposes:
         faults["keep_purposes"] = "Care cannot be kept by a withdrawal of care."
+    if any(_is_kept(purpose, request) for purpose in request.purposes):
+        faults["keep_purposes"] = "A purpose is either withdrawn or kept."
     if request.scope is WithdrawalScope.ASSETS:
         faults |= _asset_faults(uow, row, request)
     return faults
@@ -231,6 +235,18 @@ def _asset_faults(uow: UnitOfWork, row: Involvement, request: WithdrawalRequest)
     if not set(request.assets) <= shown:
         return {"assets": "Each of these must show this person and be kept in this involvement."}
     return {}
+
+
+def _may_withdraw(uow: UnitOfWork, request: WithdrawalRequest) -> bool:
+    """Tell whether `by` may end this person's consent: nobody but a holder speaks for a child."""
+    if request.by != request.person:
+        return _holding(uow, request) is not None
+    return not children_among(uow.session, [request.person], london_day(uow.at))
+
+
+def _is_kept(purpose: str, request: WithdrawalRequest) -> bool:
+    """Tell whether a purpose is kept: by its full name, or with every use of it."""
+    return bool({purpose, split_use(purpose)[0]} & set(request.keep_purposes))
 
 
 def _holding(uow: UnitOfWork, request: WithdrawalRequest) -> Responsibility | None:
@@ -302,11 +318,10 @@ def _ended_purposes(session: Session, request: WithdrawalRequest) -> tuple[str, 
     if request.scope is WithdrawalScope.ASSETS:
         return ()
     answered = purposes_answered(session, request.involvement, request.person)
-    kept = set(request.keep_purposes)
     everything = request.scope is WithdrawalScope.EVERYTHING or CARE in request.purposes
     # A no for a child that only another parent has answered for is still this parent's to say.
     more = {*answered, CARE} if everything else set()
-    return tuple(sorted((more | set(request.purposes)) - kept))
+    return tuple(sorted(p for p in more | set(request.purposes) if not _is_kept(p, request)))
 
 
 def _end(
