@@ -216,7 +216,11 @@ def test_a_length_that_the_database_does_not_confirm_is_refused(size: int) -> No
         ContainerReader(BytesSource(STORED), KEY, CONTEXT, known_size=size)
 
 
-@pytest.mark.parametrize("header", [b"", STORED[:55], STORED[:57], SHORT[:HEADER]])
+@pytest.mark.parametrize(
+    "header",
+    [b"", STORED[:55], STORED[:57], SHORT[:HEADER]],
+    ids=["none", "cut", "too long", "of another object"],
+)
 def test_a_remembered_header_must_fit(header: bytes) -> None:
     """A row that belongs to another object must not open this one."""
     with pytest.raises(ContainerCorrupt):

@@ -190,7 +190,11 @@ KEY = {"key": "a", "kind": "asset", "zone": "live", "shard": 1, "secret": base64
 STONE = {"tombstone": "b", "fingerprint": None, "destroyed_at": AT.isoformat(), "order": "o"}
 
 
-@pytest.mark.parametrize("recipient", ["", "age1nonsense", IDENTITY, "ssh-ed25519 AAAA"])
+@pytest.mark.parametrize(
+    "recipient",
+    ["", "age1nonsense", IDENTITY, "ssh-ed25519 AAAA"],
+    ids=["nothing", "nonsense", "a secret key", "another kind"],
+)
 def test_a_recipient_that_is_none_names_the_setting(keyring: Keyring, recipient: str) -> None:
     """And nothing is registered, because nothing was made."""
     with pytest.raises(SettingsFault, match="CONSENT_BACKUP_RECIPIENT"):
