@@ -43,7 +43,18 @@ def register(app: Flask, ctx: Context) -> Iterable[Blueprint]:
     blueprint.after_request(_kept_nowhere)
     app.register_blueprint(blueprint)
     _catch_the_rest(app)
+    _leave_bodies_alone(app)
     return (blueprint,)
+
+
+def _leave_bodies_alone(app: Flask) -> None:
+    """Keep the pages' sign-in from reading every request's body for a token of its own kind.
+
+    It would read a film whole into memory, before its length or its sender were looked at.
+    """
+    login_manager = getattr(app, "login_manager", None)
+    if login_manager is not None:
+        login_manager.request_loader(lambda _request: None)
 
 
 def _catch_the_rest(app: Flask) -> None:

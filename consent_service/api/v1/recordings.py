@@ -16,6 +16,7 @@ from consent_service.api.shapes import (
     Reply,
     Request,
     StatedPurpose,
+    Whole,
     Words,
 )
 from consent_service.api.v1.assets import AssetReply
