@@ -7,11 +7,12 @@ Rules kept here:
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from consent_service.clock import london_day
 from consent_service.db import audit_log
 from consent_service.db.models.audit import AuditEntry, AuditPending
 from consent_service.db.models.consent import ConsentAct, ConsentActCheck, Dispute
@@ -32,6 +33,7 @@ from consent_service.services.context import Context
 LATE_AFTER = timedelta(minutes=15)
 """Objects and copies are gone so long after an order may begin."""
 SEALED_WITHIN = timedelta(minutes=1)
+MONTHS_AHEAD = 6
 _OPEN = (OrderState.ORDERED, OrderState.RUNNING)
 
 
@@ -39,12 +41,14 @@ _OPEN = (OrderState.ORDERED, OrderState.RUNNING)
 class Overview:
     """How many there are of each thing that needs a person, and of each thing that does not.
 
-    `exceptions` and `figures` map codes to counts, in the order in which they are shown;
-    `warnings` are settings that keep too much in one place.
+    `exceptions` and `figures` map codes to counts, in the order in which they are shown; `due_in`
+    is how much film falls due in each of the next months, named by its first day, what is overdue
+    counted to the first; `warnings` are settings that keep too much in one place.
     """
 
     exceptions: Mapping[str, int]
     figures: Mapping[str, int]
+    due_in: tuple[tuple[date, int], ...]
     warnings: tuple[CheckLine, ...]
 
 
@@ -69,8 +73,9 @@ def overview(ctx: Context, caller: Caller) -> Overview:
     with ctx.read() as session:
         exceptions = _exceptions(session, now)
         figures = _figures(session, now)
+        due_in = _due_in(session, london_day(now))
     warnings = tuple(line for line in check_settings(ctx.settings) if line.state == WARNING)
-    return Overview(exceptions, figures, warnings)
+    return Overview(exceptions, figures, due_in, warnings)
 
 
 def late_consents(ctx: Context, caller: Caller) -> list[LateConsent]:
@@ -151,6 +156,27 @@ def _figures(session: Session, now: datetime) -> dict[str, int]:
         "withdrawals": _count(session, Withdrawal.id, Withdrawal.recorded_at >= month),
         "certificates": _count(session, Certificate.id),
     }
+
+
+def _due_in(session: Session, today: date) -> tuple[tuple[date, int], ...]:
+    """Count what falls due month by month; one question, however much is kept."""
+    months = [_month_after(today, number) for number in range(MONTHS_AHEAD + 1)]
+    days = session.execute(
+        select(Asset.due_on, func.count())
+        .where(Asset.state != AssetState.ERASED, Asset.due_on < months[-1])
+        .group_by(Asset.due_on)
+    )
+    counts = dict.fromkeys(months[:-1], 0)
+    for day, number in days:
+        if day is None:
+            continue
+        counts[max(day.replace(day=1), months[0])] += number
+    return tuple(counts.items())
+
+
+def _month_after(day: date, months: int) -> date:
+    years, month = divmod(day.month - 1 + months, 12)
+    return date(day.year + years, month + 1, 1)
 
 
 def _count(

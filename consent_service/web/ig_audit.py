@@ -17,7 +17,6 @@ from consent_service.ids import is_id
 from consent_service.services import audit, timeline
 from consent_service.web.fields import PageForm
 from consent_service.web.here import caller, ctx
-from consent_service.web.words import said
 
 audit_pages = Blueprint("audit", __name__, url_prefix="/audit")
 
@@ -50,7 +49,7 @@ def search() -> ResponseReturnValue:
         "governance/audit.html",
         asked=asked,
         faults=faults,
-        faults_list=[{"text": said_, "href": f"#{name}"} for name, said_ in faults.items()],
+        faults_list=[{"text": fault, "href": f"#{name}"} for name, fault in faults.items()],
         rows=rows,
         following=page.next_cursor if page else None,
         kind_items=[
@@ -154,10 +153,10 @@ def _rows(entries: list[LoggedEntry]) -> list[tuple[LoggedEntry, str]]:
     )
     staff = timeline.names_of_staff(ctx(), acted)
 
-    def name_of(code: str) -> str:
-        return staff.get(code, code if is_id(code) else said(code).lower())
-
-    return [(entry, sentence(entry.recorded.event, name_of)) for entry in entries]
+    return [
+        (entry, sentence(entry.recorded.event, lambda code: staff.get(code, code)))
+        for entry in entries
+    ]
 
 
 def _pieces(copy: IO[bytes]) -> Iterator[bytes]:

@@ -3,7 +3,6 @@
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from consent_service.clock import london_day
 from consent_service.domain.erasure import OrderState
 from consent_service.domain.leaflets import LeafletStatus
 from consent_service.errors import Conflict, InvalidInput, NotFound
@@ -17,6 +16,7 @@ from consent_service.services import (
     timeline,
 )
 from consent_service.services.disputes import DisputeView
+from consent_service.web.due_plot import bars
 from consent_service.web.fields import PageForm, choice, text
 from consent_service.web.here import caller, ctx
 from consent_service.web.one_form import form_page
@@ -54,7 +54,7 @@ def show_overview() -> str:
         overview=overview.overview(ctx(), caller()),
         leaflets=[view for view in newest.values() if view.status in warned],
         unread=[n for n in notices.inbox(ctx(), caller()) if n.seen_at is None],
-        today=london_day(ctx().clock.now()),
+        bars=bars,
     )
 
 

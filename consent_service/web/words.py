@@ -72,6 +72,7 @@ WORDS: dict[str, str] = {
     # what happens to film
     "destroy": "Destroyed",
     "keep": "Kept",
+    "asset": "Film, clip or photo",
     "recording": "Film",
     "clip": "Clip",
     "still": "Photo",

@@ -42,13 +42,18 @@ def _describes(guider: Visitor, family: Family, clinic: Clinic, **more: object) 
 
 
 def _puts(
-    guider: Visitor, asset: str, film: bytes, *, declared: int | None = None, **more: str
+    guider: Visitor,
+    asset: str,
+    film: bytes,
+    *,
+    declared: int | None = None,
+    kind: str = "application/octet-stream",
 ) -> TestResponse:
+    """Send a film as our script does; `declared` is the length that the request claims."""
     page = guider.opens(f"/films/{asset}/upload").get_data(as_text=True)
     found = TOKEN.search(page)
     assert found is not None, page
-    headers = {"X-CSRFToken": found[1], "Accept": "application/json"} | more
-    headers.setdefault("Content-Type", "application/octet-stream")
+    headers = {"X-CSRFToken": found[1], "Accept": "application/json", "Content-Type": kind}
     said = {} if declared is None else {"CONTENT_LENGTH": str(declared)}
     return guider.client.put(
         f"/films/{asset}/upload", data=film, headers=headers, environ_overrides=said
@@ -189,7 +194,7 @@ def test_a_film_sent_as_a_form_is_refused(pages: Pages, clinic: Clinic, family: 
     guider = pages.as_("guider")
     asset = _reserved(guider, family, clinic)
 
-    answer = _puts(guider, asset, b"--x\r\n", **{"Content-Type": "multipart/form-data; boundary=x"})
+    answer = _puts(guider, asset, b"--x\r\n", kind="multipart/form-data; boundary=x")
 
     assert answer.status_code == 415
 
