@@ -115,7 +115,7 @@ def questions(
     with ctx.read() as session:
         row = involvement_for(ctx, session, caller, Permission.CONSENT_CAPTURE, involvement)
         _, version = published_form(ctx, session, form, None)
-        leaflet = _latest_issue(session, involvement, person)
+        leaflet = _latest_issue(session, involvement, person, version.leaflet)
         on = london_day(ctx.clock.now())
         sitting = _sitting(session, row, person, version, on)
         text = _text(ctx, sitting, language, leaflet.control_line)
@@ -280,17 +280,22 @@ def _text(ctx: Context, sitting: Sitting, language: str, control_line: str) -> s
     return rendered_text(sitting.form, language, audience, facts)
 
 
-def _latest_issue(session: Session, involvement: str, person: str) -> LeafletVersion:
+def _latest_issue(session: Session, involvement: str, person: str, code: str) -> LeafletVersion:
     found = session.scalar(
         select(LeafletVersion)
         .join(LeafletIssue, LeafletIssue.leaflet_version_id == LeafletVersion.id)
-        .where(LeafletIssue.involvement_id == involvement, LeafletIssue.person_id == person)
+        .where(
+            LeafletIssue.involvement_id == involvement,
+            LeafletIssue.person_id == person,
+            LeafletVersion.code == code,
+        )
         .order_by(LeafletIssue.given_on.desc(), LeafletIssue.recorded_at.desc())
         .limit(1)
     )
     if found is None:
         raise Conflict(
-            "No leaflet has been given to this person yet. Give it first.", code="leaflet_not_given"
+            f"Leaflet {code} has not been given to this person yet. Give it first.",
+            code="leaflet_not_given",
         )
     return found
 

@@ -15,8 +15,10 @@ from sqlalchemy.orm import Session
 from consent_service.db.models.erasure import ErasureOrder, Fence
 from consent_service.db.models.recordings import Asset, DepictedPerson
 from consent_service.db.queries.consent import states_now
+from consent_service.db.queries.recordings import references_of_erased
 from consent_service.domain.assets import AssetState, Depiction
 from consent_service.domain.consent import ConsentState, Finding, missing_for
+from consent_service.domain.erasure import OrderState
 from consent_service.domain.purposes import split_use
 from consent_service.errors import Conflict, Gone, Refused
 from consent_service.services.access import Caller, roles_of
@@ -168,10 +170,14 @@ def is_fenced(session: Session, asset: Asset) -> bool:
 
 
 def order_of(session: Session, asset: Asset) -> str | None:
-    """Return the reference of the newest erasure order of the asset's involvement, if any."""
-    return session.scalar(
+    """Return the reference of the order that erased the asset; else of its family's newest."""
+    erased = references_of_erased(session, [asset.id]).get(asset.id)
+    return erased or session.scalar(
         select(ErasureOrder.reference)
-        .where(ErasureOrder.involvement_id == asset.involvement_id)
+        .where(
+            ErasureOrder.involvement_id == asset.involvement_id,
+            ErasureOrder.state != OrderState.CANCELLED,
+        )
         .order_by(ErasureOrder.ordered_at.desc(), ErasureOrder.id)
         .limit(1)
     )

@@ -15,19 +15,17 @@ import rfc8785
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from consent_service.clock import london_day
 from consent_service.db.models.consent import ConsentEnding
 from consent_service.db.models.erasure import ErasureOrder, Fence, Withdrawal
 from consent_service.db.models.people import Involvement
 from consent_service.db.queries.consent import purposes_answered, states_now
 from consent_service.db.queries.erasure import OrderScope, assets_in_scope, holdings
-from consent_service.db.queries.people import children_among, members, responsibilities_for
+from consent_service.db.queries.people import members
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.consent import ConsentState, EndingKind
 from consent_service.domain.erasure import OrderCause, OrderState, Plan, StepKind, plan
-from consent_service.domain.people import Responsibility, holder_for
-from consent_service.domain.purposes import CARE, split_use
+from consent_service.domain.purposes import CARE
 from consent_service.domain.roles import Permission
 from consent_service.domain.withdrawal import Speed, WithdrawalRequest, WithdrawalScope
 from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
@@ -35,6 +33,7 @@ from consent_service.ids import new_id
 from consent_service.services import disputes, erasure, erasure_journal, erasure_keys, keys
 from consent_service.services.access import Caller, involvement_for
 from consent_service.services.context import Context
+from consent_service.services.withdrawal_checks import faults_of, holding, is_kept
 from consent_service.services.withdrawal_outcome import (
     Outcome,
     PreviewLine,
@@ -61,8 +60,6 @@ __all__ = [
     "withdrawal",
     "withdrawals",
 ]
-
-CLOCK_SLACK = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -195,67 +192,10 @@ def _admit(
     belonging = {person.id for _, person in members(uow.session, row.id)}
     if not {request.person, request.by} <= belonging:
         raise NotFound("This person does not belong to the involvement.", kind="person")
-    faults = _faults(ctx, uow, row, request)
+    faults = faults_of(ctx, uow, row, request)
     if faults:
         raise InvalidInput("This withdrawal cannot be recorded like this.", faults)
     return row
-
-
-def _faults(
-    ctx: Context, uow: UnitOfWork, row: Involvement, request: WithdrawalRequest
-) -> dict[str, str]:
-    faults: dict[str, str] = {}
-    if request.moment > uow.at + CLOCK_SLACK:
-        faults["moment"] = "The withdrawal cannot be in the future."
-    if london_day(request.moment) < row.started_on:
-        faults["moment"] = "The withdrawal cannot be before the involvement started."
-    if not _may_withdraw(uow, request):
-        faults["by"] = "Only this person, or someone who may decide for the child, can withdraw."
-    known = ctx.policies.purposes
-    named = (*request.purposes, *request.keep_purposes)
-    unknown = [p for p in named if split_use(p)[0] not in known]
-    if unknown:
-        faults["purposes"] = "One of these purposes does not exist."
-    if request.scope is WithdrawalScope.PURPOSES and not request.purposes:
-        faults["purposes"] = "Name at least one purpose."
-    if CARE in request.keep_purposes:
-        faults["keep_purposes"] = "Care cannot be kept by a withdrawal of care."
-    if any(_is_kept(purpose, request) for purpose in request.purposes):
-        faults["keep_purposes"] = "A purpose is either withdrawn or kept."
-    if request.scope is WithdrawalScope.ASSETS:
-        faults |= _asset_faults(uow, row, request)
-    return faults
-
-
-def _asset_faults(uow: UnitOfWork, row: Involvement, request: WithdrawalRequest) -> dict[str, str]:
-    if not request.assets:
-        return {"assets": "Name at least one film, clip or still."}
-    scope = OrderScope(persons=(request.person,), purposes=(CARE,))
-    shown = {asset.id for asset in assets_in_scope(uow.session, row.id, scope)}
-    if not set(request.assets) <= shown:
-        return {"assets": "Each of these must show this person and be kept in this involvement."}
-    return {}
-
-
-def _may_withdraw(uow: UnitOfWork, request: WithdrawalRequest) -> bool:
-    """Tell whether `by` may end this person's consent: nobody but a holder speaks for a child."""
-    if request.by != request.person:
-        return _holding(uow, request) is not None
-    return not children_among(uow.session, [request.person], london_day(uow.at))
-
-
-def _is_kept(purpose: str, request: WithdrawalRequest) -> bool:
-    """Tell whether a purpose is kept: by its full name, or with every use of it."""
-    return bool({purpose, split_use(purpose)[0]} & set(request.keep_purposes))
-
-
-def _holding(uow: UnitOfWork, request: WithdrawalRequest) -> Responsibility | None:
-    """Return the responsibility by which `by` decides for the child `person` today."""
-    today = london_day(uow.at)
-    if request.person not in children_among(uow.session, [request.person], today):
-        return None
-    held = responsibilities_for(uow.session, [request.person])
-    return holder_for(held, request.person, request.by, today)
 
 
 def _apply(
@@ -266,7 +206,7 @@ def _apply(
     now_speed = request.speed is Speed.NOW
     organisation = ctx.policies.organisation
     undo_until = None if now_speed else uow.at + timedelta(days=organisation.undo_days)
-    held = _holding(uow, request)
+    held = holding(uow, request)
     act = Withdrawal(
         id=new_id(),
         involvement_id=row.id,
@@ -321,7 +261,7 @@ def _ended_purposes(session: Session, request: WithdrawalRequest) -> tuple[str, 
     everything = request.scope is WithdrawalScope.EVERYTHING or CARE in request.purposes
     # A no for a child that only another parent has answered for is still this parent's to say.
     more = {*answered, CARE} if everything else set()
-    return tuple(sorted(p for p in more | set(request.purposes) if not _is_kept(p, request)))
+    return tuple(sorted(p for p in more | set(request.purposes) if not is_kept(p, request)))
 
 
 def _end(

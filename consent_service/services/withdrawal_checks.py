@@ -1,0 +1,77 @@
+"""Whether a withdrawal can be recorded: by whom, from when, of what; every fault by field.
+
+Rules kept here: whoever was filmed, or may decide for the child that was, can withdraw (6); what is
+kept by name is kept with every use that was named for it.
+"""
+
+from datetime import timedelta
+
+from consent_service.clock import london_day
+from consent_service.db.models.people import Involvement
+from consent_service.db.queries.erasure import OrderScope, assets_in_scope
+from consent_service.db.queries.people import children_among, responsibilities_for
+from consent_service.db.unit_of_work import UnitOfWork
+from consent_service.domain.people import Responsibility, holder_for
+from consent_service.domain.purposes import CARE, split_use
+from consent_service.domain.withdrawal import WithdrawalRequest, WithdrawalScope
+from consent_service.services.context import Context
+
+CLOCK_SLACK = timedelta(minutes=5)
+
+
+def faults_of(
+    ctx: Context, uow: UnitOfWork, row: Involvement, request: WithdrawalRequest
+) -> dict[str, str]:
+    """Return every fault of a request, by field."""
+    faults: dict[str, str] = {}
+    if request.moment > uow.at + CLOCK_SLACK:
+        faults["moment"] = "The withdrawal cannot be in the future."
+    if london_day(request.moment) < row.started_on:
+        faults["moment"] = "The withdrawal cannot be before the involvement started."
+    if not _may_withdraw(uow, request):
+        faults["by"] = "Only this person, or someone who may decide for the child, can withdraw."
+    known = ctx.policies.purposes
+    named = (*request.purposes, *request.keep_purposes)
+    unknown = [p for p in named if split_use(p)[0] not in known]
+    if unknown:
+        faults["purposes"] = "One of these purposes does not exist."
+    if request.scope is WithdrawalScope.PURPOSES and not request.purposes:
+        faults["purposes"] = "Name at least one purpose."
+    if CARE in request.keep_purposes:
+        faults["keep_purposes"] = "Care cannot be kept by a withdrawal of care."
+    if any(is_kept(purpose, request) for purpose in request.purposes):
+        faults["keep_purposes"] = "A purpose is either withdrawn or kept."
+    if request.scope is WithdrawalScope.ASSETS:
+        faults |= _asset_faults(uow, row, request)
+    return faults
+
+
+def _asset_faults(uow: UnitOfWork, row: Involvement, request: WithdrawalRequest) -> dict[str, str]:
+    if not request.assets:
+        return {"assets": "Name at least one film, clip or still."}
+    scope = OrderScope(persons=(request.person,), purposes=(CARE,))
+    shown = {asset.id for asset in assets_in_scope(uow.session, row.id, scope)}
+    if not set(request.assets) <= shown:
+        return {"assets": "Each of these must show this person and be kept in this involvement."}
+    return {}
+
+
+def _may_withdraw(uow: UnitOfWork, request: WithdrawalRequest) -> bool:
+    """Tell whether `by` may end this person's consent: nobody but a holder speaks for a child."""
+    if request.by != request.person:
+        return holding(uow, request) is not None
+    return not children_among(uow.session, [request.person], london_day(uow.at))
+
+
+def is_kept(purpose: str, request: WithdrawalRequest) -> bool:
+    """Tell whether a purpose is kept: by its full name, or with every use of it."""
+    return bool({purpose, split_use(purpose)[0]} & set(request.keep_purposes))
+
+
+def holding(uow: UnitOfWork, request: WithdrawalRequest) -> Responsibility | None:
+    """Return the responsibility by which `by` decides for the child `person` today."""
+    today = london_day(uow.at)
+    if request.person not in children_among(uow.session, [request.person], today):
+        return None
+    held = responsibilities_for(uow.session, [request.person])
+    return holder_for(held, request.person, request.by, today)
