@@ -8,6 +8,7 @@ Rules kept here:
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import select
@@ -18,7 +19,7 @@ from consent_service.db.models.erasure import ErasureOrder, Withdrawal
 from consent_service.db.models.people import Involvement
 from consent_service.db.queries.consent import purposes_asked_about, states_now
 from consent_service.db.queries.erasure import OrderScope
-from consent_service.db.queries.people import children_among, members
+from consent_service.db.queries.people import children_among, members, open_involvements_of
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.consent import ConsentState, EndingKind
@@ -51,8 +52,27 @@ class DisputeView:
 def open_where_parents_disagree(ctx: Context, uow: UnitOfWork, involvement: str) -> list[str]:
     """Open a dispute for each child's purpose that is *disputed* and has none open.
 
-    A disagreement that has ended since closes its dispute. Returns the ids newly opened.
+    A disagreement that has ended since closes its dispute. A no for a child covers its other open
+    involvements too, so theirs are looked at as well, their streams notice, and their keys follow
+    after the commit. Returns the ids newly opened.
     """
+    opened = _open_in(uow, involvement)
+    for other in _shared_with(uow, involvement):
+        uow.lock_involvement(other).consent_epoch += 1
+        opened += _open_in(uow, other)
+        uow.after_commit(partial(keys.settle, ctx, other))
+    return opened
+
+
+def _shared_with(uow: UnitOfWork, involvement: str) -> list[str]:
+    """Return the other open involvements of this one's children."""
+    people = [person.id for _, person in members(uow.session, involvement)]
+    children = children_among(uow.session, people, london_day(uow.at))
+    found = open_involvements_of(uow.session, children).values()
+    return sorted({other for others in found for other in others} - {involvement})
+
+
+def _open_in(uow: UnitOfWork, involvement: str) -> list[str]:
     states = _children_states(uow, involvement)
     standing = {
         (d.person_id, d.purpose): d

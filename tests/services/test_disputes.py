@@ -3,12 +3,17 @@
 from collections.abc import Callable
 from threading import Barrier, Thread
 
+import pytest
+
+from consent_service.db.models.people import Involvement
 from consent_service.domain.answers import GivenAnswer
 from consent_service.domain.audit import EventKind
 from consent_service.domain.consent import Answer, ConsentState
+from consent_service.domain.people import FamilyRole
 from consent_service.domain.withdrawal import WithdrawalScope
-from consent_service.errors import Conflict
-from consent_service.services import consent, disputes
+from consent_service.errors import Conflict, Refused
+from consent_service.services import consent, disputes, involvements
+from consent_service.vault.keyring import Zone
 from tests.support.clinic import Clinic, Family
 
 POSTER = "publication:poster-2026"
@@ -70,6 +75,47 @@ def test_a_no_to_every_use_is_one_dispute_and_settling_it_settles_them_all(clini
 
     assert _state(clinic, family.baby, POSTER) is ConsentState.GIVEN
     assert _standing(clinic) == []
+
+
+def test_a_no_for_a_child_reaches_its_other_open_involvement(clinic: Clinic) -> None:
+    """A parent says no once: film of the child with another team freezes and its streams end."""
+    family = clinic.family()
+    again = involvements.start_involvement(
+        clinic.ctx,
+        clinic.guider,
+        involvements.InvolvementDetails(
+            clinic.team,
+            clinic.guider.id,
+            (
+                involvements.Member(family.mother, FamilyRole.PARENT),
+                involvements.Member(family.baby, FamilyRole.BABY),
+            ),
+            clinic.today,
+        ),
+    )
+    issue = clinic.gives_leaflet(again.id, family.mother)
+    other = Family(again.id, family.mother, family.father, family.baby, {family.mother: issue})
+    clinic.captures(other, family.mother, clinic.answers(other, family.mother))
+    film = clinic.stores_film(other, depicted=(family.mother, family.baby))
+    clinic.passes(minutes=1)
+    before = _epoch(clinic, again.id)
+
+    clinic.captures(
+        family,
+        family.father,
+        clinic.answers(family, family.father, no=frozenset({"CARE.FILM.CHILD"})),
+    )
+
+    assert {d.involvement for d in disputes.standing(clinic.ctx, clinic.ig)} == {again.id}
+    assert _epoch(clinic, again.id) > before
+    assert any(clinic.ctx.keyring.list_keys(zone=Zone.ESCROW))
+    with pytest.raises(Refused):
+        clinic.watches(film.id)
+
+
+def _epoch(clinic: Clinic, involvement: str) -> int:
+    with clinic.ctx.read() as session:
+        return session.get_one(Involvement, involvement).consent_epoch
 
 
 def _at_the_same_time(*acts: Callable[[], object]) -> list[str]:
