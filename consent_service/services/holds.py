@@ -210,6 +210,7 @@ def _standing_hold(ctx: Context, uow: UnitOfWork, caller: Caller, hold: str) -> 
         raise NotFound("There is no such hold that you can see.", kind="hold")
     involvement_for(ctx, uow.session, caller, Permission.HOLD_RELEASE, row.involvement_id)
     uow.lock_involvement(row.involvement_id)
+    uow.session.refresh(row)
     if row.released_at is not None:
         raise Conflict("This hold was released already.", code="already_released")
     return row

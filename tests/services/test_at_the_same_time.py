@@ -7,8 +7,9 @@ from functools import partial
 from threading import Barrier, Thread
 
 from consent_service.domain.audit import EventKind
+from consent_service.domain.holds import HoldKind
 from consent_service.errors import ConsentServiceError, Stale
-from consent_service.services import handovers, people
+from consent_service.services import handovers, holds, people
 from tests.support.clinic import Clinic
 
 SAME = "9990000018"
@@ -81,6 +82,20 @@ def test_a_quote_is_withdrawn_once(clinic: Clinic) -> None:
 
     assert [getattr(fault, "code", fault) for fault in raised] == ["already_withdrawn"] * 3
     assert len(clinic.written_down(EventKind.QUOTE_WITHDRAWN)) == 1
+
+
+def test_a_hold_is_released_once(clinic: Clinic) -> None:
+    """A second release would order the same destruction anew and blur who let it go."""
+    family = clinic.family()
+    placed = holds.place(
+        clinic.ctx, clinic.ig, holds.PlaceHold(family.involvement, HoldKind.COMPLAINT, "Letter 12")
+    )
+    holds.ask_release(clinic.ctx, clinic.ig, placed.id, "Answered")
+
+    raised = _at_once([lambda: holds.confirm_release(clinic.ctx, clinic.ig2, placed.id)] * 4)
+
+    assert [getattr(fault, "code", fault) for fault in raised] == ["already_released"] * 3
+    assert len(clinic.written_down(EventKind.HOLD_RELEASED)) == 1
 
 
 def test_reading_sees_one_moment(clinic: Clinic) -> None:
