@@ -23,25 +23,27 @@ def page(rows: Sequence[T], shape: type[R], query: PageQuery, key: Callable[[T],
     more = start + query.limit < len(rows)
     return Page[R](
         items=[shape.model_validate(row) for row in shown],
-        next=_cursor(key(shown[-1])) if more else None,
+        next=written(key(shown[-1])) if more else None,
     )
 
 
 def _after(rows: Sequence[T], cursor: str | None, key: Callable[[T], str]) -> int:
     if cursor is None:
         return 0
-    last = _read(cursor)
+    last = read(cursor)
     place = next((i for i, row in enumerate(rows) if key(row) == last), None)
     if place is None:
         raise _not_ours()
     return place + 1
 
 
-def _cursor(text: str) -> str:
+def written(text: str) -> str:
+    """Return a place in a list as a cursor."""
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _read(cursor: str) -> str:
+def read(cursor: str) -> str:
+    """Return the place that a cursor names; raises NotFound for none of ours."""
     try:
         return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except (binascii.Error, ValueError) as fault:

@@ -107,8 +107,8 @@ StatedPurpose = Annotated[
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})?$")]
 Whole = BeforeValidator(_whole)
 """In a body: 3.0 is the whole number 3, as JSON Schema has it."""
-Version = Annotated[int, Whole, Field(ge=1, le=9999)]
-Milliseconds = Annotated[int, Whole, Field(ge=0, le=86_400_000)]
+Version = Annotated[int, Field(ge=1, le=9999), Whole]
+Milliseconds = Annotated[int, Field(ge=0, le=86_400_000), Whole]
 PageSize = Annotated[int, Field(ge=1, le=200)]
 
 

@@ -39,7 +39,7 @@ class NewRecording(Request):
     meeting: Id | None = None
     present: Annotated[tuple[Id, ...], Field(max_length=MOST_PEOPLE)] = ()
     reason_for_length: Words | None = None
-    declared_size: Annotated[int, Whole, Field(ge=1, le=2**50)] | None = None
+    declared_size: Annotated[int, Field(ge=1, le=2**50), Whole] | None = None
     title: Line | None = None
 
 
@@ -99,7 +99,7 @@ class NewStill(Request):
 
     at_ms: Milliseconds
     title: Line | None = None
-    max_width: Annotated[int, Whole, Field(ge=16, le=7680)] | None = None
+    max_width: Annotated[int, Field(ge=16, le=7680), Whole] | None = None
 
 
 @room.post("/recordings", P.FILM_UPLOAD, NewRecordingReply, body=NewRecording, status=201)

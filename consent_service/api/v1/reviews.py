@@ -28,7 +28,7 @@ class NewRating(Request):
     """The parent's own rating, 1 to 10."""
 
     rated_on: Day
-    score: Annotated[int, Whole, Field(ge=1, le=10)]
+    score: Annotated[int, Field(ge=1, le=10), Whole]
 
 
 class RatingReply(Reply):
