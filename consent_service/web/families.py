@@ -20,6 +20,7 @@ from consent_service.services import (
     involvements,
     leaflets,
     people,
+    progress,
     reviews,
     timeline,
     withdrawal,
@@ -38,6 +39,7 @@ from consent_service.web.family_forms import (
 from consent_service.web.fields import show, status, summary
 from consent_service.web.here import caller, ctx
 from consent_service.web.next_steps import NextStep, next_step
+from consent_service.web.one_form import form_page
 
 UNASKED = (ConsentState.NOT_ASKED, ConsentState.NOT_ANSWERED)
 ANSWERING = (FamilyRole.PARENT, FamilyRole.CARER, FamilyRole.OTHER, FamilyRole.STAFF)
@@ -91,7 +93,10 @@ def in_order(view: InvolvementView) -> list[tuple[involvements.Member, people.Pe
 @families.get("")
 def mine() -> str:
     """List the families in reach, each with what comes next."""
-    rows = [FamilyRow(view, next_step(ctx(), caller(), view)) for view in _mine()]
+    views = _mine()
+    done = progress.progress(ctx(), caller(), views)
+    ask = here.may(Permission.CONSENT_CAPTURE)
+    rows = [FamilyRow(view, next_step(view, done[view.id], may_ask=ask)) for view in views]
     return render_template("families/mine.html", rows=rows)
 
 
@@ -112,7 +117,7 @@ def show_family(involvement: str) -> str:
         family=view,
         names=names,
         people=people_shown,
-        step=next_step(ctx(), caller(), view),
+        step=_step(view),
         purposes=ctx().policies.purposes,
         issues=leaflets.issues(ctx(), caller(), involvement),
         acts=consent.acts(ctx(), caller(), involvement),
@@ -171,7 +176,7 @@ def add_person(involvement: str) -> ResponseReturnValue:
             form.say(fault.message)
         else:
             return redirect(_family(involvement))
-    return _form(form, "Add somebody to this family", involvement)
+    return form_page(form, "Add somebody to this family", _family(involvement))
 
 
 @families.route("/<id:involvement>/people/<id:person>", methods=["GET", "POST"])
@@ -194,7 +199,7 @@ def change_person(involvement: str, person: str) -> ResponseReturnValue:
         else:
             flash("The change is kept. Due dates were worked out anew.", "success")
             return redirect(_family(involvement))
-    return _form(form, "Change details", involvement)
+    return form_page(form, "Change details", _family(involvement))
 
 
 @families.route("/<id:involvement>/responsibility", methods=["GET", "POST"])
@@ -214,7 +219,7 @@ def add_responsibility(involvement: str) -> ResponseReturnValue:
         "Ask, and write down how you know. Only somebody with parental responsibility can decide"
         " about film of a child.",
     )
-    return _form(form, "Who may decide for the child?", involvement, words)
+    return form_page(form, "Who may decide for the child?", _family(involvement), words=words)
 
 
 @families.route("/<id:involvement>/responsibility/<id:responsibility>/end", methods=["GET", "POST"])
@@ -231,7 +236,7 @@ def end_responsibility(involvement: str, responsibility: str) -> ResponseReturnV
             flash("It ends that day. The information governance officer was told.", "success")
             return redirect(_family(involvement))
     words = ("What was decided before stays as it is.",)
-    return _form(form, "End parental responsibility", involvement, words)
+    return form_page(form, "End parental responsibility", _family(involvement), words=words)
 
 
 @families.route("/<id:involvement>/meetings/add", methods=["GET", "POST"])
@@ -251,7 +256,9 @@ def add_meeting(involvement: str) -> ResponseReturnValue:
         else:
             flash("The meeting is written down.", "success")
             return redirect(_family(involvement))
-    return _form(form, "Write down a meeting", involvement, template="families/meeting.html")
+    return form_page(
+        form, "Write down a meeting", _family(involvement), template="families/meeting.html"
+    )
 
 
 @families.route("/<id:involvement>/end", methods=["GET", "POST"])
@@ -269,7 +276,7 @@ def end(involvement: str) -> ResponseReturnValue:
         else:
             flash("The work has ended. Dates for film were worked out anew.", "success")
             return redirect(_family(involvement))
-    return _form(form, "End our work with this family", involvement)
+    return form_page(form, "End our work with this family", _family(involvement))
 
 
 @families.post("/<id:involvement>/reopen")
@@ -302,7 +309,9 @@ def safeguard(involvement: str) -> ResponseReturnValue:
         "Nothing more of this family's film is destroyed, also when somebody withdraws. Watching"
         " stays as it is. Parents do not see this hold. Two other people release it.",
     )
-    return _form(form, "Place a safeguarding hold", involvement, words, save="Place the hold")
+    return form_page(
+        form, "Place a safeguarding hold", _family(involvement), words=words, save="Place the hold"
+    )
 
 
 @families.route("/find", methods=["GET", "POST"])
@@ -328,6 +337,11 @@ def _families_of(persons: list[str]) -> dict[str, list[InvolvementView]]:
     return found
 
 
+def _step(view: InvolvementView) -> NextStep:
+    done = progress.progress(ctx(), caller(), [view])[view.id]
+    return next_step(view, done, may_ask=here.may(Permission.CONSENT_CAPTURE))
+
+
 def _states(person: str, involvement: str) -> list[consent.StateView]:
     now = ctx().clock.now()
     views = consent.state(ctx(), caller(), person, now, now)
@@ -346,28 +360,3 @@ def _reads_reviews() -> bool:
 
 def _family(involvement: str) -> str:
     return url_for("families.show", involvement=involvement)
-
-
-def _form(
-    form: object,
-    title: str,
-    involvement: str,
-    words: tuple[str, ...] = (),
-    *,
-    template: str = "form.html",
-    save: str = "Save",
-) -> ResponseReturnValue:
-    page = render_template(
-        template,
-        form=form,
-        title=title,
-        words=words,
-        back_to=_family(involvement),
-        show=show,
-        summary=summary,
-        save=save,
-        kind="",
-        caption="",
-        upload=False,
-    )
-    return page, status(form)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from consent_service.services.leaflets import GiveLeaflet
 from consent_service.web.consents import pdf
 from consent_service.web.fields import PageForm, choice, day, show, status, summary, text
 from consent_service.web.here import caller, ctx
+from consent_service.web.one_form import form_page
 from consent_service.web.words import said
 
 leaflet_pages = Blueprint("leaflets", __name__, url_prefix="/leaflets")
@@ -135,20 +136,14 @@ def override(code: str, version: int) -> ResponseReturnValue:
         else:
             flash("The override stands until that day.", "success")
             return redirect(url_for("leaflets.listing"))
-    page = render_template(
-        "form.html",
-        form=form,
-        show=show,
-        summary=summary,
-        title="Give past the archive date",
+    return form_page(
+        form,
+        "Give past the archive date",
+        url_for("leaflets.listing"),
         caption=view.control_line,
-        back_to=url_for("leaflets.listing"),
-        words=(),
         save="Grant the override",
         kind="warning",
-        upload=False,
     )
-    return page, status(form)
 
 
 def _version(code: str, version: int) -> leaflets.LeafletView:

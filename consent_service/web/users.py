@@ -8,8 +8,9 @@ from wtforms.validators import InputRequired, NumberRange
 from consent_service.errors import Conflict, ConsentServiceError, InvalidInput
 from consent_service.services import accounts, involvements
 from consent_service.services.accounts import UserDetails
-from consent_service.web.fields import PageForm, choice, line, several, show, status, summary
+from consent_service.web.fields import PageForm, choice, line, several
 from consent_service.web.here import caller, ctx
+from consent_service.web.one_form import form_page
 
 users = Blueprint("users", __name__, url_prefix="/users")
 
@@ -85,7 +86,9 @@ def add() -> ResponseReturnValue:
             form.say(fault.message, "email")
         else:
             return _link(details.display_name, link)
-    return _form(form, "Add somebody who works here", "Make the account")
+    return form_page(
+        form, "Add somebody who works here", url_for("users.listing"), save="Make the account"
+    )
 
 
 @users.route("/teams/add", methods=["GET", "POST"])
@@ -100,7 +103,7 @@ def add_team() -> ResponseReturnValue:
         else:
             flash("The team is there.", "success")
             return redirect(url_for("users.listing"))
-    return _form(form, "Add a team", "Make the team")
+    return form_page(form, "Add a team", url_for("users.listing"), save="Make the team")
 
 
 @users.post("/<id:user>/disable")
@@ -147,7 +150,9 @@ def add_token() -> ResponseReturnValue:
             form.add_faults(fault)
         else:
             return render_template("users/secret.html", secret=secret)
-    return _form(form, "Make a token for a program", "Make the token")
+    return form_page(
+        form, "Make a token for a program", url_for("users.listing"), save="Make the token"
+    )
 
 
 @users.post("/tokens/<id:token>/revoke")
@@ -161,20 +166,3 @@ def revoke_token(token: str) -> ResponseReturnValue:
 def _link(name: str, token: str) -> str:
     link = f"{ctx().settings.public_url}{url_for('account.set_up', token=token)}"
     return render_template("users/link.html", name_=name, link=link)
-
-
-def _form(form: PageForm, title: str, save: str) -> ResponseReturnValue:
-    page = render_template(
-        "form.html",
-        form=form,
-        title=title,
-        words=(),
-        back_to=url_for("users.listing"),
-        show=show,
-        summary=summary,
-        save=save,
-        kind="",
-        caption="",
-        upload=False,
-    )
-    return page, status(form)

@@ -22,6 +22,7 @@ from consent_service.web.consents import pdf
 from consent_service.web.fields import PageForm, choice, several, show, status, summary
 from consent_service.web.here import caller, ctx
 from consent_service.web.layout import long_date
+from consent_service.web.one_form import form_page
 from consent_service.web.words import said
 
 withdrawals = Blueprint("withdrawals", __name__, url_prefix="/withdrawals")
@@ -139,23 +140,17 @@ def keep_after_all(identifier: str) -> ResponseReturnValue:
         else:
             flash("The film stays after all, as it was agreed before.", "success")
             return redirect(url_for("withdrawals.receipt", identifier=identifier))
-    page = render_template(
-        "form.html",
-        form=form,
-        show=show,
-        summary=summary,
-        title="Keep the film after all?",
-        caption="",
-        back_to=url_for("withdrawals.receipt", identifier=identifier),
-        words=(
-            f"Only {name} can change this, and is here with you and says so. Everything is then as"
-            " it was agreed before.",
-        ),
-        save="They are here and want to keep it",
-        kind="",
-        upload=False,
+    words = (
+        f"Only {name} can change this, and is here with you and says so. Everything is then as it"
+        " was agreed before.",
     )
-    return page, status(form)
+    return form_page(
+        form,
+        "Keep the film after all?",
+        url_for("withdrawals.receipt", identifier=identifier),
+        words=words,
+        save="They are here and want to keep it",
+    )
 
 
 def _withdrawal(identifier: str) -> tuple[withdrawal_outcome.WithdrawalView, Any]:

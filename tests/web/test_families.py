@@ -1,5 +1,7 @@
 """Families as a guider meets them: begun, shown, given the leaflet."""
 
+from sqlalchemy import event
+
 from consent_service.services import involvements
 from tests.support.clinic import Clinic
 from tests.support.pages import Pages, words
@@ -175,3 +177,28 @@ def test_a_meeting_and_a_goal_are_written_down_in_the_parents_words(
     shown = words(guider.follows(done))
     assert "I want to see what she tells me" in shown
     assert "2 November 2026: First talk" in shown
+
+
+def test_the_list_of_families_asks_the_database_as_often_for_six_as_for_one(
+    pages: Pages, clinic: Clinic
+) -> None:
+    """A guider with many families must not wait longer for their first page."""
+    clinic.family()
+    one = _statements(pages, clinic)
+    for _ in range(5):
+        clinic.family()
+
+    assert _statements(pages, clinic) == one
+
+
+def _statements(pages: Pages, clinic: Clinic) -> int:
+    seen: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        seen.append(statement)
+
+    guider = pages.as_("guider")
+    event.listen(clinic.ctx.engine, "before_cursor_execute", note)
+    assert guider.opens("/families").status_code == 200
+    event.remove(clinic.ctx.engine, "before_cursor_execute", note)
+    return len(seen)

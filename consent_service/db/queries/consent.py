@@ -4,7 +4,7 @@ Rules kept here: a child's story also holds the noes of its other open involveme
 those; an act recorded late or from paper counts only once a second person has checked it (rule 9).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
@@ -51,41 +51,78 @@ class Question:
 
 def stories(session: Session, question: Question) -> dict[Pair, Story]:
     """Return the story of every (person, purpose) asked about."""
-    persons = question.persons
-    bases = {split_use(purpose)[0] for purpose in question.purposes}
-    children = children_among(session, persons, question.on)
-    siblings = open_involvements_of(session, children)
-    decisions = _decisions(session, persons, bases)
-    endings = _endings(session, persons, bases)
-    ended_on = session.scalar(
-        select(Involvement.ended_on).where(Involvement.id == question.involvement)
+    return stories_of(session, [question])[question.involvement]
+
+
+def stories_of(session: Session, questions: Sequence[Question]) -> dict[str, dict[Pair, Story]]:
+    """Return the stories of many involvements, by involvement, in the same few queries.
+
+    All questions are about the same day and the same purposes.
+    """
+    if not questions:
+        return {}
+    persons = {person for question in questions for person in question.persons}
+    bases = {split_use(purpose)[0] for purpose in questions[0].purposes}
+    children = children_among(session, persons, questions[0].on)
+    told = _Told(
+        children,
+        open_involvements_of(session, children),
+        _decisions(session, persons, bases),
+        _endings(session, persons, bases),
+        _ended_on(session, [question.involvement for question in questions]),
     )
-    found: dict[Pair, Story] = {}
-    for person in persons:
-        scope = {question.involvement}
-        if person in children:
-            scope |= siblings.get(person, frozenset())
-        for purpose in question.purposes:
-            base, _ = split_use(purpose)
-            mine = decisions.get((person, base), [])
-            found[person, purpose] = Story(
-                person,
-                purpose,
-                question.involvement,
-                person in children,
-                tuple(_limited(d, ended_on) for d in mine if d.involvement in scope),
-                tuple(
-                    e
-                    for e in endings.get((person, base), [])
-                    if e.involvement in scope and e.purpose in (purpose, base)
-                ),
-                tuple(
-                    Asked(person, purpose, d.event_at, d.recorded_at)
-                    for d in mine
-                    if d.involvement == question.involvement
-                ),
-            )
-    return found
+    return {
+        question.involvement: {
+            (person, purpose): _story(told, question.involvement, person, purpose)
+            for person in question.persons
+            for purpose in question.purposes
+        }
+        for question in questions
+    }
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What was read for many stories at once."""
+
+    children: frozenset[str]
+    siblings: Mapping[str, frozenset[str]]
+    decisions: Mapping[Pair, list[Decision]]
+    endings: Mapping[Pair, list[Ending]]
+    ended_on: Mapping[str, date | None]
+
+
+def _story(told: _Told, involvement: str, person: str, purpose: str) -> Story:
+    base, _ = split_use(purpose)
+    scope = {involvement}
+    if person in told.children:
+        scope |= told.siblings.get(person, frozenset())
+    mine = told.decisions.get((person, base), [])
+    ended = told.ended_on.get(involvement)
+    return Story(
+        person,
+        purpose,
+        involvement,
+        person in told.children,
+        tuple(_limited(d, ended) for d in mine if d.involvement in scope),
+        tuple(
+            e
+            for e in told.endings.get((person, base), [])
+            if e.involvement in scope and e.purpose in (purpose, base)
+        ),
+        tuple(
+            Asked(person, purpose, d.event_at, d.recorded_at)
+            for d in mine
+            if d.involvement == involvement
+        ),
+    )
+
+
+def _ended_on(session: Session, involvements: Sequence[str]) -> dict[str, date | None]:
+    rows = session.execute(
+        select(Involvement.id, Involvement.ended_on).where(Involvement.id.in_(involvements))
+    )
+    return {row.id: row.ended_on for row in rows}
 
 
 def findings(
