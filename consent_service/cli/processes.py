@@ -6,6 +6,7 @@ stops both.
 """
 
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -97,8 +98,18 @@ def _stop(children: list[subprocess.Popen[bytes]]) -> None:
         if child.poll() is None:
             child.terminate()
     for child in children:
-        try:
-            child.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
+        if not _ended_within(child, STOP_SECONDS):
             child.kill()
-            child.wait()
+        child.wait()
+
+
+def _ended_within(child: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait for the end of a child, by its event and not by looking again and again."""
+    if child.poll() is not None:
+        return True
+    watching = os.pidfd_open(child.pid)
+    try:
+        select.select([watching], [], [], seconds)
+    finally:
+        os.close(watching)
+    return child.poll() is not None

@@ -5,7 +5,6 @@ service's folder for temporary files, and every file that one of its processes h
 deleted ones too. The search must first find a marker planted in each of these places.
 """
 
-import os
 import socket
 import subprocess
 import sys
@@ -41,7 +40,7 @@ def _places(folders: Iterable[Path], pids: Iterable[int]) -> Iterable[Path]:
     for pid in pids:
         for held in Path(f"/proc/{pid}/fd").glob("*"):
             try:
-                target = os.readlink(held)
+                target = str(held.readlink())
                 if target.startswith("/") and held.is_file() and not target.startswith("/memfd:"):
                     yield held
             except OSError:
