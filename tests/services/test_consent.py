@@ -2,7 +2,7 @@
 
 from consent_service.domain.consent import ConsentState
 from consent_service.services import consent
-from tests.support.clinic import Clinic, Family
+from tests.support.clinic import Clinic
 
 
 def _state(clinic: Clinic, person: str, purpose: str) -> ConsentState:
