@@ -9,12 +9,13 @@ import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from consent_service.clock import FixedClock
 from consent_service.settings import Settings
 from consent_service.wiring import build_context
-from tests.support.clinic import Clinic, Family, build_schema, open_clinic
+from tests.support.clinic import START, Clinic, Family, build_schema, open_clinic
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,12 +37,12 @@ def settings_for(folder: Path, **more: object) -> Settings:
     return Settings(data_dir=folder, **more).filled()  # type: ignore[arg-type]
 
 
-def found_installation(folder: Path, **more: object) -> Clinic:
-    """Set up a new installation in `folder` and open it."""
+def found_installation(folder: Path, *, at: datetime = START, **more: object) -> Clinic:
+    """Set up a new installation in `folder` and open it; its clock stands at `at`."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings = settings_for(folder, **more)
     build_schema(settings.database_url)
-    return open_clinic(settings.database_url, folder, settings=settings)
+    return open_clinic(settings.database_url, folder, at=at, settings=settings)
 
 
 def reopened(clinic: Clinic, folder: Path | None = None) -> Clinic:

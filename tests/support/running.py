@@ -1,5 +1,6 @@
 """`consent-service run` as people start it: a parent, granian and a worker, over a real folder."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -89,7 +90,7 @@ def running(
         _wait_until_alive(process, port)
         yield Running(process, port, folder, temporary)
     finally:
-        _stop(process)
+        _stop(process, wrapped=bool(before))
 
 
 def free_port() -> int:
@@ -116,15 +117,22 @@ def _wait_until_alive(process: subprocess.Popen[bytes], port: int) -> None:
     raise RuntimeError("the service did not answer within a minute")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask the service to end; whatever of its session is left after that is killed."""
+def _stop(process: subprocess.Popen[bytes], *, wrapped: bool) -> None:
+    """Ask the service to end and see it end; what is left of its session is killed.
+
+    `wrapped`: the process only waits for the service, which is its one child.
+    """
     if process.poll() is None:
-        process.terminate()
+        for pid in _children(process.pid) if wrapped else [process.pid]:
+            os.kill(pid, signal.SIGTERM)
         try:
-            process.wait(20)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            raise
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _children(pid: int) -> list[int]:
