@@ -43,6 +43,7 @@ from consent_service.web import (
     jobs,
     layout,
     leaflets,
+    logs,
     reviews,
     routes,
     sign_in,
@@ -102,7 +103,9 @@ def create_served_app() -> Flask:
         raise SettingsFault(
             "waitress keeps uploads in files, unencrypted. Serve with granian or gunicorn instead."
         )
-    context = wiring.build_context(wiring.settings_from())
+    settings = wiring.settings_from()
+    logs.configure(settings)
+    context = wiring.build_context(settings)
     startup.require_ready(context)
     return create_app(context)
 

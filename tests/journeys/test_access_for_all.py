@@ -7,6 +7,8 @@ from tests.support.browser import WIDTHS, faults_of_access, runs_over
 from tests.support.clinic import Clinic, Family
 from tests.support.served import Served
 
+pytestmark = pytest.mark.browser
+
 
 @pytest.fixture(scope="session")
 def family(service: Served) -> Family:

@@ -2,12 +2,15 @@
 
 from datetime import date
 
+import pytest
 from playwright.sync_api import BrowserContext, Page
 
 from consent_service.services import accounts, erasure, sign_in
 from tests.journeys.conftest import SignedIn
 from tests.support.browser import WIDTHS, Watch, signs_in
 from tests.support.served import PASSWORD, SECRET, Served
+
+pytestmark = pytest.mark.browser
 
 
 def test_signing_in_takes_a_password_and_a_code(
