@@ -70,8 +70,16 @@ class FamilyMember:
 
     @property
     def states(self) -> list[consent.StateView]:
-        """What is worth showing: care always, other uses once they were answered."""
-        return [s for s in self.every_state if s.purpose == CARE or s.state not in UNASKED]
+        """What is worth showing: care always, other uses once they were answered.
+
+        A use that was answered by name stands for itself, not once more without the name.
+        """
+        named = {s.purpose.partition(":")[0] for s in self.every_state if ":" in s.purpose}
+        return [
+            s
+            for s in self.every_state
+            if s.purpose == CARE or (s.state not in UNASKED and s.purpose not in named)
+        ]
 
     @property
     def has_answered(self) -> bool:

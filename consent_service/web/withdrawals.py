@@ -12,6 +12,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from consent_service.domain.assets import AssetState
+from consent_service.domain.consent import ConsentState
 from consent_service.domain.purposes import CARE
 from consent_service.domain.withdrawal import Route, Speed, WithdrawalRequest, WithdrawalScope
 from consent_service.errors import ConsentServiceError, InvalidInput, NotFound
@@ -36,17 +37,11 @@ class WithdrawForm(PageForm):
     by = choice("Who says so?", sentence="Choose who says so.")
     scope = choice(
         "What do they want to stop?",
-        [
-            (WithdrawalScope.EVERYTHING.value, "Everything: no film of this person is kept"),
-            (WithdrawalScope.PURPOSES.value, "Some uses only"),
-            (WithdrawalScope.ASSETS.value, "Some films, clips or photos only"),
-        ],
+        sentence="Choose what they want to stop.",
     )
-    purposes = several("Which uses?", description="Only if they stop some uses.")
-    assets = several("Which films, clips or photos?", description="Only if they name some.")
-    keep = several(
-        "Uses they want to keep all the same", description="Only if they stop everything."
-    )
+    purposes = several("Which uses?")
+    assets = several("Which films, clips or photos?")
+    keep = several("Uses they want to keep all the same")
     speed = choice("When is film destroyed?")
     route = choice("How did they tell us?", [(r.value, said(r)) for r in ROUTES])
 
@@ -188,8 +183,10 @@ def _offer(form: WithdrawForm, family: InvolvementView, person: str) -> None:
     answered = [
         view
         for view in consents.state(ctx(), caller(), person, now, now)
-        if view.involvement == family.id and view.since is not None
+        if view.involvement == family.id and view.state is ConsentState.GIVEN
     ]
+    by_name = {view.purpose.partition(":")[0] for view in answered if ":" in view.purpose}
+    answered = [view for view in answered if view.purpose not in by_name]
     form.purposes.choices = [(v.purpose, _label(labels, v.purpose)) for v in answered]
     form.keep.choices = [pair for pair in form.purposes.choices if pair[0] != CARE]
     form.assets.choices = [
@@ -197,6 +194,7 @@ def _offer(form: WithdrawForm, family: InvolvementView, person: str) -> None:
         for view in assets.assets(ctx(), caller(), family.id)
         if view.state is not AssetState.ERASED and person in view.depicted
     ]
+    form.scope.choices = _scopes(form)
     days = ctx().policies.organisation.undo_days
     form.speed.choices = [
         (Speed.NOW.value, "Now"),
@@ -206,6 +204,16 @@ def _offer(form: WithdrawForm, family: InvolvementView, person: str) -> None:
         form.by.data = form.by.choices[0][0]
         form.speed.data = Speed.NOW.value
         form.route.data = Route.IN_PERSON.value
+
+
+def _scopes(form: WithdrawForm) -> list[tuple[str, str]]:
+    """Return what can be stopped; some of nothing is not offered."""
+    found = [(WithdrawalScope.EVERYTHING.value, "Everything: no film of this person is kept")]
+    if form.purposes.choices:
+        found.append((WithdrawalScope.PURPOSES.value, "Some uses only"))
+    if form.assets.choices:
+        found.append((WithdrawalScope.ASSETS.value, "Some films, clips or photos only"))
+    return found
 
 
 def _request(form: WithdrawForm, involvement: str, person: str) -> WithdrawalRequest:

@@ -81,6 +81,12 @@ WORDS: dict[str, str] = {
     "dispute": "Parents disagree",
     "purpose_remains": "Another use that was agreed to keeps it",
     "transitory": "Working material",
+    # what a certificate does not cover
+    "disk_snapshots": "Snapshots that somebody made of the disk",
+    "ssd_remapping": "Cells that a solid-state disk set aside by itself",
+    "key_server_snapshots_until_declared_age": "Snapshots of a key server, until they run out",
+    "memory_and_swap_of_running_nodes": "Memory of machines that were running",
+    "photos_and_bundles_handed_over": "Photos and copies that were handed over before",
     "now": "Now",
     "seven_days": "In seven days, unless they change their mind",
     "everything": "Everything",
@@ -127,6 +133,8 @@ COLOURS: dict[str, str] = {
     "ok": "green",
     "failed": "orange",
     "blocked": "red",
+    "warning": "yellow",
+    "fault": "red",
 }
 
 
