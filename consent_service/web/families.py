@@ -116,9 +116,9 @@ def show_family(involvement: str) -> str:
     """Show one family on one page."""
     view = involvements.family(ctx(), caller(), involvement)
     names = {person.id: person.full_name for _, person in view.people}
+    said = progress.states(ctx(), caller(), involvement)
     people_shown = [
-        FamilyMember(member, person, _states(person.id, involvement))
-        for member, person in in_order(view)
+        FamilyMember(member, person, said[person.id]) for member, person in in_order(view)
     ]
     return render_template(
         "families/show.html",
@@ -348,12 +348,6 @@ def _families_of(persons: list[str]) -> dict[str, list[InvolvementView]]:
 def _step(view: InvolvementView) -> NextStep:
     done = progress.progress(ctx(), caller(), [view])[view.id]
     return next_step(view, done, may_ask=here.may(Permission.CONSENT_CAPTURE))
-
-
-def _states(person: str, involvement: str) -> list[consent.StateView]:
-    now = ctx().clock.now()
-    views = consent.state(ctx(), caller(), person, now, now)
-    return [view for view in views if view.involvement == involvement]
 
 
 def _withdrawals(involvement: str) -> list[withdrawal.WithdrawalView]:
