@@ -7,9 +7,11 @@ Rules kept here:
 
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib import import_module
-from typing import Any
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from flask import Flask, g, request
@@ -50,6 +52,9 @@ from consent_service.web import (
     users,
     withdrawals,
 )
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 SIGN_IN_LIMIT = "20 per minute; 100 per hour"
 LIMITED = (
@@ -156,12 +161,42 @@ def _limit_sign_in(app: Flask) -> None:
         app.view_functions[endpoint] = limited  # type: ignore[assignment]
 
 
+class TrustedProxies:
+    """Believes what a proxy says about the browser, but only the proxies that the settings name.
+
+    `CONSENT_TRUSTED_PROXIES` lists addresses or networks, separated by commas.
+    """
+
+    def __init__(self, app: "WSGIApplication", named: str) -> None:
+        self._plain = app
+        self._told = ProxyFix(app, x_for=1, x_proto=1, x_host=1)
+        self._networks = [ip_network(part.strip(), strict=False) for part in named.split(",")]
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> "Iterable[bytes]":
+        """Answer a request."""
+        app = self._told if self._is_trusted(environ.get("REMOTE_ADDR", "")) else self._plain
+        return app(environ, start_response)
+
+    def _is_trusted(self, address: str) -> bool:
+        try:
+            found = ip_address(address)
+        except ValueError:
+            return False
+        return any(found in network for network in self._networks)
+
+
 def _behind_proxies(app: Flask, settings: Settings) -> None:
-    trusted = len([part for part in settings.trusted_proxies.split(",") if part.strip()])
-    if trusted:
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            app.wsgi_app, x_for=trusted, x_proto=trusted, x_host=trusted
-        )
+    named = settings.trusted_proxies.strip()
+    if not named:
+        return
+    try:
+        app.wsgi_app = TrustedProxies(app.wsgi_app, named)  # type: ignore[method-assign]
+    except ValueError:
+        raise SettingsFault(
+            "CONSENT_TRUSTED_PROXIES must be addresses or networks, such as 10.0.0.5, 10.1.0.0/16."
+        ) from None
 
 
 def _log_requests(app: Flask) -> None:

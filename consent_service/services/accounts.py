@@ -38,6 +38,7 @@ from consent_service.services.sign_in import (
     find_account,
     hash_password,
     require_account,
+    require_good_password,
     totp_class,
 )
 from consent_service.services.tokens import (
@@ -71,8 +72,6 @@ __all__ = [
     "set_up_account",
 ]
 
-SHORTEST_PASSWORD = 12
-LONGEST_PASSWORD = 200
 LINK_LASTS = timedelta(days=7)
 NOT_FOR_STAFF = frozenset({PARENT, SCHEDULED_JOB})
 
@@ -190,7 +189,7 @@ def set_up_account(ctx: Context, token: str, password: str) -> str:
 
     Raises NotFound for a link that is unknown, used or too old, InvalidInput for a weak password.
     """
-    _require_good_password(password)
+    require_good_password(password)
     hashed = hash_password(password)
     with ctx.begin() as uow:
         row = _standing_link(uow.session, token, uow.at)
@@ -325,16 +324,6 @@ def _standing_link(session: Session, token: str, at: datetime) -> SetUpLink:
             kind="link",
         )
     return row
-
-
-def _require_good_password(password: str) -> None:
-    fault = ""
-    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        fault = f"Use {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters: a few words will do."
-    elif len(set(password)) < 5:
-        fault = "Use a password that is harder to guess."
-    if fault:
-        raise InvalidInput(fault, {"password": fault})
 
 
 def _require_other_administrator(session: Session, row: UserAccount) -> None:

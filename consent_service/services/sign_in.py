@@ -25,12 +25,15 @@ from sqlalchemy.orm import Session
 from consent_service.db.models.accounts import TeamMember, UserAccount
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
-from consent_service.errors import NotFound
+from consent_service.errors import InvalidInput, NotFound
 from consent_service.services.access import Caller
 from consent_service.services.context import Context
 from consent_service.settings import Settings
 from consent_service.vault.durable import locked_folder, write_whole
 
+SHORTEST_PASSWORD = 12
+LONGEST_PASSWORD = 200
+FEWEST_LETTERS = 5
 MOST_FAILURES = 10
 LOCKED_FOR = timedelta(minutes=15)
 TOTP_KEY_TAG = "1"
@@ -225,6 +228,41 @@ def record_failure(ctx: Context, account: str | None, reason: str) -> None:
                 row.failed_sign_ins = 0
             details["user"] = account
         uow.record(AuditEvent(EventKind.USER_SIGN_IN_FAILED, actor, account, details=details))
+
+
+def change_password(ctx: Context, caller: Caller, current: str, new: str) -> None:
+    """Change one's own password and end every session; raises InvalidInput by field.
+
+    A wrong present password counts as a failure to sign in.
+    """
+    account = find_account(ctx, id=caller.id)
+    if account is None or is_locked(ctx, account) or not _matches(account, current):
+        if account is not None:
+            record_failure(ctx, account.id, "password")
+        sentence = "This is not your present password."
+        raise InvalidInput(sentence, {"current": sentence})
+    require_good_password(new)
+    hashed = hash_password(new)
+    with ctx.begin() as uow:
+        row = require_account(uow.session, caller.id)
+        row.password = hashed
+        end_sessions(uow, row)
+        uow.record(AuditEvent(EventKind.USER_PASSWORD_CHANGED, caller.actor, row.id))
+
+
+def require_good_password(password: str) -> None:
+    """Raise InvalidInput (`password`) for one that is too short, too long or too plain."""
+    fault = ""
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        fault = f"Use {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters: a few words will do."
+    elif len(set(password)) < FEWEST_LETTERS:
+        fault = "Use a password that is harder to guess."
+    if fault:
+        raise InvalidInput(fault, {"password": fault})
+
+
+def _matches(account: Account, password: str) -> bool:
+    return bool(account.password and PASSWORDS.verify(password, account.password))
 
 
 def sign_out(ctx: Context, account: str, reason: str = "") -> None:

@@ -7,9 +7,10 @@ from wtforms import PasswordField
 from wtforms.validators import InputRequired
 
 from consent_service.errors import InvalidInput, NotFound
-from consent_service.services import accounts
+from consent_service.services import accounts, sign_in
 from consent_service.web.fields import PageForm, show, status, summary
-from consent_service.web.here import ctx
+from consent_service.web.here import caller, ctx
+from consent_service.web.one_form import form_page
 
 account = Blueprint("account", __name__)
 
@@ -40,6 +41,53 @@ def show_account() -> str:
 
 
 account.add_url_rule("/account", "show", show_account)
+
+
+class PasswordForm(PageForm):
+    """The present password, and the new one twice."""
+
+    current = PasswordField(
+        "Your present password",
+        [InputRequired("Enter your present password.")],
+        render_kw={"autocomplete": "current-password"},
+    )
+    password = PasswordField(
+        "New password",
+        [InputRequired("Enter a new password.")],
+        description="At least 12 characters. Three or four words that nobody would guess will do.",
+        render_kw={"autocomplete": "new-password"},
+    )
+    again = PasswordField(
+        "New password again",
+        [InputRequired("Enter the new password again.")],
+        render_kw={"autocomplete": "new-password"},
+    )
+
+
+@account.route("/account/password", methods=["GET", "POST"])
+def password() -> ResponseReturnValue:
+    """Change one's own password; every session ends."""
+    form = PasswordForm()
+    if form.sent:
+        if form.password.data != form.again.data:
+            form.say("The two new passwords are not the same.", "again")
+        else:
+            try:
+                sign_in.change_password(
+                    ctx(), caller(), form.current.data or "", form.password.data or ""
+                )
+            except InvalidInput as fault:
+                form.add_faults(fault)
+            else:
+                flash("Your password is changed. Sign in with the new one.", "success")
+                return redirect(url_for("security.login"))
+    return form_page(
+        form,
+        "Change your password",
+        url_for("account.show"),
+        words=("You are signed out everywhere then, and sign in with the new password.",),
+        save="Change the password",
+    )
 
 
 @account.get("/sign-out")

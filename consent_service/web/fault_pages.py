@@ -7,6 +7,7 @@ Rules kept here:
 """
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import structlog
 from flask import (
@@ -224,8 +225,8 @@ def _is_ours(name: str) -> bool:
 def _where_from() -> str:
     if request.method == "GET":
         return request.full_path.rstrip("?")
-    referrer = request.referrer or ""
-    return referrer if referrer.startswith(request.host_url) else "/"
+    came_from = urlsplit(request.referrer or "")
+    return came_from.path or "/" if came_from.netloc == request.host else "/"
 
 
 def _wants_json() -> bool:

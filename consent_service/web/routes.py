@@ -37,6 +37,7 @@ ROUTES: dict[str, P | Open] = {
     "security.mf_recovery": Open.EVERYONE,
     "security.mf_recovery_codes": Open.SIGNED_IN,
     "account.show": Open.SIGNED_IN,
+    "account.password": Open.SIGNED_IN,
     "account.sign_out": Open.SIGNED_IN,
     "account.signed_out": Open.EVERYONE,
     "account.set_up": Open.EVERYONE,

@@ -19,7 +19,7 @@ from flask_security.recovery_codes import MfRecoveryForm
 from flask_security.totp import Totp
 from passlib.exc import TokenError
 
-from consent_service.errors import NotSignedIn
+from consent_service.errors import NotFound, NotSignedIn
 from consent_service.services import sign_in
 from consent_service.services.context import Context
 from consent_service.web.account_store import AccountStore, PageUser
@@ -29,6 +29,9 @@ IDLE = timedelta(minutes=20)
 LONGEST = timedelta(hours=12)
 FRESH_FOR = timedelta(minutes=10)
 NOT_KNOWN = "Email or password is not right. Check both and try again."
+UNUSED = ("security.two_factor_rescue", "security.tf_select")
+"""Pages of the library for ways that we do not offer: help by mail, several second factors."""
+
 SEEN, BEGUN, PROVED, PROVED_MARK = "seen", "begun", "proved", "proved_mark"
 
 
@@ -100,11 +103,17 @@ def configure(app: Flask, context: Context) -> None:
         totp_cls=lambda *_settings: OneTimeCodes(context),  # type: ignore[arg-type]
     )
     security.unauthn_handler(_not_signed_in)
+    for endpoint in UNUSED:
+        app.view_functions[endpoint] = _not_here
     user_authenticated.connect(_came_in, app)
     user_logged_out.connect(_went_out, app)
     app.before_request(keep_session_limits)
     app.before_request(_no_code_while_signed_in)
     app.after_request(_note_proof)
+
+
+def _not_here() -> NoReturn:
+    raise NotFound("This way of signing in is not offered here.", kind="page")
 
 
 def ctx_store() -> AccountStore:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from flask import request
 from pydantic import SecretStr
 
 from consent_service.app import create_app
@@ -122,3 +123,23 @@ def test_the_service_says_whether_it_is_ready(pages: Pages, clinic: Clinic) -> N
     assert ready.get_json()["status"] == "ok"
     assert broken.status_code == 503
     assert broken.get_json()["checks"]["keys"] is False
+
+
+def test_only_a_proxy_that_the_settings_name_is_believed(clinic: Clinic) -> None:
+    """Anybody can write a header; guessing must be counted against who really guesses."""
+    settings = clinic.ctx.settings.model_copy(update={"trusted_proxies": "10.0.0.5, 10.1.0.0/16"})
+    app = create_app(replace(clinic.ctx, settings=settings))
+    app.add_url_rule("/whoami", "health.whoami", lambda: request.remote_addr)
+    app.before_request_funcs[None] = []
+
+    def seen_from(address: str) -> str:
+        answer = app.test_client().get(
+            "/whoami",
+            headers={"X-Forwarded-For": "203.0.113.9"},
+            environ_overrides={"REMOTE_ADDR": address},
+        )
+        return answer.get_data(as_text=True)
+
+    assert seen_from("10.0.0.5") == "203.0.113.9"
+    assert seen_from("10.1.2.3") == "203.0.113.9"
+    assert seen_from("198.51.100.7") == "198.51.100.7"

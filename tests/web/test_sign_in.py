@@ -184,3 +184,30 @@ def test_a_disabled_account_is_out_at_once(pages: Pages, clinic: Clinic) -> None
 
     assert guider.opens("/account").status_code == 302
     assert [line.body["id"] for line in clinic.ctx.journal.lines()] == [clinic.guider.id]
+
+
+def test_changing_the_password_ends_every_session(pages: Pages, clinic: Clinic, code: str) -> None:
+    """Whoever changes a password because somebody saw it must lock that somebody out."""
+    visitor = pages.stranger()
+    _gives_password(visitor)
+    visitor.follows(visitor.posts("/sign-in/code", code=code))
+    new = "another five plain words"
+
+    wrong = visitor.sends("/account/password", current="not mine", password=new, again=new)
+    done = visitor.sends("/account/password", current=PASSWORD, password=new, again=new)
+
+    assert wrong.status_code == 400
+    assert "not your present password" in words(wrong)
+    assert done.status_code == 302
+    assert visitor.opens("/account").status_code == 302
+    assert _gives_password(pages.stranger()).status_code == 200
+    assert _gives_password(pages.stranger(), new).status_code == 302
+
+
+def test_a_page_for_codes_signs_nobody_out(pages: Pages) -> None:
+    """The sign-in library ends a session that asks for a code twice: no link may do that."""
+    guider = pages.as_("guider")
+
+    guider.opens("/sign-in/code")
+
+    assert guider.opens("/account").status_code == 200
