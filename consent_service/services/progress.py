@@ -14,12 +14,14 @@ from consent_service.db.models.policies import LeafletIssue
 from consent_service.db.models.recordings import Asset
 from consent_service.db.models.reviews import SessionSummary, SharedReview
 from consent_service.db.queries.consent import Question, stories_of
+from consent_service.db.queries.people import members
 from consent_service.domain.assets import AssetKind, AssetState
 from consent_service.domain.consent import ConsentState, state_at
 from consent_service.domain.people import FamilyRole
 from consent_service.domain.purposes import CARE
 from consent_service.domain.roles import Permission
-from consent_service.services.access import Caller, require
+from consent_service.services.access import Caller, involvement_for, require
+from consent_service.services.consent import StateView, states_in
 from consent_service.services.context import Context
 from consent_service.services.involvements import InvolvementView
 
@@ -52,6 +54,18 @@ def progress(
         _film(session, found)
         _reviews(session, found)
     return found
+
+
+def states(ctx: Context, caller: Caller, involvement: str) -> dict[str, list[StateView]]:
+    """Return the state of every purpose for everybody in a family, by person, at this moment."""
+    now = ctx.clock.now()
+    with ctx.read() as session:
+        involvement_for(ctx, session, caller, Permission.CONSENT_READ, involvement)
+        people = tuple(person.id for _, person in members(session, involvement))
+        found: dict[str, list[StateView]] = {person: [] for person in people}
+        for view in states_in(ctx, session, involvement, people, now, now):
+            found[view.person].append(view)
+        return found
 
 
 def _leaflets(session: Session, found: dict[str, Progress]) -> None:
