@@ -273,16 +273,19 @@ def open_clinic(
     unless `settings` say where.
     """
     clock = FixedClock(at)
-    settings = settings or Settings(
-        data_dir=folder,
-        database_url=database_url,
-        keyring_url=f"sqlite:///{folder / 'keyring.sqlite3'}",
-        blob_url="memory://",
-        journal_url="memory://",
-        key_provider="memory://",
-        escrow_provider="memory://",
-        signing_keys=folder / "signing",
-    ).filled()
+    settings = (
+        settings
+        or Settings(
+            data_dir=folder,
+            database_url=database_url,
+            keyring_url=f"sqlite:///{folder / 'keyring.sqlite3'}",
+            blob_url="memory://",
+            journal_url="memory://",
+            key_provider="memory://",
+            escrow_provider="memory://",
+            signing_keys=folder / "signing",
+        ).filled()
+    )
     return furnish_clinic(settings, clock)
 
 
