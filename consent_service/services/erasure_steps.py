@@ -75,7 +75,9 @@ def freeze_inventory(ctx: Context, order: str) -> dict[str, int]:
                 uow.session, row.involvement_id, OrderScope.from_json(row.scope)
             )
             # What was ended after this order has an order of its own: each says what it did.
-            found = holdings(uow.session, ctx.policies.purposes, assets, row.ordered_at)
+            found = holdings(
+                uow.session, ctx.policies.purposes, assets, row.ordered_at, known_at=uow.at
+            )
             by_id = {asset.id: asset for asset in assets}
             for line in plan(found, row.cause).lines:
                 lost = line.asset in noise and line.ground is not Ground.PURPOSE_REMAINS

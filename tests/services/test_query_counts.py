@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event
 
+from consent_service.domain.assets import AssetKind
 from consent_service.domain.withdrawal import WithdrawalScope
 from consent_service.services import (
     consent,
@@ -67,7 +68,8 @@ def _review(clinic: Clinic, family: Family) -> None:
 
 def _film(clinic: Clinic, family: Family) -> str:
     shown = recordings.assets(clinic.ctx, clinic.guider, family.involvement)
-    return shown[0].id if shown else clinic.stores_film(family).id
+    films = [asset.id for asset in shown if asset.kind is AssetKind.RECORDING]
+    return films[0] if films else clinic.stores_film(family).id
 
 
 def _handover(clinic: Clinic, family: Family) -> None:

@@ -77,7 +77,7 @@ def _started_on(clinic: Clinic, moment: datetime) -> Iterator[None]:
         yield
 
 
-def _wait_for(clinic: Clinic, what: Callable[[Clinic], bool], seconds: float = 40) -> None:
+def _wait_for(clinic: Clinic, what: Callable[[Clinic], bool], seconds: float = 200) -> None:
     deadline = time.monotonic() + seconds
     while not what(clinic):
         assert time.monotonic() < deadline, "it did not come to that"

@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from consent_service.clock import london_day
 from consent_service.db.models.consent import ConsentDecision
 from consent_service.db.models.recordings import Asset, DepictedPerson
 from consent_service.db.models.retention import Hold
-from consent_service.db.queries.consent import states_now
+from consent_service.db.queries.consent import Question, findings, states_now
 from consent_service.domain.assets import AssetKind, AssetState, Depiction, RecordClass
 from consent_service.domain.consent import Answer, ConsentState, Finding
 from consent_service.domain.erasure import Holding, cascade
@@ -107,16 +108,25 @@ def _ends(scope: OrderScope, base: str, named: Sequence[str]) -> bool:
 
 
 def holdings(
-    session: Session, purposes: Mapping[str, Purpose], assets: Sequence[Asset], at: datetime
+    session: Session,
+    purposes: Mapping[str, Purpose],
+    assets: Sequence[Asset],
+    at: datetime,
+    known_at: datetime | None = None,
 ) -> list[Holding]:
-    """Return the assets as an order finds them: held, disputed, still sustained by a purpose."""
+    """Return the assets as an order finds them: held, disputed, still sustained by a purpose.
+
+    Consent is as it stood at `at` as known at `known_at`: an end replayed after a restore is
+    recorded later than it happened. Holds are the present ones.
+    """
     if not assets:
         return []
     involvement = assets[0].involvement_id
     depicted = _depicted(session, involvement)
     people = sorted({p for who in depicted.values() for p in who})
     uses = _purposes_spelt(session, involvement, purposes)
-    states = states_now(session, involvement, people, uses, at)
+    question = Question(involvement, tuple(people), tuple(uses), london_day(at))
+    states = findings(session, question, at, known_at)
     held = _held(session, involvement)
     sources = {a.id: a.source_id for a in _all_assets(session, involvement)}
     return [
