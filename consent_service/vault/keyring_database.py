@@ -92,17 +92,18 @@ class KeyringDatabase:
             return
         with durable.system_faults("opening the keyring"):
             durable.make_folder(self._file.parent)
-            with self._lock_file("open").acquire(timeout=_SECONDS_TO_WAIT):
+            # The kernel wakes who waits: web and worker open the keyring at the same moment.
+            with durable.locked_folder(self._file.parent):
                 # SQLite gives its log the mode of the file: make it private before SQLite does.
                 os.close(os.open(self._file, os.O_RDWR | os.O_CREAT, durable.FILE_MODE))
                 yield
 
-    def _lock_file(self, purpose: str) -> FileLock:
-        return FileLock(f"{self._file}.{purpose}-lock", mode=durable.FILE_MODE)
+    def _rotation_lock(self) -> FileLock:
+        return FileLock(f"{self._file}.rotation-lock", mode=durable.FILE_MODE)
 
     @contextlib.contextmanager
     def _locked_file(self) -> Iterator[None]:
-        lock = self._lock_file("rotation")
+        lock = self._rotation_lock()
         try:
             lock.acquire(timeout=0)
         except Timeout as fault:
