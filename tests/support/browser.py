@@ -1,6 +1,5 @@
 """A real Chromium on our pages: what it refused, whom it asked, what axe finds."""
 
-import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,7 +8,6 @@ from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 WIDTHS = {"phone": 390, "tablet": 820, "desktop": 1366}
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -80,9 +78,13 @@ def looks(page: Page, name: str, folder: Path | None) -> None:
 def runs_over(page: Page) -> int:
     """Return by how many pixels a page is wider than its window, once its menu has settled."""
     wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    with contextlib.suppress(PlaywrightTimeout):
-        page.wait_for_function(f"{wider} <= 0", timeout=2000)
-    return max(0, int(page.evaluate(wider)))
+    settled = f"""() => new Promise((done) => {{
+      const until = performance.now() + 2000;
+      const look = () => ({wider}) <= 0 || performance.now() > until
+        ? done({wider}) : requestAnimationFrame(look);
+      look();
+    }})"""
+    return max(0, int(page.evaluate(settled)))
 
 
 def signs_in(context: BrowserContext, url: str, email: str, password: str, code: str) -> Page:
