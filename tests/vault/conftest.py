@@ -1,6 +1,7 @@
 """Keyrings for the vault's tests, on SQLite and on PostgreSQL."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from consent_service.vault.keyring import Keyring
 from consent_service.vault.keyring_database import KeyringDatabase
 from tests.support.databases import Databases
 from tests.support.keyrings import KeyringHome
+from tests.vault.journals import Desk
 
 
 def make_tables(url: str) -> None:
@@ -28,3 +30,9 @@ def home(databases: Databases) -> Iterator[KeyringHome]:
 def keyring(home: KeyringHome) -> Keyring:
     """An empty keyring, on each engine in turn."""
     return home.open()
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """Keys and a place for a journal's file; neither file nor folder is there yet."""
+    return Desk.at(tmp_path / "outside" / "journal.jsonl")

@@ -1,12 +1,17 @@
 """Keys, files and journals for the journal's tests."""
 
-from collections.abc import Sequence
+import base64
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from consent_service.errors import JournalBroken
 from consent_service.vault.journal import Journal, JournalLine, LineKind, open_journal
 from consent_service.vault.signing import PublicKey, Signer, SigningUse
 
@@ -50,3 +55,23 @@ def write(journal: Journal, count: int) -> list[JournalLine]:
         journal.append(LineKind.CONSENT_ENDED, {"order": ORDER, "count": n}, AT)
         for n in range(count)
     ]
+
+
+def raw_lines(desk: Desk) -> list[bytes]:
+    """The file's lines, with their newlines."""
+    return desk.path.read_bytes().splitlines(keepends=True)
+
+
+def refusal(act: Callable[[], object]) -> JournalBroken:
+    """What `act` is refused with."""
+    with pytest.raises(JournalBroken) as refused:
+        act()
+    return refused.value
+
+
+def resigned(desk: Desk, raw: bytes, **changes: object) -> bytes:
+    """The line with some members changed, signed again with the journal's own key."""
+    members = json.loads(raw) | changes
+    del members["signature"]
+    signature = base64.b64encode(desk.signer.sign(rfc8785.dumps(members))).decode()
+    return rfc8785.dumps(members | {"signature": signature}) + b"\n"

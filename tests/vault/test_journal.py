@@ -3,7 +3,6 @@
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,12 +21,6 @@ from consent_service.vault.journal import (
 )
 from consent_service.vault.signing import SigningUse
 from tests.vault.journals import AT, ORDER, Desk, new_signer, write
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    """Keys and a place."""
-    return Desk.at(tmp_path / "outside" / "journal.jsonl")
 
 
 @pytest.fixture(params=["file", "memory"])
