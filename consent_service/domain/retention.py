@@ -212,7 +212,7 @@ def _day(schedule: RetentionSchedule, expression: DueExpression, facts: Facts) -
             return max(_known(schedule, expression.of, facts), default=None)
         case FirstKnown():
             return next(iter(_known(schedule, expression.of, facts)), None)
-        case LongestOfRules():
+        case _:
             rules = [schedule.rule(r).due for r in expression.rules]
             return max(_known(schedule, rules, facts), default=None)
 

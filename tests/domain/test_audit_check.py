@@ -12,10 +12,11 @@ from consent_service.domain.audit_check import (
     LogFault,
     LostRange,
     Trust,
+    VerifyReport,
     first_difference,
 )
 from consent_service.domain.checkpoint import Checkpoint, epoch_origin, sign_checkpoint
-from consent_service.domain.merkle import Frontier, leaf_hash
+from consent_service.domain.merkle import TILE_HEIGHT, Frontier, leaf_hash
 from consent_service.vault.signing import Signer, SigningUse
 
 AT = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
@@ -92,7 +93,83 @@ def test_epochs_come_in_order_and_are_called_by_their_number():
 
     assert "origin" in fault(lambda: check.begin_epoch(1, origin(), FIRST)).what
     assert "origin" in fault(lambda: check.begin_epoch(2, origin(3), FIRST)).what
+    assert "origin" in fault(lambda: LogCheck(TRUST).begin_epoch(1, "no origin", FIRST)).what
     assert "no first entry" in fault(lambda: LogCheck(TRUST).begin_epoch(1, origin(), None)).what
+
+
+def after_four() -> LogCheck:
+    """Go over four leaves that no head covers yet."""
+    check = LogCheck(TRUST)
+    check.begin_epoch(1, origin(), FIRST)
+    check.add_leaves("a", LEAVES[:2])
+    check.add_leaves("c", LEAVES[2:4])
+    return check
+
+
+def test_leaves_come_in_as_many_pieces_as_the_reader_likes():
+    """Pages of a database and lines of a file are cut in different places."""
+    check = after_four()
+
+    assert check.add_checkpoint(head(4)).size == 4
+
+
+def test_a_whole_tile_counts_by_its_root():
+    """A long log is checked by the roots of its tiles, without hashing every leaf again."""
+    leaves = [leaf_hash(number.to_bytes(2)) for number in range(2**TILE_HEIGHT)]
+    tree = Frontier()
+    tree.extend(leaves)
+    check = LogCheck(TRUST)
+    check.begin_epoch(1, origin(), FIRST)
+    check.add_leaves("a", leaves, tree.root())
+
+    checkpoint = Checkpoint(origin(), len(leaves), tree.root(), AT, 0)
+
+    assert check.add_checkpoint(sign_checkpoint(checkpoint, SIGNER)) == checkpoint
+
+
+def test_leaves_that_are_not_what_was_signed_are_refused():
+    """The first entry that may be wrong is the first that the head before did not cover."""
+    check = LogCheck(TRUST)
+    check.begin_epoch(1, origin(), FIRST)
+    check.add_leaves("a", [LEAVES[0], LEAVES[2]])
+
+    bad = fault(lambda: check.add_checkpoint(head(2)))
+
+    assert (bad.index, bad.entry_id) == (0, "a")
+    assert bad.what == "it or a later one up to 1 is not what the checkpoint signs"
+    assert check.failed(bad) == VerifyReport(False, 2, 1, 0, first_bad=bad)
+
+
+def test_a_head_of_nobody_we_know_is_refused():
+    """Whoever can write the table can write a head; only the key makes it one of ours."""
+    stranger = Signer(SigningUse.LOG, Ed25519PrivateKey.generate())
+    tree = Frontier()
+    tree.extend(LEAVES[:4])
+    forged = sign_checkpoint(Checkpoint(origin(), 4, tree.root(), AT, 0), stranger)
+
+    assert "is not valid" in fault(lambda: after_four().add_checkpoint(forged)).what
+    published = LogCheck(Trust(TRUST.keys, (forged,)))
+    assert "published" in fault(published.expect_published).what
+
+
+def test_a_head_whose_predecessor_is_missing_is_refused():
+    """Heads are a chain too: none may be taken out."""
+    bad = fault(lambda: after_four().add_checkpoint(head(4, previous=2)))
+
+    assert bad.what == "the checkpoint of size 2 before it is missing"
+
+
+def test_another_head_of_the_same_size_that_was_published_is_a_fork():
+    """Two histories were signed: one was shown outside, another stands here."""
+    tree = Frontier()
+    tree.extend(LEAVES[1:5])
+    shown = sign_checkpoint(Checkpoint(origin(), 4, tree.root(), AT, 0), SIGNER)
+    check = LogCheck(Trust(TRUST.keys, (shown,)))
+    check.expect_published()
+    check.begin_epoch(1, origin(), FIRST)
+    check.add_leaves("a", LEAVES[:4])
+
+    assert "a fork" in fault(lambda: check.add_checkpoint(head(4))).what
 
 
 def epoch_start(**details: int | str) -> bytes:
@@ -134,6 +211,17 @@ def test_an_epoch_after_a_whole_log_was_lost_says_so():
     check.begin_epoch(2, origin(2), epoch_start(**nothing, previous_root="00"))
 
     assert check.finish().lost == (LostRange(0, 0, 1, 5),)
+
+
+def test_an_epoch_may_go_on_from_the_very_head_before():
+    """A log that was begun anew in good order lost nothing."""
+    tree = Frontier()
+    tree.extend(LEAVES[:2])
+    same = {"previous_epoch": 1, "previous_size": 2, "previous_root": tree.root().hex()}
+
+    report = after_two(epoch_start(**KEPT, **same)).finish()
+
+    assert (report.ok, report.epochs, report.lost) == (True, 2, ())
 
 
 @pytest.mark.parametrize(

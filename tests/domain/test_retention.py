@@ -15,6 +15,7 @@ from consent_service.domain.retention import (
     due,
     film_rules,
     longest,
+    purpose_rules,
     rule_day,
 )
 from consent_service.domain.retention_rules import (
@@ -29,7 +30,8 @@ from consent_service.domain.retention_rules import (
 )
 from consent_service.policy_files import default_policy_dir, read_policies
 
-ENGLAND = read_policies(default_policy_dir()).schedule
+POLICIES = read_policies(default_policy_dir())
+ENGLAND = POLICIES.schedule
 DAYS = st.dates(date(1950, 1, 1), date(2100, 12, 31))
 PERIODS = st.builds(Period, st.integers(0, 60), st.sampled_from(Unit))
 
@@ -188,12 +190,51 @@ def test_every_day_can_be_traced_to_its_event() -> None:
             ("R03", "R04"),
         ),
         (FilmFacts(AssetKind.CLIP, RecordClass.HEALTH_RECORD, adults=True), ("R04",)),
+        (FilmFacts(AssetKind.CLIP, RecordClass.HEALTH_RECORD, children=True), ("R03",)),
         (FilmFacts(AssetKind.CLIP, RecordClass.HEALTH_RECORD, adults=True, bump=True), ("R05",)),
     ],
 )
 def test_a_films_rules_follow_from_what_it_is(film: FilmFacts, expected: tuple[str, ...]) -> None:
     """The wrong rule keeps a film for decades, or destroys a health record."""
     assert film_rules(film) == expected
+
+
+def test_a_permitted_purpose_keeps_only_the_kinds_that_it_needs() -> None:
+    """A yes to training with a clip is no reason to keep the whole recording (rule 4)."""
+    training = POLICIES.purposes["training-local"]
+
+    assert purpose_rules(training, AssetKind.CLIP) == ("R14",)
+    assert purpose_rules(training, AssetKind.RECORDING) == ()
+
+
+def test_a_thing_without_a_rule_is_no_thing_of_ours() -> None:
+    """A class that nobody gave a period must be met as a fault, never as "due now"."""
+    with pytest.raises(ValueError, match="at least one retention rule"):
+        longest([])
+
+
+def test_the_promise_of_a_whole_is_that_of_the_rule_that_keeps_longest() -> None:
+    """A certificate names the last day of existence that was promised."""
+    filed = Facts({TriggerEvent.SUMMARY_FILED: date(2026, 11, 20)})
+
+    assert longest([due(ENGLAND, "R01", filed)]).gone_by == date(2026, 12, 20)
+
+
+def test_no_day_is_looked_up_for_a_rule_of_several_periods() -> None:
+    """Whoever asked would destroy by half of the rule."""
+    assert rule_day(ENGLAND, "R01", TriggerEvent.SUMMARY_FILED, date(2027, 1, 1)) is None
+    assert rule_day(ENGLAND, "R16", TriggerEvent.DIED, date(2027, 1, 1)) is None
+
+
+def test_a_policy_that_puts_leap_birthdays_early_also_ends_the_seventeenth_year_early() -> None:
+    """28 February: eighteen by the policy's day, so the care record ends at 25 and not at 26."""
+    born, ended = date(2008, 2, 29), date(2026, 2, 28)
+
+    early = Facts(born_on=(born,), ended_on=ended, leap_day_on=(2, 28))
+    late = Facts(born_on=(born,), ended_on=ended)
+
+    assert due(ENGLAND, "R03", early).due_on == date(2033, 2, 28)
+    assert due(ENGLAND, "R03", late).due_on == date(2034, 3, 1)
 
 
 def test_one_run_may_destroy_twenty_or_a_third_of_a_class() -> None:
