@@ -24,6 +24,13 @@ class ChunkKeys(NamedTuple):
         """Return the nonce of chunk number `chunk`, counted from 0."""
         return (self.base_nonce ^ chunk).to_bytes(NONCE_BYTES, "big")
 
+    def nonces(self, first: int, count: int) -> list[bytes]:
+        """Return the nonces of `count` chunks from number `first` on."""
+        base = self.base_nonce
+        return [
+            (base ^ chunk).to_bytes(NONCE_BYTES, "big") for chunk in range(first, first + count)
+        ]
+
 
 def derive_chunk_keys(data_key: bytes, salt: bytes, context: bytes) -> ChunkKeys:
     """Derive a message's keys: HKDF-Expand with SHA-512 (RFC 5869), 76 bytes.

@@ -40,7 +40,7 @@ from consent_service.vault.random_source import RandomSource
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-BATCH_BYTES = 256 * 1024
+BATCH_BYTES = 512 * 1024
 _KEPT_ROOMS = 8
 
 
@@ -61,7 +61,9 @@ class _Room:
         self.edges = (memoryview(bytearray(CHUNK_BYTES)), memoryview(bytearray(CHUNK_BYTES)))
 
 
-_BATCH_CHUNKS = BATCH_BYTES // CHUNK_BYTES
+_BATCH_CHUNKS = BATCH_BYTES // CHUNK_BYTES + 1
+"""A batch that begins inside a chunk ends inside one more."""
+
 _spare_rooms: deque[_Room] = deque(maxlen=_KEPT_ROOMS)
 
 
@@ -172,10 +174,12 @@ class ContainerReader:
         if self._last is None:
             number, length = divmod(self.size, CHUNK_BYTES)
             stored = memoryview(bytearray(length + TAG_BYTES))
-            plain = memoryview(bytearray(length))
             self._fetch(HEADER_BYTES + number * STORED_CHUNK_BYTES, stored)
-            self._decrypt(number, (stored,), (plain,))
-            self._last = bytes(plain)
+            try:
+                self._last = self._cipher.decrypt(self._keys.nonce(number), stored, None)
+            except InvalidTag:
+                raise corrupt() from None
+            self.chunks_decrypted += 1
         return self._last
 
     def _fill(self, start: int, view: memoryview) -> None:
@@ -200,22 +204,26 @@ class ContainerReader:
         """Decrypt full chunks; the first of them belongs at `at` in `view`, or before it."""
         places = range(at, at + len(sealed) * CHUNK_BYTES, CHUNK_BYTES)
         targets = [view[place : place + CHUNK_BYTES] for place in places]
-        inside = range(len(view) - CHUNK_BYTES + 1)
-        cut = [slot for slot in {0, len(sealed) - 1} if places[slot] not in inside]
-        for slot in cut:
-            targets[slot] = room.edges[slot > 0]
+        front, back = room.edges
+        if at < 0:
+            targets[0] = front
+        if cut_off := len(targets[-1]) < CHUNK_BYTES:
+            targets[-1] = back
         self._decrypt(first, sealed, targets)
-        for slot in cut:
-            _copy_part(targets[slot], view, places[slot])
+        if at < 0:
+            _copy_part(front, view, at)
+        if cut_off:
+            _copy_part(back, view, places[-1])
 
     def _decrypt(
         self, first: int, sealed: Sequence[memoryview], plain: Sequence[memoryview]
     ) -> None:
         """Decrypt chunk number `first` and those after it, each into its own place."""
-        decrypt_into, nonce = self._cipher.decrypt_into, self._keys.nonce
+        decrypt_into = self._cipher.decrypt_into
+        nonces = self._keys.nonces(first, len(sealed))
         try:
-            for number, (chunk, target) in enumerate(zip(sealed, plain, strict=True), first):
-                decrypt_into(nonce(number), chunk, None, target)
+            for nonce, chunk, target in zip(nonces, sealed, plain, strict=True):
+                decrypt_into(nonce, chunk, None, target)
         except InvalidTag:
             for target in plain:
                 target[:] = bytes(len(target))
@@ -233,12 +241,17 @@ class ContainerReader:
 
 
 def _pieces(start: int, end: int, batch: int) -> Iterator[int]:
-    """Yield the lengths of the pieces of a range; all but the first begin with a chunk."""
+    """Yield the lengths of the pieces of a range; all but the first begin with a chunk.
+
+    What fits into one batch is one piece, wherever it begins.
+    """
     chunks = max(batch // CHUNK_BYTES, 1)
-    while start < end:
-        stop = min((start // CHUNK_BYTES + chunks) * CHUNK_BYTES, end)
+    while end - start > chunks * CHUNK_BYTES:
+        stop = (start // CHUNK_BYTES + chunks) * CHUNK_BYTES
         yield stop - start
         start = stop
+    if start < end:
+        yield end - start
 
 
 def _filled(length: int, fill: Callable[[memoryview], None]) -> bytes:
