@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.databases import ENGINES, Databases, PostgresDatabases, SqliteDatabases
+from tests.support.openbao import OpenBao, openbao
 from tests.support.postgres import PostgresServer, server_folder
 
 _FOLDER = pytest.StashKey[Path]()
@@ -27,6 +28,13 @@ def postgres_server(request: pytest.FixtureRequest) -> PostgresServer:
     server = PostgresServer(request.config.stash[_FOLDER])
     server.require_running()
     return server
+
+
+@pytest.fixture(scope="session")
+def key_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenBao]:
+    """A real OpenBao server, unsealed, with a transit mount; each test uses keys of its own."""
+    with openbao(tmp_path_factory.mktemp("openbao")) as server:
+        yield server
 
 
 @pytest.fixture(params=ENGINES)

@@ -5,20 +5,30 @@ from pathlib import Path
 import pytest
 
 from consent_service.errors import IntegrityFault, KeyDestroyed
+from consent_service.ids import new_id
 from consent_service.vault.key_providers import (
     FileKeyProvider,
     KeyProvider,
     MemoryKeyProvider,
     master_version_of,
+    open_provider,
 )
+from tests.support.openbao import OpenBao
 
 SECRETS = [(bytes([n]) * 32, f"place {n}".encode()) for n in range(5)]
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", "openbao"])
 def provider(request: pytest.FixtureRequest, tmp_path: Path) -> KeyProvider:
-    """A new provider of each kind."""
-    return FileKeyProvider(tmp_path / "masters") if request.param == "file" else MemoryKeyProvider()
+    """A new provider of each kind; the key server is real."""
+    if request.param == "file":
+        return FileKeyProvider(tmp_path / "masters")
+    if request.param == "memory":
+        return MemoryKeyProvider()
+    server: OpenBao = request.getfixturevalue("key_server")
+    token = tmp_path / "token"
+    token.write_text(server.root_token)
+    return open_provider(server.provider_url(new_id(), token))
 
 
 def wrapped_with_places(provider: KeyProvider) -> list[tuple[bytes, bytes]]:

@@ -221,7 +221,7 @@ def test_an_address_opens_the_provider_it_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("openbao://localhost:8200/transit", "no OpenBao key provider yet"),
+        ("openbao://localhost:8200/transit", "token_file"),
         ("s3://bucket", "file:///path"),
         ("file://otherhost/path", "file:///path"),
         ("file:///", "file:///path"),

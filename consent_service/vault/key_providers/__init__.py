@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 from consent_service.errors import SettingsFault
 from consent_service.vault.key_providers.file import FileKeyProvider
 from consent_service.vault.key_providers.memory import MemoryKeyProvider
+from consent_service.vault.key_providers.openbao import OpenBaoKeyProvider, TransitKey
 from consent_service.vault.key_providers.port import Assurance, KeyProvider, master_version_of
 
 __all__ = [
@@ -13,28 +14,27 @@ __all__ = [
     "FileKeyProvider",
     "KeyProvider",
     "MemoryKeyProvider",
+    "OpenBaoKeyProvider",
+    "TransitKey",
     "master_version_of",
     "open_provider",
 ]
 
 
 def open_provider(url: str) -> KeyProvider:
-    """Open the provider at `url`: `file:///folder` or `memory://`; else raises SettingsFault."""
+    """Open the provider at `url`; raises SettingsFault.
+
+    `file:///folder`, `openbao://host/mount/key?token_file=…` or, for tests, `memory://`.
+    """
     parts = urlsplit(url)
     if parts.scheme == "memory":
         return MemoryKeyProvider()
+    if parts.scheme == "openbao":
+        return OpenBaoKeyProvider(TransitKey.of(url))
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.strip("/"):
         return FileKeyProvider(Path(unquote(parts.path)))
-    raise SettingsFault(_REFUSED.get(parts.scheme, _UNKNOWN))
-
-
-_UNKNOWN = (
-    "CONSENT_KEY_PROVIDER and CONSENT_ESCROW_PROVIDER take an address like file:///path/to/folder. "
-    "Correct the one that is different."
-)
-_REFUSED = {
-    "openbao": (
-        "This version of the service has no OpenBao key provider yet. Set CONSENT_KEY_PROVIDER and "
-        "CONSENT_ESCROW_PROVIDER to file:///path/to/folder."
+    raise SettingsFault(
+        "CONSENT_KEY_PROVIDER and CONSENT_ESCROW_PROVIDER take an address like "
+        "file:///path/to/folder or openbao://host:8200/transit/key?token_file=/path/of/token. "
+        "Correct the one that is different."
     )
-}

@@ -64,14 +64,24 @@ def master_version_of(wrapped: bytes) -> int:
     return int.from_bytes(wrapped[:_VERSION_BYTES], "big")
 
 
+def joined_version(version: int, body: bytes) -> bytes:
+    """Return wrapped bytes: the version of the master key, then what it made."""
+    return version.to_bytes(_VERSION_BYTES, "big") + body
+
+
+def split_version(wrapped: bytes) -> tuple[int, bytes]:
+    """Undo `joined_version`."""
+    return master_version_of(wrapped), wrapped[_VERSION_BYTES:]
+
+
 def wrap_under(masters: Mapping[int, bytes], items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
     """Wrap under the highest of `masters`: version, 12-byte nonce, AES-256-GCM ciphertext."""
     newest = max(masters)
-    cipher, prefix = AESGCM(masters[newest]), newest.to_bytes(_VERSION_BYTES, "big")
+    cipher = AESGCM(masters[newest])
     wrapped = []
     for secret, associated in items:
         nonce = os.urandom(NONCE_BYTES)
-        wrapped.append(prefix + nonce + cipher.encrypt(nonce, secret, associated))
+        wrapped.append(joined_version(newest, nonce + cipher.encrypt(nonce, secret, associated)))
     return wrapped
 
 
@@ -88,14 +98,13 @@ def require_survivor(versions: Sequence[int], version: int) -> None:
 
 
 def _unwrap(ciphers: Mapping[int, AESGCM], wrapped: bytes, associated: bytes) -> bytes:
-    version = master_version_of(wrapped)
+    version, rest = split_version(wrapped)
     if version not in ciphers:
         raise KeyDestroyed(
             f"Master key version {version} is not held any more. Nothing wrapped under it opens.",
             code="master_destroyed",
             version=version,
         )
-    rest = wrapped[_VERSION_BYTES:]
     try:
         return ciphers[version].decrypt(rest[:NONCE_BYTES], rest[NONCE_BYTES:], associated)
     except (InvalidTag, ValueError) as fault:
