@@ -42,6 +42,7 @@ from consent_service.web import (
     ig_holds,
     ig_overview,
     ig_retention,
+    ig_subject_access,
     jobs,
     layout,
     leaflets,
@@ -49,6 +50,7 @@ from consent_service.web import (
     reviews,
     routes,
     sign_in,
+    uploads,
     users,
     withdrawals,
 )
@@ -134,12 +136,14 @@ def page_groups() -> list[Any]:
         users.users,
         jobs.job_pages,
         films.films,
+        uploads.upload_pages,
         reviews.review_pages,
         handovers.handover_pages,
         ig_overview.governance,
         ig_holds.hold_pages,
         ig_retention.retention_pages,
         ig_audit.audit_pages,
+        ig_subject_access.subject_access_pages,
     ]
 
 

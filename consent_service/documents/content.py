@@ -24,6 +24,7 @@ class DocumentKind(StrEnum):
     CERTIFICATE = "certificate"
     SUMMARY = "summary"
     LEAFLET = "leaflet"
+    SUBJECT_ACCESS = "subject_access"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,6 +269,34 @@ class LeafletPaper(Paper):
     text: str
     control_line: str
     sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """One thing that is held, in words, and what it is called."""
+
+    name: str
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordSection:
+    """Records of one kind; `more` counts those that stand only in the attached file."""
+
+    title: str
+    records: tuple[tuple[Fact, ...], ...]
+    more: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubjectAccessPaper(Paper):
+    """Everything held about one person. `body` is the same as JSON, attached as is."""
+
+    kind: ClassVar[DocumentKind] = DocumentKind.SUBJECT_ACCESS
+    about: str
+    sections: tuple[RecordSection, ...]
+    left_out: tuple[str, ...]
+    body: str
 
 
 @dataclass(frozen=True)

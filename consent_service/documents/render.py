@@ -24,6 +24,7 @@ from consent_service.documents.content import (
     LeafletPaper,
     Paper,
     PdfAttachment,
+    SubjectAccessPaper,
 )
 from consent_service.documents.leaflet_text import read_leaflet
 from consent_service.documents.press import Press
@@ -32,6 +33,7 @@ from consent_service.errors import IntegrityFault, InvalidInput
 
 WORDS_FILE = "words.txt"
 CERTIFICATE_FILE = "certificate.json"
+RECORDS_FILE = "records.json"
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _PRESS = Press()
@@ -112,6 +114,17 @@ def _(paper: DestructionCertificate) -> Iterator[PdfAttachment]:
         content=paper.body.encode(),
         relationship="Source",
         description="The signed certificate",
+    )
+
+
+@_own_files.register
+def _(paper: SubjectAccessPaper) -> Iterator[PdfAttachment]:
+    yield PdfAttachment(
+        name=RECORDS_FILE,
+        media_type="application/json",
+        content=paper.body.encode(),
+        relationship="Data",
+        description="Everything in this document and the full words, for a computer to read",
     )
 
 

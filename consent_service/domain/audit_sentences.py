@@ -61,6 +61,7 @@ SENTENCES: dict[EventKind, str] = {
     ),
     K.INVOLVEMENT_STARTED: "{actor} started involvement {subject}[ with team {team}]",
     K.INVOLVEMENT_CHANGED: "{actor} changed involvement {subject}[: {fields}]",
+    K.PREGNANCY_ENDED: "{actor} noted that person {subject} is not pregnant any more",
     K.INVOLVEMENT_PERSON_ADDED: (
         "{actor} added[ person {person}] to involvement {subject}[ as {role}]"
     ),
@@ -101,7 +102,13 @@ SENTENCES: dict[EventKind, str] = {
     ),
     K.CONSENT_DECLINED: "{actor} recorded a refusal, act {subject}[, of person {person}]",
     K.CONSENT_CHECKED: "{actor} checked consent act {subject} as second person",
-    K.CONSENT_REVOKED: "{actor} revoked consent {subject}[ because of {reason}]",
+    K.CONSENT_REVOKED: (
+        "{actor} ended consents of person {subject} for the organisation[ because of {reason}]"
+        "[: {purposes}][, under order {order}]"
+    ),
+    K.CONSENT_REVIEW_DUE: (
+        "what was agreed to for person {subject} is to be looked at[ at the age of {age}]"
+    ),
     K.CONSENT_INVALIDATED: "{actor} marked consent {subject} invalid[ because of {reason}]",
     K.CONSENT_EXPIRED: "consent {subject} expired[ for purpose {purpose}][ on {on}]",
     K.CONSENT_KEY_MADE: (
@@ -242,5 +249,8 @@ SENTENCES: dict[EventKind, str] = {
     K.EXPORT_EXPIRED: "export {subject} is gone",
     K.SUBJECT_ACCESS_OPENED: "{actor} opened subject access request {subject}[, due {due}]",
     K.SUBJECT_ACCESS_PREPARED: "{actor} prepared the file of subject access request {subject}",
+    K.SUBJECT_ACCESS_ANSWERED: "{actor} answered subject access request {subject}[ on {on}]",
+    K.SUBJECT_ACCESS_APPEALED: "subject access request {subject} was appealed[ on {on}]",
     K.SUBJECT_ACCESS_CLOSED: "{actor} closed subject access request {subject}[: {outcome}]",
+    K.RECORDS_READ: "{actor} read {records} of {subject} over FHIR[: {found}]",
 }

@@ -32,6 +32,7 @@ from consent_service.domain.retention_rules import (
 RECORDING, REVIEW_COPY, PHOTOS_OFFERED = "R01", "R02", "R11"
 CHILD_RECORD, PARENT_RECORD, MATERNITY_RECORD = "R03", "R04", "R05"
 FEEDBACK, DRAFTS, UPLOADS, NOTICES = "R16", "R28.drafts", "R28.uploads", "R30.notices"
+SUBJECT_ACCESS = "R23"
 _OF_THE_FILM_ITSELF = frozenset(
     {RECORDING, REVIEW_COPY, CHILD_RECORD, PARENT_RECORD, MATERNITY_RECORD, "R09", "R10"}
 )
@@ -177,10 +178,12 @@ def rule_day(
 ) -> date | None:
     """Return the last day of `event` on which a rule of one period is due today, or before.
 
-    None when the rule is not written as one period after that event.
+    None when the rule is not written as one period after that event, or as a choice of such.
     """
-    expression = schedule.rule(rule_id).due
-    if not isinstance(expression, After) or expression.event is not event:
+    due_after = schedule.rule(rule_id).due
+    choices = due_after.of if isinstance(due_after, FirstKnown) else (due_after,)
+    expression = next((c for c in choices if isinstance(c, After) and c.event is event), None)
+    if expression is None:
         return None
     day = today
     while _after(expression, day) > today:

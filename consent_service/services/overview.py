@@ -22,10 +22,13 @@ from consent_service.db.models.people import Involvement
 from consent_service.db.models.policies import LeafletVersion
 from consent_service.db.models.recordings import Asset, Viewing
 from consent_service.db.models.retention import Disposition, Hold
+from consent_service.db.models.subject_access import SubjectAccessRequest
 from consent_service.domain.assets import AssetKind, AssetState
 from consent_service.domain.audit import instant_text
+from consent_service.domain.calendar import keep_until
 from consent_service.domain.erasure import OrderState, StepState
 from consent_service.domain.roles import Permission
+from consent_service.domain.subject_access import DUE_SOON, RequestState
 from consent_service.services.access import Caller, reaches, require
 from consent_service.services.checks import WARNING, CheckLine, check_settings
 from consent_service.services.context import Context
@@ -127,6 +130,12 @@ def _exceptions(session: Session, now: datetime) -> dict[str, int]:
             Disposition.id,
             Disposition.decided_at.is_(None)
             | ((Disposition.decision == "destroy") & Disposition.confirmed_at.is_(None)),
+        ),
+        "requests_due": _count(
+            session,
+            SubjectAccessRequest.id,
+            SubjectAccessRequest.state == RequestState.OPEN,
+            SubjectAccessRequest.due_on <= keep_until(london_day(now), DUE_SOON),
         ),
         "reissue": _count(
             session,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day, start_of_london_day
@@ -17,6 +17,7 @@ from consent_service.db.models.handovers import Feedback
 from consent_service.db.models.jobs import Notice
 from consent_service.db.models.recordings import Asset
 from consent_service.db.models.retention import Hold
+from consent_service.db.models.subject_access import SubjectAccessRequest
 from consent_service.db.queries import retention as stored
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain import retention as rules
@@ -29,6 +30,7 @@ from consent_service.services.context import Context
 from consent_service.services.retention_plan import Fate, PlanLine, Rulings, is_open
 
 FEEDBACK, DRAFT, NOTICE, UPLOAD = "feedback", "draft", "notice", "upload"
+REQUEST, APPEALED_REQUEST = "subject_access", "appealed_subject_access"
 
 Row = tuple[str, str | None, date]
 """Id, involvement if any, and the day from which time counts."""
@@ -69,7 +71,10 @@ def lines(
 
 def standing(session: Session) -> dict[str, int]:
     """Return how many of each kind there are, by rule."""
-    return {kind.rule: kind.count(session) for kind in KINDS.values()}
+    found: dict[str, int] = {}
+    for kind in KINDS.values():
+        found[kind.rule] = found.get(kind.rule, 0) + kind.count(session)
+    return found
 
 
 def end_records(uow: UnitOfWork, actor: Actor, kind: str, ids: Sequence[str]) -> None:
@@ -187,6 +192,35 @@ def _count_uploads(session: Session) -> int:
     return session.scalar(receiving) or 0
 
 
+def _requests(*, appealed: bool) -> Callable[[Session, date], list[Row]]:
+    def find(session: Session, last: date) -> list[Row]:
+        rows = session.execute(
+            select(SubjectAccessRequest.id, SubjectAccessRequest.closed_on)
+            .where(SubjectAccessRequest.closed_on <= last, _appealed(appealed))
+            .order_by(SubjectAccessRequest.closed_on, SubjectAccessRequest.id)
+        )
+        return [(i, None, day) for i, day in rows if day is not None]
+
+    return find
+
+
+def _count_requests(*, appealed: bool) -> Callable[[Session], int]:
+    def count(session: Session) -> int:
+        wanted = select(func.count()).select_from(SubjectAccessRequest)
+        return session.scalar(wanted.where(_appealed(appealed))) or 0
+
+    return count
+
+
+def _appealed(wanted: bool) -> ColumnElement[bool]:
+    column = SubjectAccessRequest.appealed_on
+    return column.is_not(None) if wanted else column.is_(None)
+
+
+def _delete_requests(uow: UnitOfWork, _actor: Actor, ids: Sequence[str]) -> None:
+    uow.session.execute(delete(SubjectAccessRequest).where(SubjectAccessRequest.id.in_(list(ids))))
+
+
 KINDS: Mapping[str, RecordKind] = {
     kind.kind: kind
     for kind in (
@@ -221,6 +255,22 @@ KINDS: Mapping[str, RecordKind] = {
             _uploads,
             _count_uploads,
             None,
+        ),
+        RecordKind(
+            REQUEST,
+            rules.SUBJECT_ACCESS,
+            TriggerEvent.REQUEST_CLOSED,
+            _requests(appealed=False),
+            _count_requests(appealed=False),
+            _delete_requests,
+        ),
+        RecordKind(
+            APPEALED_REQUEST,
+            rules.SUBJECT_ACCESS,
+            TriggerEvent.APPEAL_CLOSED,
+            _requests(appealed=True),
+            _count_requests(appealed=True),
+            _delete_requests,
         ),
     )
 }

@@ -26,6 +26,7 @@ MENU = (
     ("Holds", "holds.listing"),
     ("Certificates", "certificates.listing"),
     ("Audit", "audit.search"),
+    ("Subject access", "subject_access.listing"),
     ("Leaflets", "leaflets.listing"),
     ("People and roles", "users.listing"),
     ("Jobs", "jobs.listing"),

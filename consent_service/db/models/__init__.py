@@ -12,6 +12,7 @@ from consent_service.db.models import (
     recordings,
     retention,
     reviews,
+    subject_access,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "recordings",
     "retention",
     "reviews",
+    "subject_access",
 ]
