@@ -11,6 +11,9 @@ from consent_service.domain.policies import Policies
 from consent_service.errors import PolicyFault
 from consent_service.policy_files import default_policy_dir, read_policies
 
+Slip = tuple[str, str, str, str, str]
+"""File, what stands there, what is written instead, words on the line, and the sentence."""
+
 
 @dataclass(frozen=True)
 class PolicyFolder:
@@ -26,6 +29,17 @@ class PolicyFolder:
     def line_of(self, file: str, words: str) -> int:
         lines = (self.path / file).read_text(encoding="utf-8").split("\n")
         return next(number for number, line in enumerate(lines, start=1) if words in line)
+
+    def requires_named(self, slip: Slip) -> None:
+        """Make one slip, and see that its file, its line and its sentence are told."""
+        file, old, new, near, sentence = slip
+        self.change(file, old, new)
+
+        faults = self.faults()
+
+        text = (self.path / file).read_text(encoding="utf-8")
+        line = text[: text.index(near)].count("\n") + 1
+        assert any(fault.startswith(f"{file}:{line}: {sentence}") for fault in faults), faults
 
     def faults(self) -> list[str]:
         with pytest.raises(PolicyFault) as caught:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clinic import Clinic, build_schema, open_clinic
+from tests.support.clinic import Clinic, Family, build_schema, open_clinic
 from tests.support.databases import SqliteDatabases
 from tests.support.pages import Pages, open_pages
 
@@ -30,3 +30,11 @@ def clinic(sqlite_databases: SqliteDatabases, tmp_path: Path) -> Iterator[Clinic
 def pages(clinic: Clinic) -> Pages:
     """The web application over that clinic."""
     return open_pages(clinic)
+
+
+@pytest.fixture
+def family(clinic: Clinic) -> Family:
+    """A family in which everybody said yes."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    return family

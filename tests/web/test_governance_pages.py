@@ -4,8 +4,6 @@ import json
 import re
 from datetime import timedelta
 
-import pytest
-
 from consent_service.db.models.jobs import ClockPause
 from consent_service.domain.audit import EventKind
 from consent_service.domain.holds import HoldKind
@@ -15,14 +13,6 @@ from consent_service.services import audit, disputes, holds, involvements, overv
 from consent_service.services.holds import PlaceHold
 from tests.support.clinic import Clinic, Family
 from tests.support.pages import Pages, Visitor, kinds_recorded, words
-
-
-@pytest.fixture
-def family(clinic: Clinic) -> Family:
-    """A family in which everybody said yes."""
-    family = clinic.family()
-    clinic.both_consent(family)
-    return family
 
 
 def _follows(visitor: Visitor) -> str:
