@@ -2,17 +2,14 @@
 
 import http.cookiejar
 import re
-import socket
-import subprocess
 import sys
-import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.support.command_line import IN_A_PROCESS, CommandLine
+from tests.support.processes import free_port, started
 
 TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 
@@ -85,36 +82,12 @@ def test_the_printed_login_opens_the_families(demo: CommandLine) -> None:
 
 @contextmanager
 def _served(demo: CommandLine) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        listen = f"127.0.0.1:{free.getsockname()[1]}"
-    server = subprocess.Popen(
-        [sys.executable, "-c", IN_A_PROCESS, "demo", "--data-dir", "data", "--listen", listen],
-        cwd=demo.folder,
-        env=demo.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_until_ready(server, f"http://{listen}/health/ready")
+    port = free_port()
+    listen = f"127.0.0.1:{port}"
+    command = [sys.executable, "-c", IN_A_PROCESS, "demo", "--data-dir", "data", "--listen", listen]
+    with started(command, port, cwd=demo.folder, environment=demo.environment()) as server:
         yield f"http://{listen}"
-    finally:
-        server.terminate()
-        assert server.wait(60) == 0
-
-
-def _wait_until_ready(server: "subprocess.Popen[bytes]", url: str) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert server.poll() is None, "the demo ended by itself"
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-        except OSError:
-            # The port opens at a moment nobody announces to another process.
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("the demo did not become ready")
+    assert server.returncode == 0
 
 
 def _get(browser: urllib.request.OpenerDirector, url: str) -> str:

@@ -1,23 +1,20 @@
 """`consent-service run` as people start it: a parent, granian and a worker, over a real folder."""
 
-import contextlib
 import http.client
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.processes import children, free_port, started
+
 ROOT = Path(__file__).parents[2]
 RUN = "from consent_service.cli import main; main()"
-START_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class Running:
         while waiting:
             pid = waiting.pop()
             found.append(pid)
-            waiting += _children(pid)
+            waiting += children(pid)
         return found
 
     def connect(self, timeout: float = 30) -> http.client.HTTPConnection:
@@ -79,67 +76,6 @@ def running(
         "TMPDIR": str(temporary),
         **more,
     }
-    process = subprocess.Popen(
-        [*before, sys.executable, "-c", RUN, *verb],
-        cwd=temporary,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        _wait_until_alive(process, port)
+    command = [sys.executable, "-c", RUN, *verb]
+    with started(command, port, cwd=temporary, environment=environment, before=before) as process:
         yield Running(process, port, folder, temporary)
-    finally:
-        _stop(process, wrapped=bool(before))
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on now."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-def _wait_until_alive(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"the service ended with {process.returncode}")
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", "/health/live")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            time.sleep(0.1)
-        finally:
-            connection.close()
-    raise RuntimeError("the service did not answer within a minute")
-
-
-def _stop(process: subprocess.Popen[bytes], *, wrapped: bool) -> None:
-    """Ask the service to end and see it end; what is left of its session is killed.
-
-    `wrapped`: the process only waits for the service, which is its one child.
-    """
-    if process.poll() is None:
-        for pid in _children(process.pid) if wrapped else [process.pid]:
-            os.kill(pid, signal.SIGTERM)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            found += [int(child) for child in task.read_text().split()]
-        except OSError:
-            continue
-    return found

@@ -1,16 +1,11 @@
 """The service served for real: granian on a free port, over a data folder made for one test run."""
 
 import os
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 from flask.sessions import SecureCookieSessionInterface
 
@@ -25,6 +20,7 @@ from consent_service.services.context import Context
 from consent_service.settings import PREFIX, Settings, load_settings
 from consent_service.web.sign_in import BEGUN, PROVED, SEEN
 from consent_service.wiring import build_context, make_folders
+from tests.support.processes import free_port, started
 
 PASSWORD = "four plain quiet words"
 SECRET = "JBSWY3DPEHPK3PXP"
@@ -68,7 +64,7 @@ class Served:
 @contextmanager
 def served(folder: Path) -> Iterator[Served]:
     """Serve an installation with one team and staff in every role."""
-    port = _free_port()
+    port = free_port()
     environment = {
         f"{PREFIX}DATA_DIR": str(folder),
         f"{PREFIX}LISTEN": f"127.0.0.1:{port}",
@@ -76,18 +72,11 @@ def served(folder: Path) -> Iterator[Served]:
     }
     settings = load_settings(environment)
     service = _installed(settings)
-    process = subprocess.Popen(
-        _command(port),
-        env={**os.environ, **environment, "PYTHONPATH": str(ROOT)},
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-    )
+    command, whole = _command(port), {**os.environ, **environment, "PYTHONPATH": str(ROOT)}
     try:
-        _wait_until_alive(service.url, process)
-        yield service
+        with started(command, port, cwd=folder, environment=whole):
+            yield service
     finally:
-        process.terminate()
-        process.wait(20)
         service.ctx.keyring.close()
         service.ctx.engine.dispose()
 
@@ -115,25 +104,6 @@ def _command(port: int) -> list[str]:
         *("--log-level", "warning", "--no-access-log", "--factory"),
         "consent_service.app:create_served_app",
     ]
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-def _wait_until_alive(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"the server ended with {process.returncode}")
-        try:
-            with urlopen(f"{url}/health/live", timeout=1):
-                return
-        except (URLError, ConnectionError, TimeoutError):
-            time.sleep(0.1)
-    raise RuntimeError("the server did not come up within a minute")
 
 
 def session_cookie(service: Served, who: str) -> dict[str, str]:

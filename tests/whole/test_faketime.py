@@ -5,7 +5,6 @@ a worker that was alive a day and a half before.
 """
 
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -24,6 +23,7 @@ from consent_service.services import retention
 from tests.support.clinic import Clinic
 from tests.support.installation import close, found_installation, opened_anew
 from tests.support.kept_film import file_summary
+from tests.support.processes import changes_in
 from tests.support.running import running
 
 FILMED = datetime(2029, 7, 20, 9, 30, tzinfo=UTC)
@@ -78,10 +78,8 @@ def _started_on(clinic: Clinic, moment: datetime) -> Iterator[None]:
 
 
 def _wait_for(clinic: Clinic, what: Callable[[Clinic], bool], seconds: float = 200) -> None:
-    deadline = time.monotonic() + seconds
-    while not what(clinic):
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.2)
+    with changes_in(clinic.ctx.settings.data_dir, seconds) as changes:
+        assert any(what(clinic) for _ in changes), "it did not come to that"
 
 
 def _state(clinic: Clinic, film: str) -> AssetState:

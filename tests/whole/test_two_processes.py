@@ -6,8 +6,6 @@ import socket
 import time
 from pathlib import Path
 
-import pytest
-
 from consent_service.db.models.erasure import ErasureOrder
 from consent_service.domain.erasure import OrderState
 from consent_service.services import erasure
@@ -15,6 +13,7 @@ from tests.support.api import issue_token
 from tests.support.clinic import Clinic
 from tests.support.films import heavy_film
 from tests.support.installation import close, found_installation, opened_anew
+from tests.support.processes import changes_in
 from tests.support.running import Running, running
 
 CUT_WITHIN = 5.0
@@ -79,11 +78,12 @@ def test_a_withdrawal_over_http_cuts_an_open_stream_and_the_worker_does_the_rest
             assert not list(seen.ctx.blobs.list())
 
 
-def _wait_until_done(clinic: Clinic, order: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with clinic.ctx.read() as session:
-            if session.get_one(ErasureOrder, order).state is OrderState.DONE:
-                return
-        time.sleep(0.2)
-    pytest.fail(str(erasure.order(clinic.ctx, clinic.ig, order)))
+def _wait_until_done(clinic: Clinic, order: str) -> None:
+    with changes_in(clinic.ctx.settings.data_dir, seconds=60) as changes:
+        done = any(_state(clinic, order) is OrderState.DONE for _ in changes)
+    assert done, erasure.order(clinic.ctx, clinic.ig, order)
+
+
+def _state(clinic: Clinic, order: str) -> OrderState:
+    with clinic.ctx.read() as session:
+        return session.get_one(ErasureOrder, order).state
