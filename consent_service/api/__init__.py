@@ -29,16 +29,20 @@ def register(app: Flask, ctx: Context) -> Iterable[Blueprint]:
     app.url_map.converters |= serving.converters()
     blueprint = Blueprint(ROOM, __name__)
     problems.register(blueprint, ctx)
-    for operation in OPERATIONS:
+    views = [(operation, serving.view_of(operation, ctx)) for operation in OPERATIONS]
+    for operation, view in views:
         blueprint.add_url_rule(
             PREFIX + operation.rule,
             operation.name,
-            openapi.documented(operation, serving.view_of(operation, ctx)),
+            view,
             methods=[operation.method],
             provide_automatic_options=False,
         )
     blueprint.add_url_rule(
-        f"{PREFIX}/openapi.json", "openapi", openapi.view_for(ctx), provide_automatic_options=False
+        f"{PREFIX}/openapi.json",
+        "openapi",
+        openapi.view_for(ctx, views),
+        provide_automatic_options=False,
     )
     blueprint.after_request(_kept_nowhere)
     app.register_blueprint(blueprint)

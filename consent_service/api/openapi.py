@@ -2,10 +2,13 @@
 
 What spectree does not say by itself is added here: problem documents, headers, film and papers,
 which role verb an operation needs.
+
+Nothing is described before somebody asks: describing every operation takes longer than all else
+that makes the app.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import update_wrapper
 from http import HTTPStatus
 from typing import Any
@@ -63,8 +66,25 @@ _SPEC = SpecTree(
 _OPERATIONS: dict[tuple[str, str], Operation] = {}
 
 
-def documented(operation: Operation, view: Callable[..., Response]) -> Callable[..., Response]:
-    """Return `view` so that spectree finds and describes it; it serves as before."""
+View = Callable[..., Response]
+
+
+def view_for(ctx: Context, views: Sequence[tuple[Operation, View]]) -> Callable[[], Response]:
+    """Return the view of the document; everybody may read it. It is made once, when asked for."""
+    made: list[dict[str, Any]] = []
+
+    def view() -> Response:
+        if not made:
+            for operation, served in views:
+                _describe(operation, served)
+            made.append(document(ctx))
+        return jsonify(made[0])
+
+    return view
+
+
+def _describe(operation: Operation, view: View) -> None:
+    """Mark `view` so that spectree finds and describes it; it serves as before."""
     replies = {operation.status: operation.reply, **operation.also}
     resp = SpecResponse(**{f"HTTP_{status}": model for status, model in replies.items()})
     described = _SPEC.validate(
@@ -77,19 +97,7 @@ def documented(operation: Operation, view: Callable[..., Response]) -> Callable[
         operation_id=operation.name,
     )(operation.handle)
     _OPERATIONS[operation.method.lower(), PREFIX + operation.path] = operation
-    return update_wrapper(view, described)
-
-
-def view_for(ctx: Context) -> Callable[[], Response]:
-    """Return the view of the document; everybody may read it. It is made once."""
-    made: list[dict[str, Any]] = []
-
-    def view() -> Response:
-        if not made:
-            made.append(document(ctx))
-        return jsonify(made[0])
-
-    return view
+    update_wrapper(view, described)
 
 
 def document(ctx: Context) -> dict[str, Any]:

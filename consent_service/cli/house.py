@@ -1,8 +1,5 @@
 """Verbs of the house itself: init, run, serve, worker, check, upgrade, version."""
 
-import signal
-import threading
-
 import click
 
 from consent_service import __version__
@@ -20,7 +17,7 @@ from consent_service.db import schema
 from consent_service.db.engine import open_engine
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.errors import SettingsFault
-from consent_service.services import checks, installation, startup
+from consent_service.services import checks, installation
 from consent_service.services.context import Context
 from consent_service.settings import Settings
 from consent_service.wiring import build_context, make_folders, settings_from
@@ -78,8 +75,7 @@ def run_embedded(settings: Settings, workers: int = 1) -> None:
     """Supervise one web server and one worker process; stop all on SIGTERM."""
     from consent_service.cli.processes import supervise
 
-    _require_ready(settings)
-    click.echo(f"Serving {settings.public_url} (stop with Ctrl-C).")
+    _refuse_public_demo(settings)
     raise click.exceptions.Exit(supervise(settings, workers))
 
 
@@ -94,8 +90,8 @@ def serve(workers: int) -> None:
     from consent_service.cli.processes import serve_here
 
     settings = settings_from()
-    _require_ready(settings)
-    serve_here(settings, workers)
+    _refuse_public_demo(settings)
+    raise click.exceptions.Exit(serve_here(settings, workers))
 
 
 @click.command()
@@ -105,14 +101,9 @@ def worker() -> None:
 
     Example: consent-service worker
     """
-    from consent_service.jobs.worker import Worker
+    from consent_service.cli.processes import work_here
 
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    ctx = open_context()
-    startup.require_ready(ctx)
-    Worker(ctx).run(stop)
+    work_here(settings_from())
 
 
 @click.command()
@@ -176,12 +167,6 @@ def refuse_demo(settings: Settings) -> None:
         )
 
 
-def _require_ready(settings: Settings) -> None:
-    ctx = build_context(settings)
-    report = startup.require_ready(ctx)
-    for kind, count in sorted(report.restored.items()):
-        click.echo(f"Restored from the journal: {count} x {kind}.", err=True)
-    ctx.keyring.close()
-    ctx.engine.dispose()
+def _refuse_public_demo(settings: Settings) -> None:
     if settings.under_data(DEMO_MARK).exists() and settings.base_url:
         fail("The demo is for this machine only.")

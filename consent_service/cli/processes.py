@@ -3,113 +3,145 @@
 Rules kept here: the parent holds no keys and serves nothing; if one child ends, the other is
 stopped and the parent ends with a fault, so that a service manager starts all of it anew; SIGTERM
 stops both.
+
+Children are forked from a parent that has loaded every library and opened nothing: what takes
+longest at a start is done once, its memory is shared, and no connection, key or token of a
+hardware module is carried across a fork. So the parent lets a child of its own do what must be
+done before serving.
 """
 
+import multiprocessing
 import os
-import select
-import selectors
 import signal
-import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkProcess
 
+import click
+from sqlalchemy.orm import configure_mappers
+
+from consent_service.jobs.worker import Worker
+from consent_service.services import startup
 from consent_service.settings import PREFIX, Settings
+from consent_service.wiring import build_context
 
 STOP_SECONDS = 15
 THREADS = 8
+APP = "consent_service.app"
 
 
 def supervise(settings: Settings, workers: int) -> int:
     """Run web server and worker until one ends or SIGTERM comes; return the exit code."""
-    environment = environment_of(settings)
+    code = _make_ready(settings)
+    if code:
+        return code
+    click.echo(f"Serving {settings.public_url} (stop with Ctrl-C).")
     children = [
-        subprocess.Popen(command, env=environment)  # noqa: S603  (our own commands)
-        for command in (serve_command(settings, workers), worker_command())
+        _forked(partial(_serve_until_stopped, settings, workers)),
+        _forked(partial(work_here, settings)),
     ]
     try:
+        for child in children:
+            child.start()
         asked = _wait(children)
     finally:
-        _stop(children)
+        _stop([child for child in children if child.pid is not None])
     return 0 if asked else 1
 
 
-def serve_here(settings: Settings, workers: int) -> None:
-    """Replace this process by the web server."""
-    command = serve_command(settings, workers)
-    os.execve(command[0], command, environment_of(settings))  # noqa: S606
+def serve_here(settings: Settings, workers: int) -> int:
+    """Be the web server until asked to stop; return the exit code."""
+    code = _make_ready(settings)
+    if not code:
+        _serve_until_stopped(settings, workers)
+    return code
 
 
-def serve_command(settings: Settings, workers: int) -> list[str]:
-    """Return the command of the web server: granian, WSGI, threads for long ranges."""
-    command = [
-        sys.executable,
-        "-m",
-        "granian",
-        "--interface",
-        "wsgi",
-        "--host",
-        settings.listen_host,
-        "--port",
-        str(settings.listen_port),
-        "--workers",
-        str(workers),
-        "--blocking-threads",
-        str(THREADS),
-        "--log-level",
-        "warning",
-        "--no-access-log",
-    ]
-    if settings.tls_cert and settings.tls_key:
-        command += ["--ssl-certificate", str(settings.tls_cert)]
-        command += ["--ssl-keyfile", str(settings.tls_key)]
-    return [*command, "--factory", "consent_service.app:create_served_app"]
+def work_here(settings: Settings) -> None:
+    """Run jobs until asked to stop."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    ctx = build_context(settings)
+    startup.require_ready(ctx)
+    Worker(ctx).run(stop)
 
 
-def worker_command() -> list[str]:
-    """Return the command of the worker."""
-    return [sys.executable, "-c", "from consent_service.cli import main; main(['worker'])"]
+def _make_ready(settings: Settings) -> int:
+    """Load what children will share, and do in one of them what must be done before serving."""
+    import_module(APP)
+    configure_mappers()
+    first = _forked(partial(_get_ready, settings))
+    first.start()
+    first.join()
+    return first.exitcode or 0
 
 
-def environment_of(settings: Settings) -> Mapping[str, str]:
-    """Return the environment of the children: this one, with the settings spelt out."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
-    return inherited | settings.as_environment()
+def _get_ready(settings: Settings) -> None:
+    report = startup.require_ready(build_context(settings))
+    for kind, count in sorted(report.restored.items()):
+        click.echo(f"Restored from the journal: {count} x {kind}.", err=True)
 
 
-def _wait(children: list[subprocess.Popen[bytes]]) -> bool:
+def _serve_until_stopped(settings: Settings, workers: int) -> None:
+    """Serve with granian: WSGI, threads for long ranges."""
+    from granian import Granian
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+
+    take_on(settings)
+    tls = bool(settings.tls_cert and settings.tls_key)
+    Granian(
+        f"{APP}:create_served_app",
+        factory=True,
+        interface=Interfaces.WSGI,
+        address=settings.listen_host,
+        port=settings.listen_port,
+        workers=workers,
+        blocking_threads=THREADS,
+        log_level=LogLevels.warning,
+        ssl_cert=settings.tls_cert if tls else None,
+        ssl_key=settings.tls_key if tls else None,
+    ).serve()
+
+
+def take_on(settings: Settings) -> None:
+    """Spell these settings out in this process's environment, for whatever starts from it."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        del os.environ[name]
+    os.environ.update(settings.as_environment())
+
+
+def _forked(work: Callable[[], None]) -> ForkProcess:
+    """Return a process that will do `work`; it speaks of faults and ends as a verb does."""
+    return multiprocessing.get_context("fork").Process(target=_run, args=(work,))
+
+
+def _run(work: Callable[[], None]) -> None:
+    from consent_service.cli.root import exit_code
+
+    sys.exit(exit_code(work))
+
+
+def _wait(children: Sequence[ForkProcess]) -> bool:
     """Wait until a child ends (False) or we are asked to stop (True)."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+    for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    with selectors.DefaultSelector() as selector:
-        selector.register(reading, selectors.EVENT_READ)
-        while all(child.poll() is None for child in children):
-            selector.select()
-            received = set(os.read(reading, 64))
-            if received & {signal.SIGTERM, signal.SIGINT}:
-                return True
-    return False
+    return reading in wait([reading, *(child.sentinel for child in children)])
 
 
-def _stop(children: list[subprocess.Popen[bytes]]) -> None:
+def _stop(children: Sequence[ForkProcess]) -> None:
     for child in children:
-        if child.poll() is None:
-            child.terminate()
+        child.terminate()
     for child in children:
-        if not _ended_within(child, STOP_SECONDS):
+        child.join(STOP_SECONDS)
+        if child.exitcode is None:
             child.kill()
-        child.wait()
-
-
-def _ended_within(child: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Wait for the end of a child, by its event and not by looking again and again."""
-    if child.poll() is not None:
-        return True
-    watching = os.pidfd_open(child.pid)
-    try:
-        select.select([watching], [], [], seconds)
-    finally:
-        os.close(watching)
-    return child.poll() is not None
+            child.join()

@@ -3,7 +3,8 @@
 import importlib
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -70,28 +71,35 @@ def root() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
+    verb = partial(root.main, args=arguments, prog_name="consent-service", standalone_mode=False)
+    sys.exit(exit_code(verb))
+
+
+def exit_code(work: Callable[[], object]) -> int:
+    """Do `work` and return the exit code; a fault becomes one sentence on stderr."""
     try:
-        code = root.main(args=arguments, prog_name="consent-service", standalone_mode=False)
+        code = work()
     except click.UsageError as fault:
         fault.show(sys.stderr)
-        sys.exit(2)
+        return 2
     except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
+        return end.exit_code
     except click.Abort:
-        click.echo("Stopped.", err=True)
-        sys.exit(1)
+        return _said("Stopped.")
     except ConsentServiceError as fault:
-        click.echo(f"Error: {sentence_of(fault)}", err=True)
-        sys.exit(1)
+        return _said(f"Error: {sentence_of(fault)}")
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
     except OSError as fault:
-        click.echo(f"Error: {fault.strerror or 'the system refused'}. Check the path.", err=True)
-        sys.exit(1)
+        return _said(f"Error: {fault.strerror or 'the system refused'}. Check the path.")
     except Exception as fault:  # noqa: BLE001  (the last resort: a sentence, never a traceback)
-        click.echo(f"Error: {unexpected(fault)}", err=True)
-        sys.exit(1)
-    sys.exit(code if isinstance(code, int) else 0)
+        return _said(f"Error: {unexpected(fault)}")
+    return code if isinstance(code, int) else 0
+
+
+def _said(sentence: str) -> int:
+    click.echo(sentence, err=True)
+    return 1
 
 
 def unexpected(fault: Exception) -> str:

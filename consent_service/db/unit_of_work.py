@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 
-import psycopg
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
@@ -25,6 +24,9 @@ from consent_service.domain.audit import AuditEvent
 from consent_service.errors import NotFound, Stale, TakenMeanwhile, Unavailable
 
 Effect = Callable[[], object]
+
+POSTGRESQL_UNIQUE_VIOLATION = "23505"
+"""How PostgreSQL says it (SQLSTATE); its driver need not be loaded to understand that."""
 
 _ONE_PICTURE: Mapping[str, Mapping[str, str]] = {
     "sqlite": {},
@@ -112,7 +114,7 @@ def _is_taken(fault: BaseException | None) -> bool:
             sqlite3.SQLITE_CONSTRAINT_UNIQUE,
             sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
         )
-    return isinstance(fault, psycopg.errors.UniqueViolation)
+    return getattr(fault, "sqlstate", None) == POSTGRESQL_UNIQUE_VIOLATION
 
 
 def _unavailable() -> Unavailable:
