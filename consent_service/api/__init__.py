@@ -1,4 +1,4 @@
-"""The JSON API under `/api/v1`: operations for programs, guarded by bearer tokens.
+"""The JSON API under `/api/v1` and FHIR under `/fhir/R4`, guarded by bearer tokens.
 
 Rules kept here:
   * an address or a method that does not exist is answered like every refusal: a problem document,
@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import Rule
 from werkzeug.routing.exceptions import RequestRedirect
 
-from consent_service.api import openapi, problems, serving
+from consent_service.api import fhir, openapi, problems, serving
 from consent_service.api.operations import PREFIX
 from consent_service.api.v1 import OPERATIONS
 from consent_service.services.context import Context
@@ -46,9 +46,12 @@ def register(app: Flask, ctx: Context) -> Iterable[Blueprint]:
     )
     blueprint.after_request(_kept_nowhere)
     app.register_blueprint(blueprint)
+    fhir_room = fhir.room(ctx)
+    fhir_room.after_request(_kept_nowhere)
+    app.register_blueprint(fhir_room)
     _catch_the_rest(app)
     _leave_bodies_alone(app)
-    return (blueprint,)
+    return blueprint, fhir_room
 
 
 def _leave_bodies_alone(app: Flask) -> None:

@@ -32,6 +32,7 @@ NOUNS: dict[str, str] = {
     "retention": "retention:retention",
     "dispositions": "retention:dispositions",
     "holds": "holds:holds",
+    "subject-access": "subject_access:subject_access",
     "audit": "audit:audit",
     "keys": "keys:keys",
     "reconcile": "keys:reconcile",

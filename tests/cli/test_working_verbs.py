@@ -130,6 +130,19 @@ def test_a_hold_is_released_by_two_people(demo: CommandLine, families: dict[str,
     assert hold not in {row["id"] for row in demo("holds", "list", "--json").json}
 
 
+def test_a_request_for_access_is_written_down_with_its_due_day(
+    demo: CommandLine, families: dict[str, Ids]
+) -> None:
+    """A letter that lies on a desk for a month is a breach; the list shows it before."""
+    mother = families["Linden"].mother
+
+    made = demo("subject-access", "create", mother, "--asked-on", "2026-01-31", "--json")
+    listed = demo("subject-access", "list", "--json").json
+
+    assert made.code == 0 and made.json["due_on"] == "2026-02-28"
+    assert [row["state"] for row in listed if row["id"] == made.json["id"]] == ["open"]
+
+
 def test_the_log_verifies_here_and_its_export_elsewhere(demo: CommandLine, keys: str) -> None:
     """An auditor brings their own machine."""
     assert demo("audit", "verify").code == 0

@@ -18,6 +18,7 @@ from consent_service.api.v1 import (
     recordings,
     retention,
     reviews,
+    subject_access,
     withdrawals,
 )
 
@@ -39,6 +40,7 @@ OPERATIONS: tuple[Operation, ...] = in_order(
         erasure,
         holds,
         retention,
+        subject_access,
         keys,
         audit,
     )
