@@ -27,6 +27,7 @@ class OrderCause(StrEnum):
     UPLOAD_REFUSED = "upload_refused"
     CONSENT_REFUSED = "consent_refused"
     HOLD_RELEASED = "hold_released"
+    CONSENT_REVOKED = "consent_revoked"
 
 
 class OrderState(StrEnum):
@@ -130,6 +131,7 @@ GROUNDS: Mapping[OrderCause, frozenset[Ground]] = {
     OrderCause.WITHDRAWAL: frozenset(Ground),
     OrderCause.HOLD_RELEASED: frozenset(Ground),
     OrderCause.CONSENT_REFUSED: frozenset(Ground),
+    OrderCause.CONSENT_REVOKED: frozenset(Ground),
     OrderCause.ASSETS_WITHDRAWN: frozenset({Ground.HOLD, Ground.DISPUTE, Ground.HEALTH_RECORD}),
     OrderCause.RETENTION: frozenset({Ground.HOLD, Ground.DISPUTE}),
     OrderCause.DISPOSITION: frozenset({Ground.HOLD}),

@@ -80,10 +80,21 @@ class Responsibility:
         return self.from_on <= on and (self.until_on is None or on < self.until_on)
 
 
-def is_child(born_on: date | None, on: date, *, baby: bool) -> bool:
-    """Tell whether others decide: under 18, or a baby whose birth date is not known yet."""
+YOUNG = frozenset({FamilyRole.BABY, FamilyRole.SIBLING})
+"""Whoever is one of these counts as a child until a date of birth, or somebody, says otherwise."""
+
+
+class AgeSaid(StrEnum):
+    """What is said of somebody whose date of birth is not known: others decide, or they do."""
+
+    CHILD = "child"
+    ADULT = "adult"
+
+
+def is_child(born_on: date | None, on: date, *, young: bool) -> bool:
+    """Tell whether others decide: under 18, or `young` without a known date of birth."""
     if born_on is None:
-        return baby
+        return young
     return age_on(born_on, on) < ADULT_AGE
 
 

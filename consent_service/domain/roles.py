@@ -27,6 +27,7 @@ class Permission(StrEnum):
     CONSENT_CAPTURE = "consent.capture"
     CONSENT_CONFIRM_LATE = "consent.confirm_late"
     CONSENT_REVOKE = "consent.revoke"
+    CONSENT_INVALIDATE = "consent.invalidate"
     DISPUTE_RESOLVE = "dispute.resolve"
     FORM_READ = "form.read"
     FORM_PUBLISH = "form.publish"

@@ -27,7 +27,7 @@ from consent_service.domain.people import FamilyRole
 from consent_service.domain.purposes import CARE
 from consent_service.errors import InvalidInput, NotFound, Refused
 from consent_service.services.context import Context
-from consent_service.services.policies import newer_material_form
+from consent_service.services.reconsents import require_current_forms
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def require_permission_to_film(
     now_states = findings(uow.session, question, uow.at)
     _require_given(now_states, depicted)
     _require_given(findings(uow.session, question, then, uow.at), depicted)
-    _require_current_forms(uow.session, now_states)
+    require_current_forms(uow.session, ((p, found) for (p, _), found in now_states.items()))
     return [key for finding in now_states.values() for key in finding.granting]
 
 
@@ -147,19 +147,3 @@ def _require_given(states: Mapping[Pair, Finding], depicted: Iterable[str]) -> N
         code="consent_missing",
         missing=named,
     )
-
-
-def _require_current_forms(session: Session, states: Mapping[Pair, Finding]) -> None:
-    """Raise Refused when someone has not answered the newest material version (rule 10)."""
-    newer = [
-        {"person": person, "form": form, "version": found}
-        for (person, _), finding in states.items()
-        for form, version in finding.form_versions
-        if (found := newer_material_form(session, form, version)) is not None
-    ]
-    if newer:
-        raise Refused(
-            "The consent form has changed since. Go through the new version before filming.",
-            code="reconsent_needed",
-            asked=newer,
-        )

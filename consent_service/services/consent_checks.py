@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from sqlalchemy.orm import Session
+
 from consent_service.clock import london_day
 from consent_service.db.models.people import Involvement, Person
 from consent_service.db.models.policies import LeafletIssue, LeafletVersion, PublishedPolicy
@@ -16,6 +18,7 @@ from consent_service.domain.withdrawal import Route
 from consent_service.errors import InvalidInput
 from consent_service.services.consent_views import Signature
 from consent_service.services.context import Context
+from consent_service.services.policies import versions_on
 
 CLOCK_SLACK = timedelta(minutes=5)
 
@@ -51,6 +54,30 @@ class Ground:
     leaflet: LeafletVersion
     sitting: Sitting
     text: str
+
+
+def version_asked(session: Session, request: CaptureConsent, at: datetime) -> int | None:
+    """Return the version of the form that this act may be recorded on (rule 10).
+
+    What is answered now is answered on the newest version. Paper, and what was said on an earlier
+    day, counts on a version that was current that day. Raises InvalidInput (`version`) otherwise.
+    """
+    day, today = london_day(request.event_at), london_day(at)
+    late = is_late(request, at)
+    current = versions_on(session, request.form, day if late else today)
+    allowed = current if late else current[-1:]
+    asked = request.version
+    if not allowed or asked in allowed:
+        return asked
+    if asked is None:
+        return allowed[-1]
+    sentence = f"Use version {allowed[-1]} of this form: it was current on that day."
+    raise InvalidInput(sentence, {"version": sentence})
+
+
+def is_late(request: CaptureConsent, at: datetime) -> bool:
+    """Tell whether an act is written down from paper, or after the day on which it was done."""
+    return request.route is Route.PAPER or london_day(request.event_at) < london_day(at)
 
 
 def require_sound(ctx: Context, uow: UnitOfWork, ground: Ground, request: CaptureConsent) -> None:

@@ -1,16 +1,21 @@
 """Acts of consent as people see them: what was recorded, with the exact words."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from consent_service.db.models.consent import ConsentAct, ConsentActCheck, ConsentDecision
+from consent_service.db.models.consent import (
+    ConsentAct,
+    ConsentActCheck,
+    ConsentDecision,
+    ConsentEnding,
+)
 from consent_service.db.models.policies import LeafletIssue, LeafletVersion
-from consent_service.domain.consent import Answer, Capacity, SignatureKind
+from consent_service.domain.consent import Answer, Capacity, EndingKind, SignatureKind
 from consent_service.domain.withdrawal import Route
 
 
@@ -64,6 +69,7 @@ class ConsentActView:
     recorded_late: bool
     checked_at: datetime | None
     decisions: tuple[DecisionView, ...] = ()
+    never_valid_since: datetime | None = None
 
 
 def act_view(session: Session, act: ConsentAct) -> ConsentActView:
@@ -72,7 +78,7 @@ def act_view(session: Session, act: ConsentAct) -> ConsentActView:
 
 
 def act_views(session: Session, acts: Sequence[ConsentAct]) -> list[ConsentActView]:
-    """Return acts as people see them: three queries, however many there are."""
+    """Return acts as people see them: four queries, however many there are."""
     ids = [act.id for act in acts]
     issues = [act.leaflet_issue_id for act in acts]
     leaflets: dict[str, LeafletVersion] = dict(
@@ -93,12 +99,24 @@ def act_views(session: Session, acts: Sequence[ConsentAct]) -> list[ConsentActVi
         .order_by(ConsentDecision.position, ConsentDecision.person_id)
     ):
         decisions.setdefault(row.act_id, []).append(_decision_view(row))
-    return [
+    voided = _voided(session, ids)
+    views = (
         _act_view(
             act, leaflets[act.leaflet_issue_id], checks.get(act.id), decisions.get(act.id, ())
         )
         for act in acts
-    ]
+    )
+    return [replace(view, never_valid_since=voided.get(view.id)) for view in views]
+
+
+def _voided(session: Session, acts: Sequence[str]) -> dict[str, datetime]:
+    """Return when each of these acts was found never to have been valid, where it was."""
+    rows = session.execute(
+        select(ConsentEnding.ref, ConsentEnding.recorded_at).where(
+            ConsentEnding.ref.in_(acts), ConsentEnding.kind == EndingKind.INVALIDATED
+        )
+    )
+    return {ref: at for ref, at in rows if ref is not None}
 
 
 def _act_view(

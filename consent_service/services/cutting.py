@@ -3,7 +3,8 @@
 Rules kept here:
   * a derived asset has its own key, class, date and end, and never allows more than its source;
   * everyone in the source counts as in what is made of it (narrowing: `depicted`);
-  * its title and note belong to it and go with it.
+  * its title and note belong to it and go with it;
+  * none is made while somebody in it has to be asked again on a newer form (rule 10).
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from consent_service.domain.purposes import CARE
 from consent_service.domain.roles import Permission
 from consent_service.errors import Conflict, InvalidInput
 from consent_service.ids import new_id
-from consent_service.services import film_keys, film_objects, permission, storing
+from consent_service.services import film_keys, film_objects, permission, reconsents, storing
 from consent_service.services.access import Caller
 from consent_service.services.assets import AssetView, asset_for, read_view
 from consent_service.services.context import Context
@@ -69,7 +70,8 @@ class _Cut:
 def clip(ctx: Context, caller: Caller, request: MakeClip) -> AssetView:
     """Make a clip of a recording; returns it *stored*.
 
-    Raises InvalidInput for times outside the film, and what watching the source for `care` would.
+    Raises InvalidInput for times outside the film, Refused `reconsent_needed`, and what watching
+    the source for `care` would.
     """
     ground = film_keys.ground_for(ctx, caller, request.source, CARE, Permission.FILM_CUT)
     cut = _begin(ctx, caller, ground, request)
@@ -132,6 +134,8 @@ def _begin(
         uow.lock_involvement(source.involvement_id)
         uow.session.refresh(source)
         permission.require_permitted(ctx, uow.session, source, CARE, uow.at, caller)
+        depicted = permission.depicted_in(uow.session, source.id)
+        reconsents.require_current(uow.session, source.involvement_id, depicted, CARE, uow.at)
         _require_sound(source, request)
         row = _derived(uow, caller, source, request)
         uow.session.add(row)

@@ -1,7 +1,7 @@
 """What left the service: film or stills given to others, and taken back.
 
-Rules kept here: refused unless the purpose is permitted; written down, since it cannot be called
-back.
+Rules kept here: refused unless the purpose is permitted on the newest material form; written down,
+since it cannot be called back.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.roles import Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import new_id
-from consent_service.services import film_keys, permission
+from consent_service.services import film_keys, permission, reconsents
 from consent_service.services.access import Caller
 from consent_service.services.context import Context
 from consent_service.services.handovers import lock_for, written_words
@@ -43,6 +43,10 @@ def record_disclosure(ctx: Context, caller: Caller, request: RecordDisclosure) -
         film_keys.require_purpose(ctx, request.purpose)
         _check_days(request, asset, london_day(uow.at))
         permission.require_permitted(ctx, uow.session, asset, request.purpose, uow.at, None)
+        depicted = permission.depicted_in(uow.session, asset.id)
+        reconsents.require_current(
+            uow.session, asset.involvement_id, depicted, request.purpose, uow.at
+        )
         row = Disclosure(
             id=new_id(),
             involvement_id=asset.involvement_id,

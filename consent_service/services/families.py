@@ -1,4 +1,4 @@
-"""A new family, written down and begun in one act: everything, or nothing at all."""
+"""A new family, or somebody new in one, written down in one act: everything, or nothing at all."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from datetime import date
 
 from consent_service.clock import london_day
 from consent_service.domain.people import (
+    AgeSaid,
     Basis,
     FamilyRole,
 )
@@ -21,6 +22,8 @@ from consent_service.services.involvements import (
     Member,
     add_involvement,
     involvement_view,
+    join,
+    require_age,
 )
 from consent_service.services.people import (
     PersonDetails,
@@ -37,6 +40,7 @@ class NewPerson:
     details: PersonDetails
     role: FamilyRole
     pregnant: bool = False
+    age: AgeSaid | None = None
 
 
 @dataclass(frozen=True)
@@ -69,14 +73,26 @@ def begin_family(ctx: Context, caller: Caller, family: NewFamily) -> Involvement
         for place, new in enumerate(family.people):
             with _faults_of(place):
                 row = add_person(ctx, uow, caller, new.details)
+                member = Member(row.id, new.role, new.pregnant, new.age)
+                require_age(member, row)
             rows.append(row)
-            members.append(Member(row.id, new.role, new.pregnant))
+            members.append(member)
         for link in family.responsibilities:
             child, holder = rows[link.child], rows[link.holder]
             held = ResponsibilityDetails(child.id, holder.id, link.basis, link.from_on)
             add_responsibility(ctx, uow, caller, held)
         details = InvolvementDetails(family.team, family.guider, tuple(members), london_day(uow.at))
         return involvement_view(uow.session, add_involvement(ctx, uow, caller, details))
+
+
+def add_to_family(
+    ctx: Context, caller: Caller, involvement: str, new: NewPerson
+) -> InvolvementView:
+    """Write somebody down and add them to a family in one act: both, or neither."""
+    with ctx.begin() as uow:
+        row = add_person(ctx, uow, caller, new.details)
+        member = Member(row.id, new.role, new.pregnant, new.age)
+        return involvement_view(uow.session, join(ctx, uow, caller, involvement, member))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from consent_service.db.models.policies import PublishedPolicy
+from consent_service.domain.form_changes import LineChange, form_changes
 from consent_service.domain.forms import AskedOf, Audience, rendered_text, text_digest
 from consent_service.domain.policies import form_facts
 from consent_service.errors import InvalidInput, NotFound
@@ -104,6 +105,38 @@ def forms(ctx: Context) -> list[FormView]:
                 )
             )
     return sorted(views, key=lambda view: (view.id, view.version))
+
+
+@dataclass(frozen=True)
+class FormChanges:
+    """What differs between two published versions of a form, in one language."""
+
+    form: str
+    old: int
+    new: int
+    language: str
+    material: bool
+    lines: tuple[LineChange, ...]
+
+
+def changes(ctx: Context, form_id: str, old: int, new: int, language: str) -> FormChanges:
+    """Return what differs between two published versions, line by line (rule 10).
+
+    Raises NotFound for a version that is not published, InvalidInput (`language`).
+    """
+    with ctx.read() as session:
+        _, before = published_form(ctx, session, form_id, old)
+        row, after = published_form(ctx, session, form_id, new)
+        material = row.material
+    if language not in before.words.keys() & after.words.keys():
+        both = sorted(before.words.keys() & after.words.keys())
+        sentence = f"Both versions have words in {', '.join(both) or 'no language'} only."
+        raise InvalidInput(sentence, {"language": sentence})
+    newest = ctx.policies.leaflet_versions(after.leaflet)
+    line = newest[-1].control_line if newest else after.leaflet
+    facts = form_facts(ctx.policies.organisation, ctx.policies.schedule, line)
+    lines = form_changes(before, after, language, facts)
+    return FormChanges(form_id, old, new, language, material, lines)
 
 
 def form_text(ctx: Context, form_id: str, version: int | None, language: str) -> FormText:

@@ -29,7 +29,7 @@ from consent_service.domain.purposes import KEEPSAKE
 from consent_service.domain.roles import IG_OFFICER, Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import new_id
-from consent_service.services import permission, retention_dates
+from consent_service.services import permission, reconsents, retention_dates
 from consent_service.services.access import Caller, involvement_for
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
@@ -67,7 +67,10 @@ class PermitQuote:
 def offer(
     ctx: Context, caller: Caller, involvement: str, person: str, stills: tuple[str, ...]
 ) -> HandoverView:
-    """Offer photos to a person; each must be a still that `keepsake` permits for everyone in it."""
+    """Offer photos to a person; each must be a still that `keepsake` permits for everyone in it.
+
+    Raises Refused `reconsent_needed` while somebody in it has to be asked again (rule 10).
+    """
     with ctx.begin() as uow:
         lock_for(ctx, uow, caller, Permission.HANDOVER_WRITE, involvement)
         _require_member(uow, involvement, person)
@@ -75,6 +78,8 @@ def offer(
             raise InvalidInput("Choose a photo.", {"stills": "Choose at least one photo."})
         for still in stills:
             _require_offerable(ctx, uow, involvement, still)
+            depicted = permission.depicted_in(uow.session, still)
+            reconsents.require_current(uow.session, involvement, depicted, KEEPSAKE, uow.at)
         row = Handover(
             id=new_id(),
             involvement_id=involvement,

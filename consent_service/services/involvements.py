@@ -30,6 +30,8 @@ from consent_service.db.queries.people import (
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.people import (
+    YOUNG,
+    AgeSaid,
     FamilyRole,
     MeetingKind,
     MeetingMode,
@@ -38,7 +40,7 @@ from consent_service.domain.people import (
 from consent_service.domain.roles import Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import new_id
-from consent_service.services import retention_dates
+from consent_service.services import births, retention_dates
 from consent_service.services.access import (
     Caller,
     allows,
@@ -59,11 +61,12 @@ from consent_service.vault.keyring import shard_of
 
 @dataclass(frozen=True)
 class Member:
-    """Someone in an involvement."""
+    """Someone in an involvement. `age` is said of a child whose date of birth is not known."""
 
     person: str
     role: FamilyRole
     pregnant: bool = False
+    age: AgeSaid | None = None
 
 
 @dataclass(frozen=True)
@@ -130,31 +133,46 @@ def add_involvement(
     uow.session.add(row)
     uow.session.flush()
     for member in details.people:
-        _add_member(uow, row.id, member)
+        _add_member(uow, row.id, member, uow.session.get_one(Person, member.person))
     uow.record(AuditEvent(EventKind.INVOLVEMENT_STARTED, caller.actor, row.id, involvement=row.id))
     uow.session.flush()
     return row
 
 
 def add_member(ctx: Context, caller: Caller, involvement: str, member: Member) -> InvolvementView:
-    """Add someone to an involvement; adding them twice changes nothing."""
+    """Add someone to an involvement; adding them twice changes nothing.
+
+    A born baby ends the pregnancy here (rule 13). Raises InvalidInput (`born_on`) for a baby or
+    sibling of whom neither a date of birth nor an age is said.
+    """
     with ctx.begin() as uow:
-        involvement_for(ctx, uow.session, caller, Permission.INVOLVEMENT_WRITE, involvement)
-        row = uow.lock_involvement(involvement)
-        person_for(ctx, uow.session, caller, Permission.PEOPLE_READ, member.person)
-        if uow.session.get(InvolvementPerson, (involvement, member.person)) is None:
-            _add_member(uow, involvement, member)
-            uow.record(
-                AuditEvent(
-                    EventKind.INVOLVEMENT_PERSON_ADDED,
-                    caller.actor,
-                    involvement,
-                    involvement,
-                    {"person": member.person},
-                )
-            )
-            uow.session.flush()
-        return involvement_view(uow.session, row)
+        return involvement_view(uow.session, join(ctx, uow, caller, involvement, member))
+
+
+def join(
+    ctx: Context, uow: UnitOfWork, caller: Caller, involvement: str, member: Member
+) -> Involvement:
+    """Add someone to an involvement within a transaction; errors as `add_member`."""
+    involvement_for(ctx, uow.session, caller, Permission.INVOLVEMENT_WRITE, involvement)
+    row = uow.lock_involvement(involvement)
+    person = person_for(ctx, uow.session, caller, Permission.PEOPLE_READ, member.person)
+    if uow.session.get(InvolvementPerson, (involvement, member.person)) is not None:
+        return row
+    require_age(member, person)
+    _add_member(uow, involvement, member, person)
+    uow.record(
+        AuditEvent(
+            EventKind.INVOLVEMENT_PERSON_ADDED,
+            caller.actor,
+            involvement,
+            involvement,
+            {"person": member.person},
+        )
+    )
+    uow.session.flush()
+    if member.role is FamilyRole.BABY and person.born_on is not None:
+        births.note_birth(ctx, uow, caller, involvement)
+    return row
 
 
 def end_involvement(ctx: Context, caller: Caller, involvement: str, on: date) -> InvolvementView:
@@ -291,12 +309,36 @@ def _check_involvement(
     if details.started_on > london_day(uow.at):
         faults["started_on"] = "The start cannot be in the future."
     for member in details.people:
-        person_for(ctx, uow.session, caller, Permission.PEOPLE_READ, member.person)
+        person = person_for(ctx, uow.session, caller, Permission.PEOPLE_READ, member.person)
+        fault = _age_fault(member, person)
+        if fault:
+            faults["born_on"] = fault
     if faults:
         raise InvalidInput("The involvement cannot start like this.", faults)
 
 
-def _add_member(uow: UnitOfWork, involvement: str, member: Member) -> None:
+def require_age(member: Member, person: Person) -> None:
+    """Raise InvalidInput (`born_on`) for somebody young of whom no age is known."""
+    fault = _age_fault(member, person)
+    if fault is not None:
+        raise one_fault("born_on", fault)
+
+
+def _age_fault(member: Member, person: Person) -> str | None:
+    """Return what to say about somebody young of whom no age is known at all; None when it is."""
+    if member.role is FamilyRole.BABY and member.age is AgeSaid.ADULT:
+        return "A baby is a child. Enter the date of birth, or say that it is not known."
+    if member.role not in YOUNG or person.born_on is not None or person.decides_for_self:
+        return None
+    if member.age is None:
+        return "Enter the date of birth, or say whether this is a child or an adult."
+    return None
+
+
+def _add_member(uow: UnitOfWork, involvement: str, member: Member, person: Person) -> None:
+    """Add a row; somebody young who is said to be an adult decides for themselves from now on."""
+    if member.age is AgeSaid.ADULT and member.role in YOUNG and person.born_on is None:
+        person.decides_for_self, person.decides_basis = True, AgeSaid.ADULT.value
     uow.session.add(
         InvolvementPerson(
             involvement_id=involvement,

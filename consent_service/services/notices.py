@@ -21,11 +21,17 @@ from consent_service.services.context import Context
 
 SENTENCES: Mapping[str, str] = {
     "dispute_opened": "Parents disagree about a child. Film is frozen until you settle it.",
+    "withdrawn_elsewhere": "Consent ended with another team reaches a family of yours. See it.",
     "hold_placed": "A hold was placed. Nothing it names is destroyed until it is released.",
     "erasure_blocked": "A step of an erasure fails again and again. Somebody must look at it.",
     "restore_found": "A restored backup was found and put right from the journal.",
     "audit_broken": "The audit log does not verify. Look at it before anything else.",
     "parental_responsibility_ended": "Parental responsibility ended; earlier decisions stand.",
+    "consent_revoked": "The organisation ended a consent. Tell the family, and why.",
+    "consent_invalid": "A consent was never valid. Film it stood on is kept apart.",
+    "reconsent_needed": "A consent form changed. Ask those who answered before again.",
+    "child_is_16": "A child turned 16. Look at what was agreed to for them.",
+    "child_is_18": "A child turned 18. Look at what was agreed to for them.",
     "leaflet_review_due": "A leaflet is due for review.",
     "leaflet_escalated": "A leaflet reaches its archive date within a month and was not reviewed.",
     "leaflet_archived": "A leaflet passed its archive date and cannot be given any more.",

@@ -23,6 +23,7 @@ from consent_service.db.models.policies import LeafletVersion
 from consent_service.db.models.recordings import Asset, Viewing
 from consent_service.db.models.retention import Disposition, Hold
 from consent_service.db.models.subject_access import SubjectAccessRequest
+from consent_service.db.queries.reconsent import outdated
 from consent_service.domain.assets import AssetKind, AssetState
 from consent_service.domain.audit import instant_text
 from consent_service.domain.calendar import keep_until
@@ -122,6 +123,7 @@ def _exceptions(session: Session, now: datetime) -> dict[str, int]:
         "holds_to_confirm": _count(
             session, Hold.id, Hold.released_at.is_(None), Hold.release_asked_at.is_not(None)
         ),
+        "ask_again": len(outdated(session, select(Involvement.id), now)),
         "late_consents": _count(session, ConsentAct.id, _unchecked()),
         "restricted": _count(session, Asset.id, Asset.state == AssetState.RESTRICTED),
         "awaiting": _count(session, Asset.id, Asset.state == AssetState.AWAITING_CONSENT),

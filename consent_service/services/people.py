@@ -25,12 +25,14 @@ from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.people import (
     MAY_OVERRULE,
+    AgeSaid,
     Basis,
+    FamilyRole,
 )
 from consent_service.domain.roles import IG_OFFICER, Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound, Stale
 from consent_service.ids import new_id
-from consent_service.services import notices, retention_dates
+from consent_service.services import births, notices, retention_dates
 from consent_service.services.access import (
     Caller,
     person_for,
@@ -112,16 +114,24 @@ def change_person(
 ) -> PersonView:
     """Change what is written down; raises Stale when `version` is not the present one.
 
-    Due dates of everything the person is in are computed anew (rule 8).
+    Due dates of everything the person is in are computed anew (rule 8). A baby's first date of
+    birth ends the pregnancy in its families (rule 13); a date of birth replaces an age that was
+    only said.
     """
     with ctx.begin() as uow:
         row = person_for(ctx, uow.session, caller, Permission.PEOPLE_WRITE, person)
         if row.version != version:
             raise Stale("Someone changed this in the meantime. Load it again.", version=row.version)
         _require_team(ctx, caller, details.team)
+        unborn = row.born_on is None
         _fill_person(uow, row, details)
         uow.record(AuditEvent(EventKind.PERSON_CHANGED, caller.actor, row.id))
+        if row.born_on is not None and row.decides_basis == AgeSaid.ADULT:
+            row.decides_for_self, row.decides_basis = False, None
         uow.session.flush()
+        if unborn and row.born_on is not None:
+            for involvement in _babies_of(uow.session, row.id):
+                births.note_birth(ctx, uow, caller, involvement)
         for involvement in _involvements_of(uow.session, row.id):
             retention_dates.recompute(ctx, uow, involvement)
         return person_view(row)
@@ -291,6 +301,18 @@ def _involvements_of(session: Session, person_id: str) -> list[str]:
     return list(
         session.scalars(
             select(InvolvementPerson.involvement_id).where(InvolvementPerson.person_id == person_id)
+        )
+    )
+
+
+def _babies_of(session: Session, person_id: str) -> list[str]:
+    """Return the involvements in which this person is the baby, sorted."""
+    return sorted(
+        session.scalars(
+            select(InvolvementPerson.involvement_id).where(
+                InvolvementPerson.person_id == person_id,
+                InvolvementPerson.role == FamilyRole.BABY,
+            )
         )
     )
 

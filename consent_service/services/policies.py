@@ -8,11 +8,13 @@ Rules kept here:
 """
 
 from collections.abc import Mapping
+from datetime import date, timedelta
 from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from consent_service.clock import start_of_london_day
 from consent_service.db.models.policies import (
     Leaflet,
     LeafletQuote,
@@ -40,6 +42,7 @@ from consent_service.policy_files import (
 )
 from consent_service.services.access import Caller, require
 from consent_service.services.context import Context
+from consent_service.services.reconsents import ask_again
 
 PERMISSION_UNKNOWN = "unknown"
 
@@ -82,8 +85,9 @@ def publish_all(ctx: Context, caller: Caller) -> list[str]:
 def publish(ctx: Context, caller: Caller, path: str, *, material: bool = False) -> str:
     """Publish one version by its path in the policy folder; returns its digest.
 
-    Raises Conflict `already_published`, NotFound, and PolicyFault when a published version that
-    exists already was edited.
+    A material change of a form puts everybody on older versions on the list of whom to ask again
+    (rule 10). Raises Conflict `already_published`, NotFound, and PolicyFault when a published
+    version that exists already was edited.
     """
     require(ctx, caller, Permission.POLICIES_PUBLISH)
     folder = policy_folder(ctx)
@@ -137,16 +141,21 @@ def published_form(
     return row, words
 
 
-def newer_material_form(session: Session, form: str, version: int) -> int | None:
-    """Return the newest version published as a material change after `version` (rule 10)."""
-    rows = session.scalars(
-        select(PublishedPolicy.path).where(
-            PublishedPolicy.path.startswith(f"consent-forms/{form}/v", autoescape=True),
-            PublishedPolicy.material.is_(True),
+def versions_on(session: Session, form: str, day: date) -> tuple[int, ...]:
+    """Return the versions of a form that were current at any time on a London day, oldest first.
+
+    Before the first was published here that first one counts: paper may be older than the service.
+    """
+    rows = session.execute(
+        select(PublishedPolicy.path, PublishedPolicy.published_at).where(
+            PublishedPolicy.path.startswith(f"consent-forms/{form}/v", autoescape=True)
         )
     )
-    later = [n for n in (int(path.rpartition("/v")[2]) for path in rows) if n > version]
-    return max(later, default=None)
+    published = sorted((int(path.rpartition("/v")[2]), at) for path, at in rows)
+    begins, ends = start_of_london_day(day), start_of_london_day(day + timedelta(days=1))
+    before = [version for version, at in published if at < begins]
+    that_day = [version for version, at in published if begins <= at < ends]
+    return (*before[-1:], *that_day) or tuple(version for version, _ in published[:1])
 
 
 def _register(
@@ -167,6 +176,8 @@ def _register(
             details={"digest": row.digest, "material": row.material},
         )
     )
+    if kind == "consent-forms" and row.material:
+        ask_again(uow, caller, identifier)
 
 
 def register_leaflet(

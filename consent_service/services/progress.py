@@ -5,16 +5,19 @@ For a whole list at once, in the same few queries however long it is.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day
+from consent_service.db.models.people import Involvement
 from consent_service.db.models.policies import LeafletIssue
 from consent_service.db.models.recordings import Asset
 from consent_service.db.models.reviews import SessionSummary, SharedReview
 from consent_service.db.queries.consent import Question, stories_of
 from consent_service.db.queries.people import members
+from consent_service.db.queries.reconsent import outdated
 from consent_service.domain.assets import AssetKind, AssetState
 from consent_service.domain.consent import ConsentState, state_at
 from consent_service.domain.people import FamilyRole
@@ -38,6 +41,7 @@ class Progress:
     has_clip: bool = False
     has_review: bool = False
     unfiled_summary: str | None = None
+    ask_again: set[str] = field(default_factory=set)
 
 
 def progress(
@@ -53,6 +57,7 @@ def progress(
         _care(ctx, session, families, found)
         _film(session, found)
         _reviews(session, found)
+        _ask_again(session, found, ctx.clock.now())
     return found
 
 
@@ -110,6 +115,12 @@ def _film(session: Session, found: dict[str, Progress]) -> None:
         if kind is AssetKind.RECORDING:
             found[involvement].recording = found[involvement].recording or identifier
         found[involvement].has_clip |= kind is AssetKind.CLIP
+
+
+def _ask_again(session: Session, found: dict[str, Progress], at: datetime) -> None:
+    which = select(Involvement.id).where(Involvement.id.in_(list(found)))
+    for one in outdated(session, which, at):
+        found[one.involvement].ask_again.add(one.person)
 
 
 def _reviews(session: Session, found: dict[str, Progress]) -> None:

@@ -21,6 +21,7 @@ from consent_service.db.models.recordings import Asset
 from consent_service.db.queries.people import children_among, members
 from consent_service.db.queries.retention import (
     Answered,
+    answered_any,
     decision_days,
     review_meetings,
     standing_assets,
@@ -32,6 +33,7 @@ from consent_service.domain.assets import AssetKind
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.calendar import Period, Unit, keep_until
 from consent_service.domain.consent import ConsentState, Finding
+from consent_service.domain.forms import Condition
 from consent_service.domain.people import FamilyRole
 from consent_service.domain.purposes import split_use
 from consent_service.domain.retention import (
@@ -65,6 +67,7 @@ class _Family:
     findings: Mapping[tuple[str, str], Finding]
     decided_on: Mapping[str, date]
     leap_day_on: tuple[int, int]
+    expecting: frozenset[str]
 
 
 def recompute(ctx: Context, uow: UnitOfWork, involvement: str) -> None:
@@ -127,7 +130,25 @@ def _read(
         findings,
         decision_days(session, granting),
         ctx.policies.organisation.leap_day_birthday.month_and_day,
+        _expecting(ctx, session, row.id, people),
     )
+
+
+def _expecting(
+    ctx: Context,
+    session: Session,
+    involvement: str,
+    people: Sequence[tuple[InvolvementPerson, Person]],
+) -> frozenset[str]:
+    """Return who is pregnant, or was: whoever was asked about film of the bump here (rule 13)."""
+    bump = {
+        statement.code
+        for form in ctx.policies.forms.values()
+        for statement in form.statements
+        if statement.only_if is Condition.PREGNANT
+    }
+    now = {member.person_id for member, _ in people if member.pregnant}
+    return frozenset(now | answered_any(session, involvement, bump))
 
 
 def _keeping(ctx: Context, family: _Family, asset: Asset) -> Keeping:
@@ -145,7 +166,6 @@ def _keeping(ctx: Context, family: _Family, asset: Asset) -> Keeping:
 
 def _film(family: _Family, asset: Asset) -> FilmFacts:
     depicted = set(family.depicted.get(asset.id, ()))
-    pregnant = {m.person_id for m, _ in family.people if m.pregnant}
     return FilmFacts(
         asset.kind,
         asset.record_class,
@@ -153,7 +173,17 @@ def _film(family: _Family, asset: Asset) -> FilmFacts:
         offered=asset.id in family.offered,
         children=bool(depicted & family.children),
         adults=bool(depicted - family.children),
-        bump=bool(depicted) and depicted <= pregnant,
+        bump=bool(depicted) and depicted <= family.expecting and not _was_born(family, asset),
+    )
+
+
+def _was_born(family: _Family, asset: Asset) -> bool:
+    """Tell whether a baby of the family was born when this was filmed."""
+    return any(
+        member.role is FamilyRole.BABY
+        and person.born_on is not None
+        and person.born_on <= asset.filmed_on
+        for member, person in family.people
     )
 
 

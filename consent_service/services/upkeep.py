@@ -3,23 +3,24 @@
 Rules kept here: people are told once of each thing; nothing here destroys film.
 """
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day
 from consent_service.db.models.accounts import IdempotencyKey, SetUpLink
-from consent_service.db.models.consent import ConsentAct, ConsentDecision
+from consent_service.db.models.consent import ConsentAct, ConsentDecision, ConsentEnding
 from consent_service.db.models.handovers import Handover, HandoverItem
 from consent_service.db.models.jobs import Notice
-from consent_service.db.models.people import Involvement
-from consent_service.db.models.recordings import Asset
+from consent_service.db.models.people import Involvement, Person
+from consent_service.db.models.recordings import Asset, DepictedPerson
 from consent_service.db.models.retention import Appraisal
 from consent_service.db.queries import retention as stored
 from consent_service.db.unit_of_work import UnitOfWork
+from consent_service.domain.assets import Depiction
 from consent_service.domain.audit import AuditEvent, EventKind
-from consent_service.domain.calendar import Period, Unit, keep_until
+from consent_service.domain.calendar import Period, Unit, birthday, keep_until
 from consent_service.domain.consent import Answer
 from consent_service.domain.retention import NO_SUMMARY_WARNING
 from consent_service.domain.roles import IG_OFFICER
@@ -29,6 +30,7 @@ from consent_service.services.context import Context
 from consent_service.services.notices import notify
 
 RUNS_KEPT = timedelta(days=30)
+AGES_OF_REVIEW = (16, 18)
 A_DAY = timedelta(days=1)
 HANDOVER_ASKED_AGAIN = timedelta(days=30)
 
@@ -36,12 +38,18 @@ HANDOVER_ASKED_AGAIN = timedelta(days=30)
 def make_keys(ctx: Context, since: datetime) -> int:
     """Make keys and wraps follow the consents of every involvement that changed since `since`.
 
-    A crash between a commit and its keys leaves this to do; returns involvements looked at.
+    A crash between a commit and its keys, or their sealing, leaves this to do; returns involvements
+    looked at.
     """
     with ctx.read() as session:
         changed = set(
             session.scalars(
                 select(ConsentAct.involvement_id).where(ConsentAct.recorded_at >= since)
+            )
+        )
+        changed |= set(
+            session.scalars(
+                select(ConsentEnding.involvement_id).where(ConsentEnding.recorded_at >= since)
             )
         )
         changed |= set(
@@ -61,6 +69,7 @@ def watch_families(ctx: Context, caller: Caller) -> dict[str, int]:
             "photos_unanswered": _photos_unanswered(uow),
             "appraisals_expired": _appraisals_expired(uow, caller),
             "consents_expired": _consents_expired(uow, caller),
+            "came_of_age": _came_of_age(ctx, uow, caller),
         }
 
 
@@ -191,6 +200,59 @@ def _consents_expired(uow: UnitOfWork, caller: Caller) -> int:
         )
         told += 1
     return told
+
+
+def _came_of_age(ctx: Context, uow: UnitOfWork, caller: Caller) -> int:
+    """Have the consents looked at of whoever turned 16 or 18 while film of them is kept (rule 13).
+
+    Guider and IG officer are told once for each family and age; nothing ends by itself.
+    """
+    told = 0
+    for age in AGES_OF_REVIEW:
+        for person, involvement in _turned(ctx, uow, age):
+            kind, subject = f"child_is_{age}", f"{involvement.id}/{person.id}"
+            if _told(uow.session, kind, subject):
+                continue
+            _tell_both(uow, kind, involvement, subject)
+            uow.record(
+                AuditEvent(
+                    EventKind.CONSENT_REVIEW_DUE,
+                    caller.actor,
+                    person.id,
+                    involvement.id,
+                    {"age": age},
+                )
+            )
+            told += 1
+    return told
+
+
+def _turned(ctx: Context, uow: UnitOfWork, age: int) -> list[tuple[Person, Involvement]]:
+    """Return who turned `age` within the last year, with each family that keeps film of them."""
+    today = london_day(uow.at)
+    first, last = (date(today.year - age - back, today.month, 1) for back in (1, 0))
+    ends = last + timedelta(days=32)
+    rows = uow.session.execute(
+        select(Person, Involvement)
+        .join(DepictedPerson, DepictedPerson.person_id == Person.id)
+        .join(Asset, Asset.id == DepictedPerson.asset_id)
+        .join(Involvement, Involvement.id == Asset.involvement_id)
+        .where(
+            Person.born_on >= first,
+            Person.born_on < ends,
+            Person.died_on.is_(None),
+            Asset.state.in_(stored.STANDING),
+            DepictedPerson.depiction == Depiction.DEPICTED,
+        )
+        .distinct()
+        .order_by(Person.id, Involvement.id)
+    )
+    leap = ctx.policies.organisation.leap_day_birthday.month_and_day
+    return [
+        (person, involvement)
+        for person, involvement in rows
+        if person.born_on and birthday(person.born_on, age, leap_day_on=leap) <= today
+    ]
 
 
 def _tell_both(uow: UnitOfWork, kind: str, involvement: Involvement, subject: str) -> None:

@@ -17,6 +17,7 @@ from consent_service.domain.consent import Answer, Capacity
 from consent_service.domain.forms import FormFacts, Layer
 from consent_service.domain.people import FamilyRole
 from consent_service.domain.policies import form_facts
+from consent_service.domain.withdrawal import Route
 from consent_service.errors import Conflict, ConsentServiceError, InvalidInput, NotFound
 from consent_service.services import consent, drafts, involvements, leaflets, papers
 from consent_service.services.consent import Questions
@@ -216,9 +217,22 @@ def _draft(identifier: str) -> tuple[DraftView, Questions]:
     kept = drafts.draft(ctx(), caller(), identifier)
     body = kept.body
     asked = consent.questions(
-        ctx(), caller(), kept.involvement, body["person"], body["form"], body["setup"]["language"]
+        ctx(),
+        caller(),
+        kept.involvement,
+        body["person"],
+        body["form"],
+        body["setup"]["language"],
+        said_on=_earlier(body["setup"]),
     )
     return kept, asked
+
+
+def _earlier(setup: dict[str, Any]) -> date | None:
+    """Return the day whose version of the form counts, when that is not today's newest."""
+    on = date.fromisoformat(setup["said_on"])
+    today = london_day(ctx().clock.now())
+    return on if on < today or setup["route"] == Route.PAPER else None
 
 
 def _facts(asked: Questions) -> FormFacts:

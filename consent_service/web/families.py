@@ -21,10 +21,12 @@ from consent_service.services import (
     leaflets,
     people,
     progress,
+    reconsents,
     reviews,
     timeline,
     withdrawal,
 )
+from consent_service.services.families import add_to_family
 from consent_service.services.involvements import InvolvementView
 from consent_service.web import here
 from consent_service.web.family_forms import (
@@ -134,6 +136,7 @@ def show_family(involvement: str) -> str:
         films=assets.assets(ctx(), caller(), involvement),
         withdrawals=_withdrawals(involvement),
         disputes=disputes.standing(ctx(), caller(), involvement),
+        ask_again=reconsents.waiting(ctx(), caller(), involvement),
         story=timeline.timeline(ctx(), caller(), involvement),
         today=london_day(ctx().clock.now()),
     )
@@ -173,11 +176,7 @@ def add_person(involvement: str) -> ResponseReturnValue:
     form = PersonForm()
     if form.sent:
         try:
-            added = people.create_person(ctx(), caller(), form.details(view.team))
-            member = involvements.Member(
-                added.id, FamilyRole(form.role.data), bool(form.pregnant.data)
-            )
-            involvements.add_member(ctx(), caller(), involvement, member)
+            add_to_family(ctx(), caller(), involvement, form.newcomer(view.team))
         except InvalidInput as fault:
             form.add_faults(fault)
         except ConsentServiceError as fault:
@@ -193,7 +192,7 @@ def change_person(involvement: str, person: str) -> ResponseReturnValue:
     view = involvements.family(ctx(), caller(), involvement)
     found = people.person(ctx(), caller(), person)
     form = PersonForm()
-    del form.role, form.pregnant
+    del form.role, form.pregnant, form.age
     if not form.is_submitted():
         form.fill(found)
     if form.sent:

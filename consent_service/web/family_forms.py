@@ -3,7 +3,7 @@
 from wtforms import BooleanField, HiddenField
 
 from consent_service.clock import london_day
-from consent_service.domain.people import Basis, FamilyRole, MeetingKind, MeetingMode
+from consent_service.domain.people import AgeSaid, Basis, FamilyRole, MeetingKind, MeetingMode
 from consent_service.errors import InvalidInput
 from consent_service.services import reviews
 from consent_service.services.access import Caller
@@ -36,6 +36,14 @@ class PersonForm(PageForm):
     full_name = line("Full name", "Enter a name.", render_kw={"autocomplete": "off"})
     role = choice("What they are in this family", ASKED_ROLES)
     born_on = maybe_day("Date of birth", description="Leave it empty before birth.")
+    age = choice(
+        "If you do not know the date of birth of a child, a sister or a brother",
+        [
+            (AgeSaid.CHILD.value, "Under 18, or not born yet: others decide"),
+            (AgeSaid.ADULT.value, "18 or older: they decide themselves"),
+        ],
+        sentence="",
+    )
     nhs_number = line("NHS number", description=NUMBER_HINT)
     pregnant = BooleanField("They are pregnant and the bump is filmed")
     safe_contact = line(
@@ -66,6 +74,12 @@ class PersonForm(PageForm):
             known.decides_for_self if known else False,
             known.decides_basis if known else None,
         )
+
+    def newcomer(self, team: str) -> NewPerson:
+        """Return who is to be added to a family of this team."""
+        age = AgeSaid(self.age.data) if self.age.data else None
+        role = FamilyRole(self.role.data)
+        return NewPerson(self.details(team), role, bool(self.pregnant.data), age)
 
     def fill(self, person: PersonView) -> None:
         """Show what is written down."""
@@ -118,7 +132,8 @@ class FamilyForm(PageForm):
             baby = PersonDetails(
                 team, self.baby_name.data, self.baby_born.data, self.baby_number.data
             )
-            members.append(NewPerson(baby, FamilyRole.BABY))
+            unborn = None if self.baby_born.data else AgeSaid.CHILD
+            members.append(NewPerson(baby, FamilyRole.BABY, age=unborn))
             if self.basis.data:
                 born = self.baby_born.data or london_day(ctx.clock.now())
                 links.append(NewResponsibility(1, 0, Basis(self.basis.data), born))

@@ -61,5 +61,8 @@ def _is_current(endpoint: str) -> bool:
     return PART_OF.get(room, room) == endpoint.partition(".")[0]
 
 
-PART_OF = dict.fromkeys(("films", "reviews", "handovers", "consents", "withdrawals"), "families")
+PART_OF = {
+    **dict.fromkeys(("films", "reviews", "handovers", "consents", "withdrawals"), "families"),
+    "consent_ends": "governance",
+}
 """Rooms without an entry of their own, and the room whose entry stands for them."""

@@ -45,6 +45,10 @@ def _before_filming(family: InvolvementView, done: Progress) -> NextStep | None:
         if done.care.get(person.id) is ConsentState.NOT_ASKED:
             href = url_for("consents.begin", involvement=family.id, person=person.id)
             return NextStep(f"Ask {person.full_name} for consent", href)
+    for person in adults:
+        if person.id in done.ask_again:
+            href = url_for("consents.begin", involvement=family.id, person=person.id)
+            return NextStep(f"Go through the changed form with {person.full_name}", href)
     if any(state is not ConsentState.GIVEN for state in done.care.values()):
         return NextStep("No filming for now: not everybody said yes")
     return None

@@ -43,10 +43,10 @@ def test_a_baby_without_a_birth_date_is_a_child_and_eighteen_is_not() -> None:
     """Nobody consents for an adult; nobody of unknown age is asked as one."""
     today = date(2026, 11, 2)
 
-    assert is_child(None, today, baby=True)
-    assert not is_child(None, today, baby=False)
-    assert is_child(date(2008, 11, 3), today, baby=False)
-    assert not is_child(date(2008, 11, 2), today, baby=False)
+    assert is_child(None, today, young=True)
+    assert not is_child(None, today, young=False)
+    assert is_child(date(2008, 11, 3), today, young=False)
+    assert not is_child(date(2008, 11, 2), today, young=False)
 
 
 def test_an_asset_moves_only_along_legal_moves() -> None:

@@ -10,9 +10,12 @@ from consent_service.web.routes import API_ROOMS, Open, table
 from tests.support.clinic import Clinic
 from tests.support.pages import STAFF, Pages, Visitor, kinds_recorded
 
-METHODS = ("GET", "POST", "PUT")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ARGUMENTS = {"version": 1, "number": 1, "code": "L1111", "token": "x", "name": "nothing"} | {
-    "filename": "pages.css"
+    "filename": "pages.css",
+    "form": "vig",
+    "old": 1,
+    "new": 1,
 }
 LEAVES = {"security.logout"}
 """What ends the session that a test goes on with."""
@@ -49,7 +52,11 @@ def test_every_page_is_in_the_table_and_the_table_names_only_pages(pages: Pages)
 
 
 def _answer(visitor: Visitor, method: str, path: str) -> int:
-    if method == "PUT":
+    if method in ("PATCH", "DELETE"):
+        headers = {"X-CSRFToken": visitor.token, "Tus-Resumable": "1.0.0", "Upload-Offset": "0"}
+        kind = "application/offset+octet-stream"
+        answer = visitor.client.open(path, method=method, headers=headers, content_type=kind)
+    elif method == "PUT":
         headers = {"X-CSRFToken": visitor.token, "Content-Type": "video/mp4"}
         answer = visitor.client.put(path, data=b"no film", headers=headers)
     else:

@@ -7,6 +7,7 @@ from flask import Response
 from pydantic import Field, StringConstraints
 
 from consent_service.api.operations import Answer, Ask, Room
+from consent_service.api.paging import page
 from consent_service.api.papers import PDF, paper
 from consent_service.api.shapes import (
     NO_NUL,
@@ -15,17 +16,21 @@ from consent_service.api.shapes import (
     Instant,
     Language,
     Line,
+    Page,
+    PageQuery,
     Reply,
     Request,
     Version,
+    Words,
 )
 from consent_service.domain.answers import GivenAnswer
 from consent_service.domain.consent import Answer as Given
 from consent_service.domain.consent import Capacity, ConsentState, SignatureKind
+from consent_service.domain.consent_ends import InvalidBecause, RevokedBecause
 from consent_service.domain.roles import Permission as P
 from consent_service.domain.withdrawal import Route
 from consent_service.services import consent as use
-from consent_service.services import papers
+from consent_service.services import invalidation, papers, reconsents, revocation
 from consent_service.services.consent_checks import CaptureConsent
 from consent_service.services.consent_views import ConsentActView, Signature
 
@@ -138,6 +143,7 @@ class ConsentReply(Reply):
     recorded_late: bool
     checked_at: datetime | None
     decisions: tuple[DecisionReply, ...]
+    never_valid_since: datetime | None
 
     @classmethod
     def of(cls, view: ConsentActView) -> "ConsentReply":
@@ -208,6 +214,104 @@ def read_consent_paper(ask: Ask, id: str) -> Response:
 def check_consent(ask: Ask, id: str) -> Answer:
     """Confirm, as a second person, an act that was recorded late."""
     return Answer(ConsentReply.of(use.check_late(ask.ctx, ask.caller, id)))
+
+
+class NewInvalidation(Request):
+    """Why an act was never valid: a code, and the reason in words, which no log holds."""
+
+    because: Annotated[InvalidBecause, Field(strict=False)]
+    reason: Words
+
+
+class PairReply(Reply):
+    """A person and a purpose."""
+
+    person: Id
+    purpose: str
+
+
+class InvalidationReply(Reply):
+    """An act found invalid, and what is kept apart until somebody decides."""
+
+    act: Id
+    involvement: Id
+    because: InvalidBecause
+    at: datetime
+    ended: tuple[PairReply, ...]
+    kept_apart: tuple[Id, ...]
+
+
+@room.post(
+    "/consents/{id}/invalidation",
+    P.CONSENT_INVALIDATE,
+    InvalidationReply,
+    body=NewInvalidation,
+    status=201,
+)
+def invalidate_consent(ask: Ask, id: str, body: NewInvalidation) -> Answer:
+    """Mark an act of consent as never valid; its keys are sealed and nothing is destroyed."""
+    view = invalidation.invalidate(ask.ctx, ask.caller, id, body.because, body.reason)
+    reply = InvalidationReply(
+        act=view.act,
+        involvement=view.involvement,
+        because=view.because,
+        at=view.at,
+        ended=tuple(PairReply(person=person, purpose=p) for person, p in view.ended),
+        kept_apart=view.kept_apart,
+    )
+    return Answer(reply)
+
+
+class NewRevocation(Request):
+    """Whose consent the organisation ends, to what (without purposes: everything), and why."""
+
+    involvement: Id
+    person: Id
+    purposes: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=NO_NUL, max_length=80)], ...],
+        Field(max_length=100),
+    ] = ()
+    because: Annotated[RevokedBecause, Field(strict=False)]
+    reason: Words
+
+
+class RevocationReply(Reply):
+    """A consent that the organisation ended, and the order of erasure that follows."""
+
+    involvement: Id
+    person: Id
+    purposes: tuple[str, ...]
+    because: RevokedBecause
+    at: datetime
+    erasure_order: Id
+    reference: str
+
+
+@room.post("/revocations", P.CONSENT_REVOKE, RevocationReply, body=NewRevocation, status=201)
+def revoke_consent(ask: Ask, body: NewRevocation) -> Answer:
+    """End a consent as the organisation; access is over when this answers, keys go next."""
+    view = revocation.revoke(ask.ctx, ask.caller, revocation.RevokeConsent(**dict(body)))
+    return Answer(RevocationReply.model_validate(view), f"/erasure-orders/{view.erasure_order}")
+
+
+class AskAgainReply(Reply):
+    """Somebody to go through a newer form with."""
+
+    involvement: Id
+    person: Id
+    guider: Id
+    form: str
+    answered_version: int
+    current_version: int
+    since: datetime
+
+
+@room.get("/reconsents", P.CONSENT_READ, Page[AskAgainReply], query=PageQuery)
+def list_reconsents(ask: Ask, query: PageQuery) -> Answer:
+    """List whom to ask again, since a material change of their form was published."""
+    found = reconsents.waiting(ask.ctx, ask.caller)
+    key = "{0.involvement}.{0.person}.{0.form}".format
+    return Answer(page(found, AskAgainReply, query, key))
 
 
 @room.get("/people/{id}/consent-state", P.CONSENT_READ, StatesReply, query=StateQuery)

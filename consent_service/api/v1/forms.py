@@ -14,7 +14,9 @@ from consent_service.api.shapes import (
     PageQuery,
     Reply,
     Request,
+    Version,
 )
+from consent_service.domain.form_changes import ChangeKind
 from consent_service.domain.forms import AnswerKind, AskedOf, Condition, Layer, Named, Statement
 from consent_service.domain.roles import Permission as P
 from consent_service.services import consent
@@ -182,3 +184,48 @@ def read_questions(ask: Ask, id: str, query: QuestionsQuery) -> Answer:
             digest=found.digest,
         )
     )
+
+
+class ChangesQuery(Request):
+    """From which version to which, in which language."""
+
+    old: Version
+    new: Version
+    language: Language = "en"
+
+
+class LineChangeReply(Reply):
+    """One line of the form before and after, in paragraphs; `rules` names what else differs."""
+
+    code: str
+    kind: ChangeKind
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    rules: tuple[str, ...]
+
+
+class ChangesReply(Reply):
+    """What differs between two published versions of a form."""
+
+    form: str
+    old: int
+    new: int
+    language: str
+    material: bool
+    lines: tuple[LineChangeReply, ...]
+
+
+@room.get("/consent-forms/{id}/changes", P.FORM_READ, ChangesReply, query=ChangesQuery)
+def read_form_changes(ask: Ask, id: str, query: ChangesQuery) -> Answer:
+    """Read what differs between two published versions of a form, line by line."""
+    found = use.changes(ask.ctx, id, query.old, query.new, query.language)
+    lines = tuple(LineChangeReply.model_validate(line) for line in found.lines)
+    reply = ChangesReply(
+        form=found.form,
+        old=found.old,
+        new=found.new,
+        language=found.language,
+        material=found.material,
+        lines=lines,
+    )
+    return Answer(reply)

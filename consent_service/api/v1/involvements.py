@@ -10,7 +10,7 @@ from consent_service.api.paging import page
 from consent_service.api.shapes import Day, Id, Made, Page, PageQuery, Reply, Request, Words
 from consent_service.api.v1.assets import AssetReply
 from consent_service.api.v1.people import PersonReply
-from consent_service.domain.people import Basis, FamilyRole, MeetingKind, MeetingMode
+from consent_service.domain.people import AgeSaid, Basis, FamilyRole, MeetingKind, MeetingMode
 from consent_service.domain.roles import Permission as P
 from consent_service.services import assets
 from consent_service.services import involvements as use
@@ -19,11 +19,12 @@ room = Room("involvements")
 
 
 class NewMember(Request):
-    """Someone in an involvement."""
+    """Someone in an involvement; `age` of a baby or sibling without a date of birth is needed."""
 
     person: Id
     role: Annotated[FamilyRole, Field(strict=False)]
     pregnant: bool = False
+    age: Annotated[AgeSaid, Field(strict=False)] | None = None
 
 
 class NewInvolvement(Request):
@@ -114,7 +115,7 @@ class InvolvementReply(Reply):
 @room.post("/involvements", P.INVOLVEMENT_WRITE, InvolvementReply, body=NewInvolvement, status=201)
 def start_involvement(ask: Ask, body: NewInvolvement) -> Answer:
     """Begin a family's involvement with a team."""
-    people = tuple(use.Member(m.person, m.role, m.pregnant) for m in body.people)
+    people = tuple(use.Member(m.person, m.role, m.pregnant, m.age) for m in body.people)
     details = use.InvolvementDetails(body.team, body.guider, people, body.started_on)
     view = use.start_involvement(ask.ctx, ask.caller, details)
     return Answer(InvolvementReply.of(view), f"/involvements/{view.id}")

@@ -12,7 +12,7 @@ from consent_service.db.models.people import (
     ParentalResponsibility,
     Person,
 )
-from consent_service.domain.people import FamilyRole, Responsibility, is_child
+from consent_service.domain.people import YOUNG, Responsibility, is_child
 
 Which = Sequence[str] | Select[str]
 """Rows by their ids, or by the query that finds them: no list of parameters grows with a page."""
@@ -62,13 +62,14 @@ def members_of(
 def children_among(session: Session, persons: Iterable[str], on: date) -> frozenset[str]:
     """Return those of `persons` for whom others decide on that day.
 
-    Someone under 18 who decides for themselves is no child here; a baby without a birth date is.
+    Someone under 18 who decides for themselves is no child here; a baby or sibling without a birth
+    date is: nobody's film goes without the answer of those who decide for want of a date.
     """
     ids = list(persons)
-    babies = set(
+    young = set(
         session.scalars(
             select(InvolvementPerson.person_id).where(
-                InvolvementPerson.person_id.in_(ids), InvolvementPerson.role == FamilyRole.BABY
+                InvolvementPerson.person_id.in_(ids), InvolvementPerson.role.in_(YOUNG)
             )
         )
     )
@@ -76,7 +77,7 @@ def children_among(session: Session, persons: Iterable[str], on: date) -> frozen
     return frozenset(
         p.id
         for p in rows
-        if not p.decides_for_self and is_child(p.born_on, on, baby=p.id in babies)
+        if not p.decides_for_self and is_child(p.born_on, on, young=p.id in young)
     )
 
 

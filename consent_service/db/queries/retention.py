@@ -219,6 +219,19 @@ def newest_dispositions(session: Session, subjects: Iterable[str]) -> dict[str, 
     return {row.subject_id: row for row in rows}
 
 
+def answered_any(session: Session, involvement: str, statements: Iterable[str]) -> set[str]:
+    """Return who answered one of these statements for themselves in an involvement."""
+    return set(
+        session.scalars(
+            select(ConsentDecision.person_id).where(
+                ConsentDecision.involvement_id == involvement,
+                ConsentDecision.statement.in_(sorted(statements)),
+                ConsentDecision.decided_by == ConsentDecision.person_id,
+            )
+        )
+    )
+
+
 def _answered(items: list[tuple[str, datetime | None]]) -> Answered:
     if any(decided is None for _, decided in items):
         return Answered(None, None)

@@ -1,0 +1,266 @@
+"""Ends that the organisation makes: an act that was never valid, and a consent it takes back."""
+
+import pytest
+from sqlalchemy import select
+
+from consent_service.db.models.consent import ConsentEnding
+from consent_service.domain.assets import AssetState
+from consent_service.domain.audit import EventKind
+from consent_service.domain.consent import ConsentState
+from consent_service.domain.consent_ends import InvalidBecause, RevokedBecause
+from consent_service.domain.erasure import OrderCause
+from consent_service.errors import Conflict, Gone, InvalidInput, NotFound, Refused
+from consent_service.services import (
+    assets,
+    consent,
+    dispositions,
+    erasure,
+    holds,
+    invalidation,
+    notices,
+    retention,
+    revocation,
+)
+from consent_service.services.consent_views import ConsentActView
+from consent_service.vault.journal import LineKind
+from consent_service.vault.keyring import KeyStatus
+from tests.support.clinic import Clinic, Family
+
+WORDS = "Somebody else signed with her name"
+
+
+def _act_of(clinic: Clinic, family: Family, person: str) -> ConsentActView:
+    return next(
+        act
+        for act in consent.acts(clinic.ctx, clinic.guider, family.involvement)
+        if act.person == person
+    )
+
+
+def _state(clinic: Clinic, person: str, purpose: str = "care") -> ConsentState:
+    views = consent.state(clinic.ctx, clinic.ig, person, None, None)
+    return next(v.state for v in views if v.purpose == purpose)
+
+
+def _invalidates(clinic: Clinic, act: str) -> invalidation.InvalidationView:
+    return invalidation.invalidate(clinic.ctx, clinic.ig, act, InvalidBecause.WRONG_PERSON, WORDS)
+
+
+def _revoke(
+    clinic: Clinic, family: Family, person: str, *purposes: str
+) -> revocation.RevokeConsent:
+    return revocation.RevokeConsent(
+        family.involvement, person, RevokedBecause.USE_ENDED, "The study closed early", purposes
+    )
+
+
+def _statuses(clinic: Clinic, act: ConsentActView, person: str, purpose: str) -> set[KeyStatus]:
+    keys = [d.id for d in act.decisions if (d.person, d.purpose) == (person, purpose)]
+    return {s for s in clinic.ctx.keyring.status(keys).values() if s is not KeyStatus.ABSENT}
+
+
+def test_an_act_by_the_wrong_person_seals_keys_and_destroys_nothing(clinic: Clinic) -> None:
+    """The film may still be somebody's lawful film: a person decides, no job ever does."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    film = clinic.stores_film(family)
+    clinic.passes(hours=1)
+    act = _act_of(clinic, family, family.mother)
+
+    view = _invalidates(clinic, act.id)
+
+    assert _state(clinic, family.mother) is ConsentState.INVALIDATED
+    assert _statuses(clinic, act, family.mother, "care") == {KeyStatus.SEALED}
+    assert view.kept_apart == (film.id,)
+    assert assets.asset(clinic.ctx, clinic.ig, film.id).state is AssetState.RESTRICTED
+    with pytest.raises(Refused):
+        clinic.watches(film.id)
+    (line,) = dispositions.dispositions(clinic.ctx, clinic.ig)
+    assert (line.subject, line.why) == (film.id, "consent_invalid")
+    clinic.passes(days=400)
+    retention.run(clinic.ctx, clinic.ig)
+    assert assets.asset(clinic.ctx, clinic.ig, film.id).state is AssetState.RESTRICTED
+    assert erasure.orders(clinic.ctx, clinic.ig) == []
+
+
+def test_what_was_never_valid_never_was_but_stays_known_as_it_was_known(clinic: Clinic) -> None:
+    """Whoever asks what we believed on the day of a filming gets the truth of that day."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    then = clinic.clock.now()
+    clinic.passes(days=2)
+    _invalidates(clinic, _act_of(clinic, family, family.mother).id)
+
+    def care(at: object, known_at: object) -> ConsentState:
+        found = consent.state(clinic.ctx, clinic.ig, family.mother, at, known_at)  # type: ignore[arg-type]
+        return next(v.state for v in found if v.purpose == "care")
+
+    assert care(then, then) is ConsentState.GIVEN
+    assert care(then, None) is ConsentState.INVALIDATED
+
+
+def test_a_childs_film_stays_open_while_the_other_parents_yes_stands(clinic: Clinic) -> None:
+    """One parent's void act takes nothing from what the other parent validly allowed."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    alone = clinic.stores_film(family, depicted=(family.baby,))
+    clinic.passes(hours=1)
+
+    view = _invalidates(clinic, _act_of(clinic, family, family.mother).id)
+
+    assert _state(clinic, family.baby) is ConsentState.GIVEN
+    assert view.kept_apart == ()
+    assert clinic.watches(alone.id)
+    clinic.withdraws(family, family.baby, by=family.father)
+    clinic.passes(minutes=1)
+    with pytest.raises(Gone):
+        clinic.watches(alone.id)
+    act = _act_of(clinic, family, family.mother)
+    assert _statuses(clinic, act, family.baby, "care") == {KeyStatus.DESTROYED}
+
+
+def test_a_valid_yes_after_the_void_one_counts(clinic: Clinic) -> None:
+    """The right person can answer the same day; their yes stands on its own."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    _invalidates(clinic, _act_of(clinic, family, family.mother).id)
+    clinic.passes(minutes=5)
+
+    clinic.captures(family, family.mother, clinic.answers(family, family.mother))
+
+    assert _state(clinic, family.mother) is ConsentState.GIVEN
+    assert clinic.watches(clinic.stores_film(family).id)
+
+
+def test_the_reason_in_words_is_in_the_row_and_nowhere_else(clinic: Clinic) -> None:
+    """Log and journal live for ever: what was said about somebody must not."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    act = _act_of(clinic, family, family.mother).id
+
+    _invalidates(clinic, act)
+
+    with clinic.ctx.read() as session:
+        reasons = set(session.scalars(select(ConsentEnding.reason)))
+    assert reasons == {WORDS}
+    (entry,) = clinic.written_down(EventKind.CONSENT_INVALIDATED)
+    assert WORDS not in str(entry)
+    assert entry.event.details["reason"] == "wrong_person"
+    lines = [line for line in clinic.ctx.journal.lines() if line.kind is LineKind.CONSENT_ENDED]
+    assert [line.body["invalidated"]["id"] for line in lines] == [act]
+    assert WORDS not in str([line.body for line in lines])
+
+
+def test_an_act_is_found_invalid_once_by_the_ig_officer_and_with_a_reason(clinic: Clinic) -> None:
+    """No guider undoes a consent they dislike, and nobody without saying why."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    act = _act_of(clinic, family, family.mother).id
+    with pytest.raises(Refused):
+        invalidation.invalidate(clinic.ctx, clinic.guider, act, InvalidBecause.WRONG_PERSON, "x")
+    with pytest.raises(InvalidInput) as unsaid:
+        invalidation.invalidate(clinic.ctx, clinic.ig, act, InvalidBecause.WRONG_PERSON, "  ")
+    with pytest.raises(NotFound):
+        _invalidates(clinic, "0" * 32)
+    _invalidates(clinic, act)
+    with pytest.raises(Conflict) as twice:
+        _invalidates(clinic, act)
+
+    assert set(unsaid.value.faults) == {"reason"}
+    assert twice.value.code == "already_invalid"
+
+
+def test_a_consent_that_the_organisation_ends_goes_like_a_withdrawal(clinic: Clinic) -> None:
+    """We cannot keep the promise: access is over at once, the film goes, and there is proof."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    film = clinic.stores_film(family)
+    clinic.passes(hours=1)
+    act = _act_of(clinic, family, family.mother)
+    request = _revoke(clinic, family, family.mother)
+    foreseen = revocation.preview(clinic.ctx, clinic.ig, request)
+
+    done = revocation.revoke(clinic.ctx, clinic.ig, request)
+
+    assert [line.asset for line in foreseen.destroyed] == [film.id]
+    assert foreseen.purposes == done.purposes
+    clinic.passes(minutes=1)
+    assert _state(clinic, family.mother) is ConsentState.REVOKED
+    assert _statuses(clinic, act, family.mother, "care") == {KeyStatus.DESTROYED}
+    with pytest.raises(Gone):
+        clinic.watches(film.id)
+    erasure.work(clinic.ctx, "worker")
+    order = erasure.order(clinic.ctx, clinic.ig, done.erasure_order)
+    assert (order.cause, order.completed_at is not None) == (OrderCause.CONSENT_REVOKED, True)
+    assert assets.asset(clinic.ctx, clinic.ig, film.id).state is AssetState.ERASED
+    told = notices.inbox(clinic.ctx, clinic.guider)
+    assert [n.kind for n in told] == ["consent_revoked"]
+
+
+def test_a_preview_of_an_end_ends_nothing(clinic: Clinic) -> None:
+    """Looking must be free of consequences, or nobody looks before they leap."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    film = clinic.stores_film(family)
+
+    revocation.preview(clinic.ctx, clinic.ig, _revoke(clinic, family, family.mother))
+
+    assert clinic.watches(film.id)
+    assert erasure.orders(clinic.ctx, clinic.ig) == []
+
+
+def test_one_use_is_ended_and_care_goes_on(clinic: Clinic) -> None:
+    """A study that closes early must not cost the family its film."""
+    family = clinic.family()
+    clinic.both_consent(family, optional=frozenset({"SUP.SUPERVISOR"}))
+    film = clinic.stores_film(family)
+    clinic.passes(hours=1)
+
+    done = revocation.revoke(
+        clinic.ctx, clinic.ig, _revoke(clinic, family, family.mother, "supervision")
+    )
+    erasure.work(clinic.ctx, "worker")
+
+    assert done.purposes == ("supervision",)
+    assert _state(clinic, family.mother, "supervision") is ConsentState.REVOKED
+    assert _state(clinic, family.mother) is ConsentState.GIVEN
+    assert clinic.watches(film.id)
+    with pytest.raises(Conflict) as nothing:
+        revocation.revoke(
+            clinic.ctx, clinic.ig, _revoke(clinic, family, family.mother, "supervision")
+        )
+    assert nothing.value.code == "nothing_to_end"
+
+
+def test_under_a_hold_an_ended_consent_is_sealed_and_the_film_stays(clinic: Clinic) -> None:
+    """A hold wins over the organisation's own act too."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    film = clinic.stores_film(family)
+    holds.place(
+        clinic.ctx, clinic.ig, holds.PlaceHold(family.involvement, holds.HoldKind.COMPLAINT, "Ours")
+    )
+    act = _act_of(clinic, family, family.mother)
+    clinic.passes(hours=1)
+
+    revocation.revoke(clinic.ctx, clinic.ig, _revoke(clinic, family, family.mother))
+    erasure.work(clinic.ctx, "worker")
+
+    assert _statuses(clinic, act, family.mother, "care") == {KeyStatus.SEALED}
+    assert assets.asset(clinic.ctx, clinic.ig, film.id).state is AssetState.RESTRICTED
+
+
+def test_only_a_fresh_ig_officer_ends_a_consent(clinic: Clinic) -> None:
+    """It destroys film: not by a guider, and not from a screen left open."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    request = _revoke(clinic, family, family.mother)
+    with pytest.raises(Refused) as role:
+        revocation.revoke(clinic.ctx, clinic.guider, request)
+    stale = clinic.ig.__class__(
+        clinic.ig.actor, clinic.ig.user, clinic.ig.roles, clinic.ig.teams, fresh=False
+    )
+    with pytest.raises(Refused) as old:
+        revocation.revoke(clinic.ctx, stale, request)
+
+    assert (role.value.code, old.value.code) == ("role", "sign_in_again")
