@@ -7,6 +7,7 @@ Rules kept here:
   * what we did not foresee says nothing of itself to the client, and its place to the log.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,16 +84,18 @@ def kind_of(fault: ConsentServiceError) -> Kind:
     return next(KINDS[kind] for kind in type(fault).__mro__ if kind in KINDS)
 
 
-def register(blueprint: Blueprint, ctx: Context) -> None:
-    """Give a blueprint its refusals."""
+def register(
+    blueprint: Blueprint, ctx: Context, written: Callable[[Response], Response] = lambda r: r
+) -> None:
+    """Give a blueprint its refusals; `written` turns a problem document into another form."""
 
     def refusal(fault: ConsentServiceError) -> Response:
         _write_down(ctx, fault)
-        return of(fault)
+        return written(of(fault))
 
     blueprint.register_error_handler(ConsentServiceError, refusal)
-    blueprint.register_error_handler(HTTPException, of_http)
-    blueprint.register_error_handler(Exception, _unforeseen)
+    blueprint.register_error_handler(HTTPException, lambda fault: written(of_http(fault)))
+    blueprint.register_error_handler(Exception, lambda fault: written(_unforeseen(fault)))
 
 
 def of(fault: ConsentServiceError) -> Response:
