@@ -10,19 +10,21 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from consent_service.clock import start_of_london_day
+from consent_service.errors import InvalidInput
+from consent_service.services import accounts, involvements
+from consent_service.vault.signing import PublicKey, SigningUse
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from consent_service.cli.terminal import operator
-from consent_service.clock import start_of_london_day
-from consent_service.errors import InvalidInput
-from consent_service.services import accounts, involvements
-from consent_service.services.access import Caller
-from consent_service.services.context import Context
-from consent_service.vault.signing import PublicKey, SigningUse
+
+if TYPE_CHECKING:
+    from consent_service.services.access import Caller
+    from consent_service.services.context import Context
 
 Code = TypeVar("Code", bound=StrEnum)
 
@@ -64,7 +66,7 @@ def code_of(kind: type[Code], text: str, option: str) -> Code:
         raise _unread(option, f"Give one of: {', '.join(kind)}.") from None
 
 
-def staff(ctx: Context, email: str) -> Caller:
+def staff(ctx: "Context", email: str) -> "Caller":
     """Return a member of staff as the one who acts; raises InvalidInput for an unknown address."""
     account = accounts.find_account(ctx, email=email)
     if account is None or not account.active:
@@ -72,7 +74,7 @@ def staff(ctx: Context, email: str) -> Caller:
     return account.caller(fresh=True)
 
 
-def operator_everywhere(ctx: Context) -> Caller:
+def operator_everywhere(ctx: "Context") -> "Caller":
     """Return the operator as a member of every team, for what only a family's own team may do."""
     who = operator()
     return replace(who, teams=frozenset(team for team, _ in involvements.teams(ctx, who)))

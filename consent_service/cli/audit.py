@@ -1,10 +1,14 @@
 """`consent-service audit`: verify, export, show, checkpoint."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from consent_service.domain.audit import EventKind, sentence
+from consent_service.domain.audit_check import VerifyReport
+from consent_service.errors import InvalidInput
+from consent_service.services import audit as use_cases
+from consent_service.vault.signing import SigningUse
 
 from consent_service.cli.arguments import moment_of, read_keys
 from consent_service.cli.terminal import (
@@ -17,13 +21,10 @@ from consent_service.cli.terminal import (
     print_json,
     print_rows,
 )
-from consent_service.db.audit_log import EntryFilter, LoggedEntry
-from consent_service.domain.audit import EventKind, sentence
-from consent_service.domain.audit_check import VerifyReport
-from consent_service.errors import InvalidInput
-from consent_service.services import audit as use_cases
-from consent_service.services.context import Context
-from consent_service.vault.signing import SigningUse
+
+if TYPE_CHECKING:
+    from consent_service.db.audit_log import LoggedEntry
+    from consent_service.services.context import Context
 
 SHOWN = ("at", "sentence", "entry")
 
@@ -108,6 +109,8 @@ def show(limit: int, cursor: str | None, as_json: bool, **asked: Any) -> None:
 
     Example: consent-service audit show --kind consent_captured --since 2026-11-01
     """
+    from consent_service.db.audit_log import EntryFilter
+
     wanted = EntryFilter(
         kinds=tuple(_kind(text) for text in asked["kinds"]),
         subject=asked["subject"],
@@ -145,7 +148,7 @@ def checkpoint(as_json: bool) -> None:
         click.echo(newest.note, nl=False)
 
 
-def _seal_all(ctx: Context) -> None:
+def _seal_all(ctx: "Context") -> None:
     while use_cases.seal(ctx) is not None:
         pass
 
@@ -153,6 +156,8 @@ def _seal_all(ctx: Context) -> None:
 def _log_keys(path: Path) -> bytes:
     """Return the log's public keys as PEM; each once, in whatever form the file has them."""
     keys = {key.key_id: key.key for key in read_keys(path) if key.use is SigningUse.LOG}
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
     pem = (k.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo) for k in keys.values())
     return b"".join(pem)
 
@@ -165,7 +170,7 @@ def _kind(text: str) -> EventKind:
         raise InvalidInput("There is no such kind of entry.", {"--kind": advice}) from None
 
 
-def _row(entry: LoggedEntry) -> dict[str, object]:
+def _row(entry: "LoggedEntry") -> dict[str, object]:
     recorded = entry.recorded
     event = recorded.event
     return {

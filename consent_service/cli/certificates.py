@@ -2,9 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from consent_service.services import certificates as use_cases
+from consent_service.vault.signing import PublicKey
 
+from consent_service import wiring
 from consent_service.cli.arguments import read_keys
 from consent_service.cli.terminal import (
     fail,
@@ -16,10 +20,9 @@ from consent_service.cli.terminal import (
     print_json,
     print_rows,
 )
-from consent_service.services import certificates as use_cases
-from consent_service.services.certificates import Verified
-from consent_service.vault.signing import PublicKey
-from consent_service.wiring import settings_from
+
+if TYPE_CHECKING:
+    from consent_service.services.certificates import Verified
 
 COLUMNS = ("order", "revision", "issued_at", "digest", "key_id")
 
@@ -90,14 +93,14 @@ def verify(file: Path, keys_file: Path | None, as_json: bool) -> None:
 def _keys(keys_file: Path | None) -> list[PublicKey]:
     if keys_file is not None:
         return read_keys(keys_file)
-    settings = settings_from()
+    settings = wiring.settings_from()
     folder = (settings.signing_keys or settings.under_data("signing")) / "public"
     if not folder.is_dir():
         fail("There are no public keys here. Name a file with --keys.")
     return read_keys(folder)
 
 
-def _print_report(report: Verified, *, as_json: bool) -> None:
+def _print_report(report: "Verified", *, as_json: bool) -> None:
     if as_json:
         print_json(report)
     elif report.ok:

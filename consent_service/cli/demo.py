@@ -7,13 +7,12 @@ import os
 from pathlib import Path
 
 import click
+from consent_service.settings import Settings
 
-from consent_service.cli.demonstration.logins import logins
+from consent_service import wiring
 from consent_service.cli.demonstration.promises import Step
 from consent_service.cli.house import DEMO_MARK, run_embedded
 from consent_service.cli.terminal import fail, json_option, plain, plain_errors, print_json
-from consent_service.settings import Settings
-from consent_service.wiring import settings_from
 
 DEFAULT_FOLDER = Path("data/demo")
 PLACES = (
@@ -71,7 +70,7 @@ def _settings(folder: object, listen: object) -> Settings:
     if listen is not None:
         chosen["CONSENT_LISTEN"] = str(listen)
     chosen.setdefault("CONSENT_DATA_DIR", str(DEFAULT_FOLDER))
-    settings = settings_from(chosen)
+    settings = wiring.settings_from(chosen)
     _require_own_places(settings)
     return settings
 
@@ -113,6 +112,8 @@ def _short(seen: object) -> str:
 
 
 def _print_logins(settings: Settings, *, as_json: bool) -> None:
+    from consent_service.cli.demonstration.logins import logins
+
     found = logins(settings)
     if as_json:
         print_json({"address": settings.public_url, "logins": found})

@@ -1,8 +1,10 @@
 """`consent-service erasure`: what was ordered destroyed, how far it is, and doing it now."""
 
+from typing import TYPE_CHECKING
+
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from consent_service.domain.erasure import STEP_ORDER, OrderState, StepState
+from consent_service.services import erasure as use_cases
 
 from consent_service.cli.terminal import (
     confirm,
@@ -17,9 +19,9 @@ from consent_service.cli.terminal import (
     print_rows,
     yes_option,
 )
-from consent_service.domain.erasure import STEP_ORDER, OrderState, StepState
-from consent_service.services import erasure as use_cases
-from consent_service.services.context import Context
+
+if TYPE_CHECKING:
+    from consent_service.services.context import Context
 
 COLUMNS = ("reference", "id", "cause", "state", "ordered_at", "not_before", "completed_at")
 STEP_COLUMNS = ("kind", "state", "attempts", "done_at", "fault", "figures")
@@ -91,8 +93,11 @@ def run(order: str | None, dry_run: bool, yes: bool, as_json: bool) -> None:
         fail("Not everything is gone yet. The worker tries again; see `erasure show`.")
 
 
-def carry_out(ctx: Context, order: str, *, quiet: bool) -> bool:
+def carry_out(ctx: "Context", order: str, *, quiet: bool) -> bool:
     """Carry out an order step by step, with a bar on stderr; returns whether it is done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

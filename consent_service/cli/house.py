@@ -1,8 +1,17 @@
 """Verbs of the house itself: init, run, serve, worker, check, upgrade, version."""
 
-import click
+from typing import TYPE_CHECKING
 
-from consent_service import __version__
+import click
+from consent_service.clock import SystemClock
+from consent_service.db import engine as engines
+from consent_service.db import schema
+from consent_service.domain.audit import AuditEvent, EventKind
+from consent_service.errors import SettingsFault
+from consent_service.services import checks, installation
+from consent_service.settings import Settings
+
+from consent_service import __version__, wiring
 from consent_service.cli.terminal import (
     fail,
     json_option,
@@ -12,15 +21,9 @@ from consent_service.cli.terminal import (
     print_json,
     print_rows,
 )
-from consent_service.clock import SystemClock
-from consent_service.db import schema
-from consent_service.db.engine import open_engine
-from consent_service.domain.audit import AuditEvent, EventKind
-from consent_service.errors import SettingsFault
-from consent_service.services import checks, installation
-from consent_service.services.context import Context
-from consent_service.settings import Settings
-from consent_service.wiring import build_context, make_folders, settings_from
+
+if TYPE_CHECKING:
+    from consent_service.services.context import Context
 
 DEMO_MARK = "DEMO"
 
@@ -35,7 +38,7 @@ def init(as_json: bool) -> None:
 
     Example: consent-service init
     """
-    ctx, link = initialise(settings_from())
+    ctx, link = initialise(wiring.settings_from())
     if as_json:
         print_json({"data_dir": ctx.settings.data_dir, "admin_link": link})
         return
@@ -47,14 +50,14 @@ def init(as_json: bool) -> None:
     click.echo(link)
 
 
-def initialise(settings: Settings) -> tuple[Context, str | None]:
+def initialise(settings: Settings) -> "tuple[Context, str | None]":
     """Make what is missing; return the Context and, the first time, the administrator's link."""
     clock = SystemClock()
-    make_folders(settings, clock)
-    engine = open_engine(settings.database_url)
+    wiring.make_folders(settings, clock)
+    engine = engines.open_engine(settings.database_url)
     schema.upgrade(engine)
     engine.dispose()
-    ctx = build_context(settings, clock)
+    ctx = wiring.build_context(settings, clock)
     return ctx, installation.initialise(ctx, operator())
 
 
@@ -66,7 +69,7 @@ def run(workers: int) -> None:
 
     Example: consent-service run
     """
-    settings = settings_from()
+    settings = wiring.settings_from()
     refuse_demo(settings)
     run_embedded(settings, workers)
 
@@ -89,7 +92,7 @@ def serve(workers: int) -> None:
     """
     from consent_service.cli.processes import serve_here
 
-    settings = settings_from()
+    settings = wiring.settings_from()
     _refuse_public_demo(settings)
     raise click.exceptions.Exit(serve_here(settings, workers))
 
@@ -103,7 +106,7 @@ def worker() -> None:
     """
     from consent_service.cli.processes import work_here
 
-    work_here(settings_from())
+    work_here(wiring.settings_from())
 
 
 @click.command()
@@ -114,10 +117,10 @@ def check(as_json: bool) -> None:
 
     Exit code 1 when something is at fault. Example: consent-service check
     """
-    settings = settings_from()
+    settings = wiring.settings_from()
     lines = checks.check_settings(settings)
     try:
-        lines += checks.check(build_context(settings))
+        lines += checks.check(wiring.build_context(settings))
     except SettingsFault as fault:
         lines.append(checks.CheckLine("set-up", checks.FAULT, fault.message))
     if as_json:

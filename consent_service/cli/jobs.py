@@ -1,6 +1,8 @@
 """`consent-service jobs`: list, run, history."""
 
 import click
+from consent_service.jobs import catalogue
+from consent_service.services import jobs as use_cases
 
 from consent_service.cli.terminal import (
     json_option,
@@ -10,8 +12,6 @@ from consent_service.cli.terminal import (
     print_fields,
     print_rows,
 )
-from consent_service.jobs.catalogue import CATALOGUE
-from consent_service.services import jobs as use_cases
 
 COLUMNS = ("name", "trigger", "next_fire_at", "last_fire_at", "last_finished_at", "last_fault")
 RUN_COLUMNS = ("name", "fire_at", "attempts", "finished_at", "fault", "figures")
@@ -31,7 +31,7 @@ def list_(as_json: bool) -> None:
     Example: consent-service jobs list
     """
     ctx = open_context()
-    use_cases.register(ctx, [job.timed for job in CATALOGUE.values()])
+    use_cases.register(ctx, [job.timed for job in catalogue.CATALOGUE.values()])
     print_rows(use_cases.jobs(ctx, operator()), COLUMNS, as_json=as_json)
 
 
@@ -45,7 +45,7 @@ def run(name: str, as_json: bool) -> None:
     Example: consent-service jobs run leaflet-dates
     """
     ctx = open_context()
-    use_cases.register(ctx, [job.timed for job in CATALOGUE.values()])
+    use_cases.register(ctx, [job.timed for job in catalogue.CATALOGUE.values()])
     done = use_cases.run_now(ctx, operator(), name)
     if as_json:
         print_fields(done, as_json=True)

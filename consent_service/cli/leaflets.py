@@ -4,6 +4,9 @@ from datetime import date
 from pathlib import Path
 
 import click
+from consent_service.errors import InvalidInput
+from consent_service.services import leaflet_import
+from consent_service.services import leaflets as use_cases
 
 from consent_service.cli.terminal import (
     json_option,
@@ -14,9 +17,6 @@ from consent_service.cli.terminal import (
     print_json,
     print_rows,
 )
-from consent_service.errors import InvalidInput
-from consent_service.services import leaflets as use_cases
-from consent_service.services.leaflet_import import import_leaflet
 
 COLUMNS = ("code", "version", "issued_on", "archive_on", "status")
 
@@ -35,7 +35,7 @@ def import_(file: Path, as_json: bool) -> None:
 
     Example: consent-service leaflets import leaflet-L2042.txt
     """
-    done = import_leaflet(open_context(), operator(), file.read_bytes(), file.name)
+    done = leaflet_import.import_leaflet(open_context(), operator(), file.read_bytes(), file.name)
     if as_json:
         print_json(done)
         return

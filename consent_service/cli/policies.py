@@ -4,7 +4,11 @@ import difflib
 from pathlib import Path
 
 import click
+from consent_service.errors import PolicyFault
+from consent_service.services import form_library
+from consent_service.services import policies as use_cases
 
+from consent_service import policy_files, wiring
 from consent_service.cli.terminal import (
     fail,
     json_option,
@@ -14,16 +18,6 @@ from consent_service.cli.terminal import (
     print_json,
     print_rows,
 )
-from consent_service.errors import PolicyFault
-from consent_service.policy_files import (
-    check_published,
-    default_policy_dir,
-    files_of,
-    read_policies,
-)
-from consent_service.services import form_library
-from consent_service.services import policies as use_cases
-from consent_service.wiring import settings_from
 
 VERSION_COLUMNS = ("path", "published_at", "material", "digest")
 FORM_COLUMNS = ("id", "version", "title", "leaflet", "languages", "statements", "published_at")
@@ -48,7 +42,7 @@ def check(folder: Path | None, as_json: bool) -> None:
 
     Exit code 1 when there is one. Example: consent-service policies check --dir ./policies
     """
-    folder = folder or settings_from().policy_dir or default_policy_dir()
+    folder = folder or wiring.settings_from().policy_dir or policy_files.default_policy_dir()
     faults, warnings = _faults_in(folder)
     if as_json:
         print_json({"ok": not faults, "folder": folder, "faults": faults, "warnings": warnings})
@@ -64,8 +58,8 @@ def check(folder: Path | None, as_json: bool) -> None:
 def _faults_in(folder: Path) -> tuple[list[str], list[str]]:
     """Return the faults, and the warnings where there are none."""
     try:
-        found = read_policies(folder)
-        check_published(folder, {})
+        found = policy_files.read_policies(folder)
+        policy_files.check_published(folder, {})
     except PolicyFault as fault:
         return list(fault.details.get("faults", [fault.message])), []
     return [], list(found.warnings)
@@ -125,7 +119,7 @@ def diff(published: str, draft: str | None, as_json: bool) -> None:
     old = published.strip("/")
     new = (draft or published).strip("/")
     before = form_library.published_files(ctx, old)
-    read = files_of(use_cases.policy_folder(ctx), new)
+    read = policy_files.files_of(use_cases.policy_folder(ctx), new)
     after = {name: raw.decode("utf-8", "replace") for name, raw in read.items()}
     if not after:
         fail(f"There is no {new} in the policy folder.")

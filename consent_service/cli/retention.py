@@ -1,8 +1,11 @@
 """`consent-service retention`, `dispositions` and `appraisals`: what is due, and who decides."""
 
 from datetime import date
+from typing import TYPE_CHECKING
 
 import click
+from consent_service.errors import InvalidInput
+from consent_service.services import retention as use_cases
 
 from consent_service.cli.terminal import (
     confirm,
@@ -16,12 +19,13 @@ from consent_service.cli.terminal import (
     print_rows,
     yes_option,
 )
-from consent_service.errors import InvalidInput
-from consent_service.services import retention as use_cases
-from consent_service.services.retention import Decide, Decision, Explanation, RunView
+
+if TYPE_CHECKING:
+    from consent_service.services.retention import Decide, Explanation, RunView
 
 LINE_COLUMNS = ("kind", "subject", "rule", "due_on", "gone_by", "fate", "reason")
 QUEUE_COLUMNS = ("id", "kind", "subject", "rule", "why", "due_on", "decision", "needs_second")
+DECISIONS = ("keep", "extend", "destroy", "confirm")
 APPRAISAL_COLUMNS = ("code", "state", "rules", "valid_until")
 
 
@@ -107,7 +111,7 @@ def list_dispositions(everything: bool, as_json: bool) -> None:
 
 @dispositions.command("decide")
 @click.argument("disposition")
-@click.argument("decision", type=click.Choice([*(d.value for d in Decision), "confirm"]))
+@click.argument("decision", type=click.Choice(DECISIONS))
 @click.option("--reason", default="", help="Why (not needed to confirm).")
 @click.option("--look-again", help="Day on which it comes up again, as 2027-12-31.")
 @dry_run_option
@@ -193,8 +197,9 @@ def revoke(code: str, reason: str, as_json: bool) -> None:
     print_fields(done, as_json=as_json)
 
 
-def _wanted(decision: str, reason: str, look_again: str | None) -> Decide:
-    return Decide(Decision(decision), reason, None if look_again is None else _day(look_again))
+def _wanted(decision: str, reason: str, look_again: str | None) -> "Decide":
+    day = None if look_again is None else _day(look_again)
+    return use_cases.Decide(use_cases.Decision(decision), reason, day)
 
 
 def _day(text: str) -> date:
@@ -205,7 +210,7 @@ def _day(text: str) -> date:
         raise InvalidInput(sentence, {"day": sentence}) from None
 
 
-def _print_run(done: RunView, as_json: bool) -> None:
+def _print_run(done: "RunView", as_json: bool) -> None:
     if as_json:
         print_json(
             {
@@ -225,7 +230,7 @@ def _print_run(done: RunView, as_json: bool) -> None:
     click.echo(done.says)
 
 
-def _print_explanation(found: Explanation) -> None:
+def _print_explanation(found: "Explanation") -> None:
     until = "its clock has not started" if found.due_on is None else f"kept until {found.due_on}"
     click.echo(f"{found.kind.value} {found.asset}: {until} by {found.by.rule}, {found.by.title}.")
     for one in (found.by, *found.others):

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import click
 
-from consent_service.cli.terminal import sentence_of
+from consent_service.cli.late import loading_late
+
+with loading_late():
+    from consent_service.cli.terminal import sentence_of
 from consent_service.errors import ConsentServiceError
 
 NOUNS: dict[str, str] = {
@@ -56,7 +59,8 @@ class Nouns(click.Group):
         if cmd_name not in NOUNS:
             return None
         module, _, name = NOUNS[cmd_name].partition(":")
-        loaded = importlib.import_module(f"consent_service.cli.{module}")
+        with loading_late():
+            loaded = importlib.import_module(f"consent_service.cli.{module}")
         command: click.Command = getattr(loaded, name)
         return command
 

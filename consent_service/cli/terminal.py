@@ -8,17 +8,17 @@ from datetime import date, datetime
 from enum import Enum
 from functools import update_wrapper
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
-from rich.console import Console
-from rich.table import Table
-
 from consent_service.domain.audit import Actor, ActorKind
 from consent_service.errors import ConsentServiceError
-from consent_service.services.access import Caller
-from consent_service.services.context import Context
-from consent_service.wiring import build_context, settings_from
+
+from consent_service import wiring
+
+if TYPE_CHECKING:
+    from consent_service.services.access import Caller
+    from consent_service.services.context import Context
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,13 +31,15 @@ dry_run_option = click.option(
 yes_option = click.option("--yes", is_flag=True, help="Do not ask (needed without a terminal).")
 
 
-def open_context() -> Context:
+def open_context() -> "Context":
     """Return the Context of this process's settings; raises SettingsFault."""
-    return build_context(settings_from())
+    return wiring.build_context(wiring.settings_from())
 
 
-def operator() -> Caller:
+def operator() -> "Caller":
     """Return who acts on the command line: whoever may read the keys may do everything."""
+    from consent_service.services.access import Caller
+
     return Caller(Actor(ActorKind.SYSTEM, "operator"), None, OPERATOR_ROLES)
 
 
@@ -74,6 +76,9 @@ def print_rows(rows: Iterable[object], columns: Sequence[str], *, as_json: bool)
     if not picked:
         click.echo("Nothing to show.")
         return
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column.replace("_", " ").capitalize(), overflow="fold")

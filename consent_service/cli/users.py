@@ -1,6 +1,11 @@
 """`consent-service users`, `tokens` and `teams`: who works here, and programs' tokens."""
 
+from typing import TYPE_CHECKING
+
 import click
+from consent_service.errors import NotFound
+from consent_service.services import accounts, involvements
+from consent_service.services import tokens as token_cases
 
 from consent_service.cli.terminal import (
     confirm,
@@ -12,10 +17,9 @@ from consent_service.cli.terminal import (
     print_rows,
     yes_option,
 )
-from consent_service.errors import NotFound
-from consent_service.services import accounts, involvements
-from consent_service.services import tokens as token_cases
-from consent_service.services.context import Context
+
+if TYPE_CHECKING:
+    from consent_service.services.context import Context
 
 USER_COLUMNS = (
     "id",
@@ -183,7 +187,7 @@ def revoke(token: str, yes: bool) -> None:
     click.echo("Ended.")
 
 
-def _account(ctx: Context, email: str) -> str:
+def _account(ctx: "Context", email: str) -> str:
     found = accounts.find_account(ctx, email=email)
     if found is None:
         raise NotFound("There is no account with this address. See `consent-service users list`.")

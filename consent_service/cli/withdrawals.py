@@ -1,9 +1,12 @@
 """`consent-service withdrawals`: preview, record, cancel."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from consent_service.domain.withdrawal import Route, Speed, WithdrawalRequest, WithdrawalScope
+from consent_service.services import erasure
+from consent_service.services import withdrawal as use_cases
 
 from consent_service.cli.arguments import code_of, moment_of, operator_everywhere
 from consent_service.cli.erasure import carry_out
@@ -21,11 +24,10 @@ from consent_service.cli.terminal import (
     print_rows,
     yes_option,
 )
-from consent_service.domain.withdrawal import Route, Speed, WithdrawalRequest, WithdrawalScope
-from consent_service.services import erasure
-from consent_service.services import withdrawal as use_cases
-from consent_service.services.context import Context
-from consent_service.services.withdrawal import PreviewView, WithdrawalView
+
+if TYPE_CHECKING:
+    from consent_service.services.context import Context
+    from consent_service.services.withdrawal import PreviewView, WithdrawalView
 
 LINE_COLUMNS = ("asset", "kind", "outcome", "ground")
 
@@ -115,7 +117,7 @@ def cancel(withdrawal: str, by: str, as_json: bool) -> None:
     print_fields(done, as_json=as_json)
 
 
-def _request(ctx: Context, asked: dict[str, Any]) -> WithdrawalRequest:
+def _request(ctx: "Context", asked: dict[str, Any]) -> WithdrawalRequest:
     purposes, assets = tuple(asked["purposes"]), tuple(asked["assets"])
     if purposes and assets:
         raise click.UsageError("Name purposes or assets, not both.")
@@ -136,7 +138,7 @@ def _request(ctx: Context, asked: dict[str, Any]) -> WithdrawalRequest:
     )
 
 
-def _finish(ctx: Context, done: WithdrawalView, *, as_json: bool) -> bool | None:
+def _finish(ctx: "Context", done: "WithdrawalView", *, as_json: bool) -> bool | None:
     """Carry out what the withdrawal ordered; None where nothing is to be done now."""
     if done.erasure_order is None or done.undo_until is not None:
         return None
@@ -146,7 +148,7 @@ def _finish(ctx: Context, done: WithdrawalView, *, as_json: bool) -> bool | None
     return carry_out(ctx, done.erasure_order, quiet=as_json)
 
 
-def _print_preview(view: PreviewView, *, as_json: bool) -> None:
+def _print_preview(view: "PreviewView", *, as_json: bool) -> None:
     if as_json:
         print_json(view)
         return
@@ -159,7 +161,7 @@ def _print_preview(view: PreviewView, *, as_json: bool) -> None:
 
 
 def _print_done(
-    ctx: Context, done: WithdrawalView, finished: bool | None, *, as_json: bool
+    ctx: "Context", done: "WithdrawalView", finished: bool | None, *, as_json: bool
 ) -> None:
     order = erasure.order(ctx, operator(), done.erasure_order) if done.erasure_order else None
     if as_json:

@@ -3,9 +3,13 @@
 import subprocess
 import sys
 
+import pytest
 from alembic.script import ScriptDirectory
 
+from consent_service.cli import retention
+from consent_service.cli.root import NOUNS
 from consent_service.db import schema
+from consent_service.services.dispositions import Decision
 
 LOAD = "import sys; {}; print(*{{name.partition('.')[0] for name in sys.modules}})"
 
@@ -29,3 +33,20 @@ def test_the_newest_migration_is_the_one_that_is_asked_for() -> None:
     head = ScriptDirectory.from_config(schema._config()).get_current_head()
 
     assert schema.newest_version() == head
+
+
+@pytest.mark.parametrize("module", sorted({place.partition(":")[0] for place in NOUNS.values()}))
+def test_a_verb_explains_itself_without_loading_the_service(module: str) -> None:
+    """`--help` answers at once; a name taken out of a service at the top would load it all."""
+    noun = next(name for name, place in NOUNS.items() if place.startswith(f"{module}:"))
+    loaded = _loaded_by(
+        f"from consent_service.cli.root import root; root.get_command(None, {noun!r})"
+    )
+
+    assert "click" in loaded
+    assert not loaded & {"sqlalchemy", "flask", "yaml", "rich"}
+
+
+def test_every_decision_can_be_typed() -> None:
+    """The words stand beside the verb, so that it explains itself without the service."""
+    assert set(retention.DECISIONS) == {*Decision, "confirm"}
