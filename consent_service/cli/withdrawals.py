@@ -4,9 +4,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
-from consent_service.domain.withdrawal import Route, Speed, WithdrawalRequest, WithdrawalScope
-from consent_service.services import erasure
-from consent_service.services import withdrawal as use_cases
 
 from consent_service.cli.arguments import code_of, moment_of, operator_everywhere
 from consent_service.cli.erasure import carry_out
@@ -24,6 +21,9 @@ from consent_service.cli.terminal import (
     print_rows,
     yes_option,
 )
+from consent_service.domain.withdrawal import Route, Speed, WithdrawalRequest, WithdrawalScope
+from consent_service.services import erasure
+from consent_service.services import withdrawal as use_cases
 
 if TYPE_CHECKING:
     from consent_service.services.context import Context
@@ -96,7 +96,8 @@ def record(dry_run: bool, yes: bool, as_json: bool, **asked: Any) -> None:
         return
     if not as_json:
         _print_preview(would, as_json=False)
-    confirm(f"Withdraw, and destroy {len(would.destroyed)} thing(s)?", yes=yes)
+    things = len(would.destroyed) + sum(len(other.destroyed) for other in would.others)
+    confirm(f"Withdraw, and destroy {things} thing(s)?", yes=yes)
     done = use_cases.withdraw(ctx, operator(), request)
     finished = _finish(ctx, done, as_json=as_json)
     _print_done(ctx, done, finished, as_json=as_json)
@@ -140,12 +141,13 @@ def _request(ctx: "Context", asked: dict[str, Any]) -> WithdrawalRequest:
 
 def _finish(ctx: "Context", done: "WithdrawalView", *, as_json: bool) -> bool | None:
     """Carry out what the withdrawal ordered; None where nothing is to be done now."""
-    if done.erasure_order is None or done.undo_until is not None:
+    if not done.erasure_orders or done.undo_until is not None:
         return None
-    order = erasure.order(ctx, operator(), done.erasure_order)
-    if order.not_before > ctx.clock.now():
+    orders = [erasure.order(ctx, operator(), order.id) for order in done.erasure_orders]
+    if any(order.not_before > ctx.clock.now() for order in orders):
         return None
-    return carry_out(ctx, done.erasure_order, quiet=as_json)
+    finished = [carry_out(ctx, order.id, quiet=as_json) for order in orders]
+    return all(finished)
 
 
 def _print_preview(view: "PreviewView", *, as_json: bool) -> None:
@@ -156,6 +158,12 @@ def _print_preview(view: "PreviewView", *, as_json: bool) -> None:
     if view.disputed:
         click.echo(f"Parents disagree about {', '.join(view.disputed)}: frozen, nothing erased.")
     print_rows(view.lines, LINE_COLUMNS, as_json=False)
+    for other in view.others:
+        where = f"involvement {other.involvement}" if other.involvement else "another team"
+        click.echo(f"Ends in {where} as well: {', '.join(other.purposes) or 'not shown here'}.")
+        if other.disputed:
+            click.echo(f"Parents disagree there about {', '.join(other.disputed)}.")
+        print_rows(other.lines, LINE_COLUMNS, as_json=False)
     if view.cannot_recall:
         click.echo(f"Left the service before and cannot be called back: {len(view.cannot_recall)}.")
 
@@ -163,17 +171,19 @@ def _print_preview(view: "PreviewView", *, as_json: bool) -> None:
 def _print_done(
     ctx: "Context", done: "WithdrawalView", finished: bool | None, *, as_json: bool
 ) -> None:
-    order = erasure.order(ctx, operator(), done.erasure_order) if done.erasure_order else None
+    orders = [erasure.order(ctx, operator(), order.id) for order in done.erasure_orders]
+    named = next((order for order in orders if order.id == done.erasure_order), None)
+    references = ", ".join(order.reference for order in orders)
     if as_json:
-        state = order.state.value if order else None
+        state = named.state.value if named else None
         print_json({**plain(done), "order_state": state, "finished": bool(finished)})
-    elif order is None:
+    elif not orders:
         click.echo(f"Recorded {done.id}. Frozen for the IG officer to settle; nothing is erased.")
     elif finished:
-        click.echo(f"Recorded {done.id}. Gone; the certificate is {order.reference}.")
+        click.echo(f"Recorded {done.id}. Gone; the certificate is {references}.")
     elif done.undo_until:
         click.echo(f"Recorded {done.id}. Access is over; destroyed after {done.undo_until}.")
     else:
-        click.echo(f"Recorded {done.id}. Access is over; the worker carries out {order.reference}.")
+        click.echo(f"Recorded {done.id}. Access is over; the worker carries out {references}.")
     if finished is False:
         fail("Not everything is gone yet. The worker tries again; see `erasure show`.")

@@ -141,6 +141,7 @@ class WithdrawalReceipt(Paper):
     """What follows from a withdrawal, for the person who withdrew; the reference is the order's.
 
     `made_at` is the moment of withdrawing, `effective_from` the moment from which use has ended.
+    `further_references` are those of erasure in other involvements that the same stop reached.
     """
 
     kind: ClassVar[DocumentKind] = DocumentKind.WITHDRAWAL_RECEIPT
@@ -153,6 +154,7 @@ class WithdrawalReceipt(Paper):
     kept: tuple[KeptLine, ...] = ()
     cannot_recall: tuple[str, ...] = ()
     undo_until: datetime | None = None
+    further_references: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,8 @@ purpose) is computed from them for a pair of moments, as it was at `at` as known
 Rules kept here:
   * unanswered is no;
   * a no for a child covers every open involvement of that child; a yes never carries over;
+  * a yes that names uses is a word on those uses only: about any other use, and about the purpose
+    as a whole, it says nothing; a no is a no to every use;
   * for a child, yes by one and no or withdrawal by another is *disputed*, unless someone who may
     overrule has spoken or the IG officer has resolved it.
 """
@@ -61,8 +63,13 @@ class SignatureKind(StrEnum):
 
 
 class EndingKind(StrEnum):
-    """What ended, or settled, a consent after it was given."""
+    """What ended, or settled, a consent after it was given.
 
+    A *refused* one stands for the no of an act that a restored backup has lost: the journal knows
+    who said no to what, and nothing else of that act.
+    """
+
+    REFUSED = "refused"
     WITHDRAWN = "withdrawn"
     UNDONE = "undone"
     REVOKED = "revoked"
@@ -203,7 +210,8 @@ def state_at(story: Story, at: datetime, known_at: datetime) -> Finding:
     withdrawals = [
         e for e in endings if e.kind is EndingKind.WITHDRAWN and (e.ref or e.id) not in undone
     ]
-    positions = _positions(story, verdicts, withdrawals, london_day(at))
+    refusals = [e for e in endings if e.kind is EndingKind.REFUSED and e.ref not in voided]
+    positions = _positions(story, verdicts, [*withdrawals, *refusals], london_day(at))
     finding = _settle(story, positions, endings)
     if finding is not None:
         return finding
@@ -226,29 +234,45 @@ def _verdicts(decisions: Iterable[Decision], named: str | None) -> list[_Verdict
     acts: dict[tuple[str, str], list[Decision]] = {}
     for decision in decisions:
         acts.setdefault((decision.act, decision.decided_by), []).append(decision)
-    return [_verdict(sorted(group, key=lambda d: d.position), named) for group in acts.values()]
+    found = (_verdict(sorted(group, key=lambda d: d.position), named) for group in acts.values())
+    return [verdict for verdict in found if verdict is not None]
 
 
-def _verdict(group: Sequence[Decision], named: str | None) -> _Verdict:
+def _verdict(group: Sequence[Decision], named: str | None) -> _Verdict | None:
+    """Return what one act said about a purpose or one named use; None when it said nothing."""
     first = group[0]
     deciding = [d for d in group if d.core] or [first]
     yes = all(d.answer is Answer.YES for d in deciding)
-    if named is not None:
-        yes = yes and any(named in d.named for d in group)
+    if yes and not _speaks_of(named, group, deciding):
+        if named is None or all(d.answer is Answer.YES for d in group):
+            return None
+        yes = False
     ends = [d.valid_until for d in deciding if d.valid_until is not None]
     return _Verdict(first, yes, min(ends, default=None))
 
 
+def _speaks_of(named: str | None, group: Sequence[Decision], deciding: Sequence[Decision]) -> bool:
+    """Tell whether a yes is about this use, or for None about the purpose without naming uses."""
+    if named is None:
+        return not all(d.named for d in deciding)
+    return any(named in d.named for d in group)
+
+
+def says_no(decisions: Iterable[Decision], purpose: str) -> bool:
+    """Tell whether one of these acts is a no to a purpose or to one of its named uses."""
+    return any(not verdict.yes for verdict in _verdicts(decisions, split_use(purpose)[1]))
+
+
 def _positions(
-    story: Story, verdicts: Sequence[_Verdict], withdrawals: Sequence[Ending], today: date
+    story: Story, verdicts: Sequence[_Verdict], ended: Sequence[Ending], today: date
 ) -> list[_Position]:
-    deciders = {v.decision.decided_by for v in verdicts} | {w.by for w in withdrawals if w.by}
+    deciders = {v.decision.decided_by for v in verdicts} | {e.by for e in ended if e.by}
     positions = (
         _position_of(
             decider,
             story.involvement,
             [v for v in verdicts if v.decision.decided_by == decider],
-            [w for w in withdrawals if w.by == decider],
+            [e for e in ended if e.by == decider],
             today,
         )
         for decider in sorted(deciders)
@@ -260,14 +284,15 @@ def _position_of(
     decider: str,
     involvement: str,
     verdicts: Sequence[_Verdict],
-    withdrawals: Sequence[Ending],
+    endings: Sequence[Ending],
     today: date,
 ) -> _Position | None:
     here = [v for v in verdicts if v.decision.involvement == involvement or not v.yes]
     latest = max(here, key=lambda v: _order(v.decision), default=None)
-    ended = max(withdrawals, key=_order, default=None)
+    ended = max(endings, key=_order, default=None)
     if ended is not None and (latest is None or _order(ended)[:2] >= _order(latest.decision)[:2]):
-        return _Position(decider, _Stance.WITHDRAWN, ended.event_at, ended.may_overrule, latest)
+        stance = _Stance.NO if ended.kind is EndingKind.REFUSED else _Stance.WITHDRAWN
+        return _Position(decider, stance, ended.event_at, ended.may_overrule, latest)
     if latest is None:
         return None
     stance = _Stance.YES if latest.yes else _Stance.NO
@@ -284,7 +309,13 @@ def _settle(
     if not positions:
         return None
     newest = max(p.since for p in positions)
-    revoked = [e for e in endings if e.kind is EndingKind.REVOKED and e.event_at >= newest]
+    revoked = [
+        e
+        for e in endings
+        if e.kind is EndingKind.REVOKED
+        and e.involvement == story.involvement
+        and e.event_at >= newest
+    ]
     if revoked:
         return Finding(ConsentState.REVOKED, since=max(e.event_at for e in revoked))
     if not story.child:

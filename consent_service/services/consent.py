@@ -11,6 +11,7 @@ Rules kept here:
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import select
@@ -40,12 +41,17 @@ from consent_service.domain.forms import (
 from consent_service.domain.people import holder_for
 from consent_service.domain.policies import form_facts
 from consent_service.domain.roles import Permission
-from consent_service.domain.withdrawal import Route
 from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
 from consent_service.ids import new_id
-from consent_service.services import depicted_keys, disputes, keys
+from consent_service.services import depicted_keys, disputes, erasure_journal
 from consent_service.services.access import Caller, involvement_for, person_for
-from consent_service.services.consent_checks import CaptureConsent, Ground, require_sound
+from consent_service.services.consent_checks import (
+    CaptureConsent,
+    Ground,
+    is_late,
+    require_sound,
+    version_asked,
+)
 from consent_service.services.consent_views import (
     ConsentActView,
     DecisionView,
@@ -54,7 +60,7 @@ from consent_service.services.consent_views import (
     act_views,
 )
 from consent_service.services.context import Context
-from consent_service.services.policies import published_form
+from consent_service.services.policies import published_form, versions_on
 
 __all__ = [
     "CaptureConsent",
@@ -109,12 +115,23 @@ class StateView:
 
 
 def questions(
-    ctx: Context, caller: Caller, involvement: str, person: str, form: str, language: str
+    ctx: Context,
+    caller: Caller,
+    involvement: str,
+    person: str,
+    form: str,
+    language: str,
+    *,
+    said_on: date | None = None,
 ) -> Questions:
-    """Return what `form` asks this person now, with the text of the leaflet they last got."""
+    """Return what `form` asks this person now, with the text of the leaflet they last got.
+
+    With `said_on` it is the version that was current that day: what paper from then asked.
+    """
     with ctx.read() as session:
         row = involvement_for(ctx, session, caller, Permission.CONSENT_CAPTURE, involvement)
-        _, version = published_form(ctx, session, form, None)
+        current = versions_on(session, form, said_on)[-1:] if said_on else ()
+        _, version = published_form(ctx, session, form, next(iter(current), None))
         leaflet = _latest_issue(session, involvement, person, version.leaflet)
         on = london_day(ctx.clock.now())
         sitting = _sitting(session, row, person, version, on)
@@ -132,18 +149,19 @@ def capture(ctx: Context, caller: Caller, request: CaptureConsent) -> ConsentAct
     """
     with ctx.begin() as uow:
         involvement_for(ctx, uow.session, caller, Permission.CONSENT_CAPTURE, request.involvement)
-        row = uow.lock_involvement(request.involvement)
+        reached = disputes.lock_reached(uow, request.involvement)
+        row = uow.session.get_one(Involvement, request.involvement)
         ground = _ground(ctx, uow, row, request)
         require_sound(ctx, uow, ground, request)
         act = _append_act(ctx, uow, caller, ground, request)
         _append_decisions(uow, act, ground, request)
-        row.consent_epoch += 1
         row.last_entry_at = uow.at
         uow.session.flush()
-        disputes.open_where_parents_disagree(ctx, uow, row.id)
+        erasure_journal.owe_refusal(uow, act)
+        uow.after_commit(partial(erasure_journal.pay, ctx))
+        disputes.open_where_parents_disagree(ctx, uow, reached)
         _record_capture(uow, caller, act, request)
         view = act_view(uow.session, act)
-    keys.settle(ctx, request.involvement)
     depicted_keys.settle_awaiting(ctx, request.involvement)
     return view
 
@@ -152,7 +170,7 @@ def check_late(ctx: Context, caller: Caller, act: str) -> ConsentActView:
     """Confirm an act recorded late or from paper: a second person, who did not record it."""
     with ctx.begin() as uow:
         row = _act_for(ctx, uow.session, caller, Permission.CONSENT_CONFIRM_LATE, act)
-        uow.lock_involvement(row.involvement_id).consent_epoch += 1
+        reached = disputes.lock_reached(uow, row.involvement_id)
         if not row.recorded_late:
             raise Conflict("This act needs no check.", code="not_late")
         if row.recorded_by == caller.id:
@@ -161,9 +179,8 @@ def check_late(ctx: Context, caller: Caller, act: str) -> ConsentActView:
             uow.session.add(ConsentActCheck(act_id=act, checked_by=caller.id, checked_at=uow.at))
             uow.record(AuditEvent(EventKind.CONSENT_CHECKED, caller.actor, act, row.involvement_id))
             uow.session.flush()
-            disputes.open_where_parents_disagree(ctx, uow, row.involvement_id)
+            disputes.open_where_parents_disagree(ctx, uow, reached)
         view = act_view(uow.session, row)
-    keys.settle(ctx, row.involvement_id)
     depicted_keys.settle_awaiting(ctx, row.involvement_id)
     return view
 
@@ -236,7 +253,8 @@ def _purposes_with_uses(ctx: Context, session: Session, involvement: str) -> tup
 
 def _ground(ctx: Context, uow: UnitOfWork, row: Involvement, request: CaptureConsent) -> Ground:
     session = uow.session
-    policy, form = published_form(ctx, session, request.form, request.version)
+    version = version_asked(session, request, uow.at)
+    policy, form = published_form(ctx, session, request.form, version)
     issue = session.get(LeafletIssue, request.leaflet_issue)
     if issue is None or issue.involvement_id != row.id or issue.person_id != request.person:
         raise NotFound(
@@ -303,7 +321,6 @@ def _latest_issue(session: Session, involvement: str, person: str, code: str) ->
 def _append_act(
     ctx: Context, uow: UnitOfWork, caller: Caller, ground: Ground, request: CaptureConsent
 ) -> ConsentAct:
-    late = request.route is Route.PAPER or london_day(request.event_at) < london_day(uow.at)
     act = ConsentAct(
         id=new_id(),
         involvement_id=ground.involvement.id,
@@ -326,7 +343,7 @@ def _append_act(
         recorded_by=caller.id,
         event_at=request.event_at,
         recorded_at=uow.at,
-        recorded_late=late,
+        recorded_late=is_late(request, uow.at),
     )
     uow.session.add(act)
     uow.session.flush()

@@ -6,6 +6,7 @@ Rules kept here:
   * settled either way, what a dispute alone had kept back from another order goes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -19,7 +20,12 @@ from consent_service.db.models.erasure import ErasureOrder, Withdrawal
 from consent_service.db.models.people import Involvement
 from consent_service.db.queries.consent import purposes_asked_about, states_now
 from consent_service.db.queries.erasure import OrderScope
-from consent_service.db.queries.people import children_among, members, open_involvements_of
+from consent_service.db.queries.people import (
+    children_among,
+    members,
+    members_of,
+    open_involvements_of,
+)
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.consent import ConsentState, EndingKind
@@ -36,6 +42,7 @@ from consent_service.services.notices import notify
 from consent_service.vault.journal import LineKind
 
 SERVICE = Actor(ActorKind.SYSTEM, "service")
+AGAINST = frozenset({ConsentState.DISPUTED, ConsentState.DECLINED, ConsentState.WITHDRAWN})
 
 
 @dataclass(frozen=True)
@@ -49,27 +56,41 @@ class DisputeView:
     opened_at: datetime
 
 
-def open_where_parents_disagree(ctx: Context, uow: UnitOfWork, involvement: str) -> list[str]:
+def lock_reached(uow: UnitOfWork, *involvements: str) -> tuple[str, ...]:
+    """Lock these involvements and every other open one of their children; returns all, sorted.
+
+    A no for a child reaches its other open involvements. All rows are locked here, in one order
+    for everybody and before anything else is locked: two stops at once wait for each other and
+    never lock each other out. Raises NotFound when one of `involvements` does not exist.
+    """
+    reached = tuple(sorted({*involvements, *_shared_with(uow, involvements)}))
+    for involvement in reached:
+        uow.lock_involvement(involvement)
+    return reached
+
+
+def open_where_parents_disagree(ctx: Context, uow: UnitOfWork, reached: Sequence[str]) -> list[str]:
     """Open a dispute for each child's purpose that is *disputed* and has none open.
 
-    A disagreement that has ended since closes its dispute. A no for a child covers its other open
-    involvements too, so theirs are looked at as well, their streams notice, and their keys follow
-    after the commit. Returns the ids newly opened.
+    `reached` is what `lock_reached` locked. A disagreement that has ended since closes its
+    dispute. Streams of all of them notice, and their keys follow after the commit. Returns the ids
+    newly opened.
     """
-    opened = _open_in(uow, involvement)
-    for other in _shared_with(uow, involvement):
-        uow.lock_involvement(other).consent_epoch += 1
-        opened += _open_in(uow, other)
-        uow.after_commit(partial(keys.settle, ctx, other))
+    opened = []
+    for involvement in reached:
+        uow.session.get_one(Involvement, involvement).consent_epoch += 1
+        opened += _open_in(uow, involvement)
+        uow.after_commit(partial(keys.settle, ctx, involvement))
     return opened
 
 
-def _shared_with(uow: UnitOfWork, involvement: str) -> list[str]:
-    """Return the other open involvements of this one's children."""
-    people = [person.id for _, person in members(uow.session, involvement)]
+def _shared_with(uow: UnitOfWork, involvements: Sequence[str]) -> set[str]:
+    """Return every open involvement of these involvements' children."""
+    among = members_of(uow.session, list(involvements)).values()
+    people = [person.id for found in among for _, person in found]
     children = children_among(uow.session, people, london_day(uow.at))
     found = open_involvements_of(uow.session, children).values()
-    return sorted({other for others in found for other in others} - {involvement})
+    return {other for others in found for other in others}
 
 
 def _open_in(uow: UnitOfWork, involvement: str) -> list[str]:
@@ -196,7 +217,10 @@ def _order_what_was_withdrawn(uow: UnitOfWork, caller: Caller, row: Dispute) -> 
     ).one_or_none()
     if given_up is None:
         return []
-    ordered = select(ErasureOrder.id).where(ErasureOrder.withdrawal_id == given_up.id)
+    ordered = select(ErasureOrder.id).where(
+        ErasureOrder.withdrawal_id == given_up.id,
+        ErasureOrder.involvement_id == row.involvement_id,
+    )
     wanted = OrderErasure(
         row.involvement_id,
         OrderCause.WITHDRAWAL,
@@ -210,18 +234,25 @@ def _order_what_was_withdrawn(uow: UnitOfWork, caller: Caller, row: Dispute) -> 
 def _children_states(uow: UnitOfWork, involvement: str) -> dict[tuple[str, str], ConsentState]:
     """Return the state of every child's purposes, and of each named use that is disputed alone.
 
-    A use is left out where the whole purpose is disputed: that is one disagreement, not many.
+    Somebody's no to the whole of a purpose disputes every use that another has named: that is one
+    disagreement and not many, told of the purpose alone.
     """
     people = [person.id for _, person in members(uow.session, involvement)]
     children = sorted(children_among(uow.session, people, london_day(uow.at)))
     purposes = purposes_asked_about(uow.session, children)
     found = states_now(uow.session, involvement, children, purposes, uow.at)
-    return {
-        (person, purpose): finding.state
-        for (person, purpose), finding in found.items()
-        if split_use(purpose)[1] is None
-        or found[person, split_use(purpose)[0]].state is not ConsentState.DISPUTED
+    states = {pair: finding.state for pair, finding in found.items()}
+    whole = {
+        (person, split_use(purpose)[0])
+        for (person, purpose), state in states.items()
+        if state is ConsentState.DISPUTED and states[person, split_use(purpose)[0]] in AGAINST
     }
+    apart = {
+        (person, purpose): state
+        for (person, purpose), state in states.items()
+        if (person, split_use(purpose)[0]) not in whole
+    }
+    return apart | dict.fromkeys(whole, ConsentState.DISPUTED)
 
 
 def _open(uow: UnitOfWork, involvement: str, person: str, purpose: str) -> str:

@@ -13,13 +13,14 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from consent_service.db.models.consent import ConsentEnding
+from consent_service.db.models.consent import ConsentAct, ConsentEnding
 from consent_service.db.models.erasure import ErasureOrder, Withdrawal
 from consent_service.db.models.jobs import JournalDue
 from consent_service.db.models.retention import Hold
+from consent_service.db.queries.consent import refusals_in
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.consent import EndingKind
-from consent_service.domain.erasure import OrderState
+from consent_service.domain.erasure import OrderCause, OrderState
 from consent_service.ids import new_id
 from consent_service.services.context import Context
 from consent_service.vault.journal import LineKind
@@ -30,12 +31,37 @@ def owe(uow: UnitOfWork, kind: LineKind, body: Mapping[str, Any]) -> None:
     uow.session.add(JournalDue(id=new_id(), kind=kind.value, body=dict(body), due_at=uow.at))
 
 
-def owe_withdrawal(uow: UnitOfWork, row: Withdrawal, *, overrules: bool) -> None:
+def owe_withdrawal(uow: UnitOfWork, row: Withdrawal) -> None:
     """Owe the line of a withdrawal that has no order, since parents disagree about all of it."""
     body = {
         "order": None,
         "involvement": row.involvement_id,
-        "withdrawal": _withdrawal_body(row, overrules),
+        "withdrawal": _withdrawal_body(uow.session, row),
+    }
+    owe(uow, LineKind.CONSENT_ENDED, body)
+
+
+def owe_refusal(uow: UnitOfWork, act: ConsentAct) -> None:
+    """Owe the line of an act that says no to what somebody once agreed to, if it does.
+
+    A database from before it would believe the earlier yes and bring its sealed key back.
+    """
+    refused = refusals_in(uow.session, act.id)
+    if not refused:
+        return
+    body = {
+        "order": None,
+        "involvement": act.involvement_id,
+        "refusal": {
+            "act": act.id,
+            "by": act.person_id,
+            "event_at": _instant(act.event_at),
+            "recorded_by": act.recorded_by,
+            "refused": [
+                {"person": one.person, "purpose": one.purpose, "overrules": one.may_overrule}
+                for one in refused
+            ],
+        },
     }
     owe(uow, LineKind.CONSENT_ENDED, body)
 
@@ -58,8 +84,11 @@ def journal_order(ctx: Context, order: str) -> None:
         if row.journal_line is not None:
             return
         withdrawal = session.get(Withdrawal, row.withdrawal_id) if row.withdrawal_id else None
-        overrules = withdrawal is not None and _overrules(session, withdrawal)
-        body = _order_body(row, withdrawal, overrules)
+        body = _order_body(row)
+        if withdrawal is not None:
+            body["withdrawal"] = _withdrawal_body(session, withdrawal)
+        if row.cause is OrderCause.CONSENT_REVOKED:
+            body["revoked"] = {"by": _revoked_by(session, row)}
     line = ctx.journal.append(LineKind.CONSENT_ENDED, body, ctx.clock.now())
     with ctx.begin() as uow:
         uow.session.get_one(ErasureOrder, order).journal_line = line.number
@@ -117,20 +146,8 @@ def write_missing_lines(ctx: Context) -> int:
     return paid + len(orders) + len(holds)
 
 
-def _overrules(session: Session, row: Withdrawal) -> bool:
-    """Tell whether this withdrawal settles the matter for a child, whatever others said."""
-    ending = select(ConsentEnding.id).where(
-        ConsentEnding.ref == row.id,
-        ConsentEnding.kind == EndingKind.WITHDRAWN,
-        ConsentEnding.may_overrule,
-    )
-    return session.scalar(ending.limit(1)) is not None
-
-
-def _order_body(
-    row: ErasureOrder, withdrawal: Withdrawal | None, overrules: bool
-) -> dict[str, Any]:
-    body: dict[str, Any] = {
+def _order_body(row: ErasureOrder) -> dict[str, Any]:
+    return {
         "order": row.id,
         "reference": row.reference,
         "cause": row.cause.value,
@@ -140,18 +157,35 @@ def _order_body(
         "not_before": _instant(row.not_before),
         "rule": row.rule,
     }
-    if withdrawal is not None:
-        body["withdrawal"] = _withdrawal_body(withdrawal, overrules)
-    return body
 
 
-def _withdrawal_body(row: Withdrawal, overrules: bool) -> dict[str, Any]:
+def _revoked_by(session: Session, row: ErasureOrder) -> str | None:
+    """Return who ended a consent for the organisation."""
+    ending = select(ConsentEnding.by_user_id).where(ConsentEnding.ref == row.id)
+    return session.scalar(ending.limit(1))
+
+
+def _withdrawal_body(session: Session, row: Withdrawal) -> dict[str, Any]:
+    """Return the whole act, in whichever of its involvements the line is about one.
+
+    `ended` says of each involvement which purposes it ended there.
+    """
+    endings = session.scalars(
+        select(ConsentEnding)
+        .where(ConsentEnding.ref == row.id, ConsentEnding.kind == EndingKind.WITHDRAWN)
+        .order_by(ConsentEnding.involvement_id, ConsentEnding.purpose)
+    ).all()
+    ended: dict[str, list[str]] = {}
+    for ending in endings:
+        ended.setdefault(ending.involvement_id, []).append(ending.purpose)
     return {
         "id": row.id,
+        "involvement": row.involvement_id,
         "person": row.person_id,
         "by": row.by_person_id,
         "scope": row.scope.value,
         "purposes": row.purposes,
+        "ended": [{"involvement": i, "purposes": ended[i]} for i in sorted(ended)],
         "assets": row.asset_ids,
         "keep_purposes": row.keep_purposes,
         "speed": row.speed.value,
@@ -159,7 +193,7 @@ def _withdrawal_body(row: Withdrawal, overrules: bool) -> dict[str, Any]:
         "undo_until": _instant(row.undo_until) if row.undo_until else None,
         "event_at": _instant(row.event_at),
         "recorded_by": row.recorded_by,
-        "overrules": overrules,
+        "overrules": any(ending.may_overrule for ending in endings),
     }
 
 

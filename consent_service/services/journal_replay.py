@@ -15,8 +15,8 @@ from sqlalchemy import select
 
 from consent_service.db import audit_log
 from consent_service.db.models.accounts import ApiToken, UserAccount
-from consent_service.db.models.consent import ConsentEnding
-from consent_service.db.models.erasure import ErasureOrder, Fence, Withdrawal
+from consent_service.db.models.consent import ConsentAct, ConsentEnding
+from consent_service.db.models.erasure import ErasureOrder, Withdrawal
 from consent_service.db.models.jobs import JournalMark
 from consent_service.db.models.people import Involvement, Person
 from consent_service.db.models.recordings import Asset
@@ -26,11 +26,11 @@ from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.checkpoint import Checkpoint
 from consent_service.domain.consent import EndingKind
-from consent_service.domain.erasure import OrderCause, OrderState
+from consent_service.domain.erasure import OrderCause
 from consent_service.domain.holds import HoldKind
 from consent_service.domain.withdrawal import Route, Speed, WithdrawalScope
 from consent_service.ids import new_id
-from consent_service.services import disputes, erasure
+from consent_service.services import disputes, erasure, invalidation, revocation, withdrawal_undo
 from consent_service.services.audit import checkpoint_of_line
 from consent_service.services.context import Context
 from consent_service.vault.journal import JournalLine, LineKind
@@ -38,6 +38,7 @@ from consent_service.vault.journal import JournalLine, LineKind
 REPLAYER = Actor(ActorKind.SYSTEM, "journal-replay")
 RESTORING = "restoring"
 FROM_JOURNAL = "Placed again from the journal after a restore."
+FROM_JOURNAL_ENDED = "Ended again from the journal after a restore."
 
 
 @dataclass
@@ -73,27 +74,33 @@ def replay_line(ctx: Context, line: JournalLine, report: ReplayReport) -> None:
 
 def _consent_ended(ctx: Context, line: JournalLine, report: ReplayReport) -> None:
     body = line.body
-    given, settled = body.get("withdrawal"), body.get("dispute")
     with ctx.begin() as uow:
         if _is_known(uow, body):
             return
-        people = [given["person"], given["by"]] if given else []
-        people += [settled["person"]] if settled else []
-        if _is_unknown(uow, body["involvement"], people):
+        unknown = _is_unknown(uow, body["involvement"], _people_of(body))
+        if unknown or _is_void_of_nothing(uow, body):
             report.count("unknown_here")
             return
-        involvement = uow.lock_involvement(body["involvement"])
-        if given is not None:
-            _append_withdrawal(uow, involvement.id, given)
-        if settled is not None:
-            _append_settlement(uow, involvement.id, settled)
+        ended = _known_among(uow, _ended_in(body))
+        reached = disputes.lock_reached(uow, body["involvement"], *ended)
+        if body.get("withdrawal") is not None:
+            _append_withdrawal(uow, body, ended)
+        if body.get("dispute") is not None:
+            _append_settlement(uow, body["involvement"], body["dispute"])
+        if body.get("refusal") is not None:
+            _append_refusal(uow, body["involvement"], body["refusal"])
+        if body.get("invalidated") is not None:
+            invalidation.void_again(ctx, uow, REPLAYER, body["invalidated"])
         uow.session.flush()
-        disputes.open_where_parents_disagree(ctx, uow, involvement.id)
         if body["order"] is not None:
             _order_again(uow, line)
-        involvement.consent_epoch += 1
+        if body.get("revoked") is not None:
+            _append_revocation(uow, body)
+        disputes.open_where_parents_disagree(ctx, uow, reached)
+        # Keys follow once every line is read: a later one may end what this one leaves given.
+        uow.effects.clear()
         note_restore(uow, line)
-        report.involvements.add(involvement.id)
+        report.involvements.update(reached)
         report.count("consent_ended")
 
 
@@ -103,8 +110,38 @@ def _is_known(uow: UnitOfWork, body: Mapping[str, Any]) -> bool:
         return uow.session.get(ErasureOrder, body["order"]) is not None
     if body.get("withdrawal") is not None:
         return uow.session.get(Withdrawal, body["withdrawal"]["id"]) is not None
-    ending = select(ConsentEnding.id).where(ConsentEnding.ref == body["dispute"]["id"])
+    if body.get("invalidated") is not None:
+        return invalidation.is_void(uow, body["invalidated"]["id"])
+    act = body["refusal"]["act"] if body.get("refusal") else None
+    if act is not None and uow.session.get(ConsentAct, act) is not None:
+        return True
+    ending = select(ConsentEnding.id).where(ConsentEnding.ref == (act or body["dispute"]["id"]))
     return uow.session.scalar(ending.limit(1)) is not None
+
+
+def _people_of(body: Mapping[str, Any]) -> list[str]:
+    """Return everyone an act names: whoever spoke, and whoever it is about."""
+    given, settled, refused = (body.get(k) for k in ("withdrawal", "dispute", "refusal"))
+    people = [given["person"], given["by"]] if given else []
+    people += [settled["person"]] if settled else []
+    return people + ([refused["by"], *(r["person"] for r in refused["refused"])] if refused else [])
+
+
+def _ended_in(body: Mapping[str, Any]) -> Mapping[str, list[str]]:
+    """Return the purposes that a withdrawal ended, by involvement."""
+    given = body.get("withdrawal")
+    if not given:
+        return {}
+    if not given.get("ended"):
+        # A line from before withdrawals reached several involvements is about its own alone.
+        return {body["involvement"]: given["purposes"]}
+    return {part["involvement"]: part["purposes"] for part in given["ended"]}
+
+
+def _known_among(uow: UnitOfWork, ended: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Return what is about involvements that did not come after the backup."""
+    known = uow.session.scalars(select(Involvement.id).where(Involvement.id.in_(sorted(ended))))
+    return {involvement: ended[involvement] for involvement in sorted(known)}
 
 
 def _is_unknown(uow: UnitOfWork, involvement: str, people: Sequence[str]) -> bool:
@@ -114,13 +151,35 @@ def _is_unknown(uow: UnitOfWork, involvement: str, people: Sequence[str]) -> boo
     return any(uow.session.get(Person, person) is None for person in people)
 
 
-def _append_withdrawal(uow: UnitOfWork, involvement: str, given: Mapping[str, Any]) -> None:
-    row = uow.session.get(Withdrawal, given["id"])
-    if row is not None:
+def _is_void_of_nothing(uow: UnitOfWork, body: Mapping[str, Any]) -> bool:
+    """Tell whether an act was found invalid that this database never had."""
+    voided = body.get("invalidated")
+    return voided is not None and uow.session.get(ConsentAct, voided["id"]) is None
+
+
+def _append_revocation(uow: UnitOfWork, body: Mapping[str, Any]) -> None:
+    order = uow.session.get_one(ErasureOrder, body["order"])
+    revocation.append_endings(uow, order, body["revoked"]["by"], FROM_JOURNAL_ENDED)
+    scope = OrderScope.from_json(order.scope)
+    details: dict[str, str | list[str]] = {"purposes": list(scope.purposes), "order": order.id}
+    for person in scope.persons:
+        uow.record(
+            AuditEvent(EventKind.CONSENT_REVOKED, REPLAYER, person, order.involvement_id, details)
+        )
+
+
+def _append_withdrawal(
+    uow: UnitOfWork, body: Mapping[str, Any], ended: Mapping[str, list[str]]
+) -> None:
+    """Append the act and all that it ended, unless another line of it was read before."""
+    given = body["withdrawal"]
+    if uow.session.get(Withdrawal, given["id"]) is not None:
         return
+    # The involvement that it was said in may have come after the backup, and another not.
+    named = given.get("involvement", body["involvement"])
     row = Withdrawal(
         id=given["id"],
-        involvement_id=involvement,
+        involvement_id=named if named in ended or not ended else body["involvement"],
         person_id=given["person"],
         by_person_id=given["by"],
         scope=WithdrawalScope(given["scope"]),
@@ -136,16 +195,37 @@ def _append_withdrawal(uow: UnitOfWork, involvement: str, given: Mapping[str, An
     )
     uow.session.add(row)
     uow.session.flush()
-    for purpose in row.purposes:
-        ending = _append_ending(uow, row, purpose, EndingKind.WITHDRAWN, row.event_at)
-        ending.may_overrule = given["overrules"]
+    for involvement, purposes in ended.items():
+        for purpose in purposes:
+            ending = _ending(uow, EndingKind.WITHDRAWN, involvement, row.person_id, purpose)
+            ending.by_person_id, ending.by_user_id = row.by_person_id, row.recorded_by
+            ending.ref, ending.event_at = row.id, row.event_at
+            ending.may_overrule = given["overrules"]
     uow.record(
         AuditEvent(
             EventKind.WITHDRAWAL_RECORDED,
             REPLAYER,
             row.id,
-            involvement,
+            row.involvement_id,
             {"person": row.person_id, "scope": row.scope.value, "when": row.speed.value},
+        )
+    )
+
+
+def _append_refusal(uow: UnitOfWork, involvement: str, refusal: Mapping[str, Any]) -> None:
+    """Append the no of an act that this database has lost: all that is known of it."""
+    for one in refusal["refused"]:
+        ending = _ending(uow, EndingKind.REFUSED, involvement, one["person"], one["purpose"])
+        ending.by_person_id, ending.by_user_id = refusal["by"], refusal["recorded_by"]
+        ending.ref, ending.may_overrule = refusal["act"], one["overrules"]
+        ending.event_at = datetime.fromisoformat(refusal["event_at"])
+    uow.record(
+        AuditEvent(
+            EventKind.CONSENT_DECLINED,
+            REPLAYER,
+            refusal["act"],
+            involvement,
+            {"person": str(refusal["by"]), "route": Route.JOURNAL_REPLAY.value},
         )
     )
 
@@ -176,19 +256,17 @@ def _append_settlement(uow: UnitOfWork, involvement: str, settled: Mapping[str, 
     )
 
 
-def _append_ending(
-    uow: UnitOfWork, row: Withdrawal, purpose: str, kind: EndingKind, at: datetime
+def _ending(
+    uow: UnitOfWork, kind: EndingKind, involvement: str, person: str, purpose: str
 ) -> ConsentEnding:
+    """Add an ending of now; whose word it is, and since when, is for the caller to fill in."""
     ending = ConsentEnding(
         id=new_id(),
         kind=kind,
-        involvement_id=row.involvement_id,
-        person_id=row.person_id,
+        involvement_id=involvement,
+        person_id=person,
         purpose=purpose,
-        by_person_id=row.by_person_id,
-        by_user_id=row.recorded_by,
-        ref=row.id,
-        event_at=at,
+        event_at=uow.at,
         recorded_at=uow.at,
     )
     uow.session.add(ending)
@@ -221,19 +299,14 @@ def _undo(ctx: Context, line: JournalLine, report: ReplayReport) -> None:
         row = uow.session.get(Withdrawal, line.body["withdrawal"])
         if row is None or row.cancelled_at is not None:
             return
-        involvement = uow.lock_involvement(row.involvement_id)
-        row.cancelled_at = line.at
-        for purpose in row.purposes:
-            _append_ending(uow, row, purpose, EndingKind.UNDONE, line.at)
-        for order in uow.session.scalars(
-            select(ErasureOrder).where(ErasureOrder.withdrawal_id == row.id)
-        ):
-            order.state = OrderState.CANCELLED
-            for fence in uow.session.scalars(select(Fence).where(Fence.order_id == order.id)):
-                fence.lifted_at = uow.at
-        involvement.consent_epoch += 1
+        reached = disputes.lock_reached(uow, *withdrawal_undo.ended_by(uow.session, row))
+        withdrawal_undo.undo(uow, row, at=line.at, by_user=row.recorded_by)
+        uow.session.flush()
+        disputes.open_where_parents_disagree(ctx, uow, reached)
+        # Keys follow once every line is read: a later one may end what this one leaves given.
+        uow.effects.clear()
         uow.record(AuditEvent(EventKind.WITHDRAWAL_CANCELLED, REPLAYER, row.id, row.involvement_id))
-        report.involvements.add(row.involvement_id)
+        report.involvements.update(reached)
         note_restore(uow, line)
         report.count("undo")
 

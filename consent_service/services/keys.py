@@ -1,16 +1,19 @@
 """Consent becomes keys: the cryptographic state is made to follow the consent state.
 
 Rules kept here:
-  * a consent key exists only while the state is *given*; where parents dispute it is sealed;
+  * a consent key is live only while the state is *given*; where parents dispute it, somebody has
+    said no since, its time is over, or the act was never valid, it is sealed;
   * a wrap is made only of live keys, opens only with live keys, and goes once one is destroyed;
     under a sealed key it stays, closed, since the seal may be lifted;
+  * a later yes wraps the film anew under its own key, out of escrow, but never what an order ended;
+    the key of the yes before it then goes for good, once no wrap asks for it;
   * a wrap stands for exactly as many people as are depicted; `depicted` replaces the others;
   * everything here is idempotent: it runs right after a commit and again by a job;
   * key work never happens inside a database transaction.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -18,12 +21,13 @@ from sqlalchemy.orm import Session
 from consent_service.db.models.consent import ConsentDecision
 from consent_service.db.models.people import Involvement
 from consent_service.db.models.recordings import Asset, AssetWrap, DepictedPerson
-from consent_service.db.queries.consent import Pair, states_now, yes_decisions
+from consent_service.db.queries.consent import Pair, states_now, voided_yeses, yes_decisions
 from consent_service.db.queries.people import members
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.assets import AssetKind, AssetState, Depiction
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.consent import ConsentState, Finding
+from consent_service.services import superseded_keys
 from consent_service.services.context import Context
 from consent_service.vault.container import ObjectKind
 from consent_service.vault.keyring import KeyKind
@@ -31,6 +35,8 @@ from consent_service.vault.keyring_values import KeyStatus, NewKey
 from consent_service.vault.wraps import Sidecar, Wrap, make_wrap, open_wrap, sidecar_bytes
 
 KEY_MAKER = Actor(ActorKind.JOB, "make-keys")
+SHUT = frozenset({ConsentState.DISPUTED, ConsentState.DECLINED, ConsentState.EXPIRED})
+"""States in which an earlier yes keeps its key under escrow."""
 OPENABLE = (AssetState.STORED, AssetState.AWAITING_CONSENT)
 
 OBJECT_KINDS: Mapping[AssetKind, ObjectKind] = {
@@ -47,31 +53,40 @@ class KeyChanges:
     made: tuple[str, ...] = ()
     sealed: tuple[str, ...] = ()
     unsealed: tuple[str, ...] = ()
+    destroyed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Picture:
-    """Everyone's consent in an involvement, by (person, purpose)."""
+    """Everyone's consent in an involvement, by (person, purpose), and the keys to be sealed."""
 
     shard: int
     findings: Mapping[Pair, Finding]
-    disputed: tuple[str, ...]
+    sealed: tuple[str, ...]
 
 
 def settle(ctx: Context, involvement: str) -> KeyChanges:
     """Make keys and wraps of an involvement follow its consents; safe to run at any time."""
     changes = ensure_consent_keys(ctx, involvement)
     ensure_wraps(ctx, involvement)
-    return changes
+    return replace(changes, destroyed=tuple(superseded_keys.destroy(ctx, involvement)))
+
+
+def live_without_right(ctx: Context, involvement: str) -> list[str]:
+    """Return the consent keys that are live although what they were made for is not *given*."""
+    with ctx.read() as session:
+        picture = _picture(ctx, session, involvement)
+    status = ctx.keyring.status(picture.sealed)
+    return [key for key in picture.sealed if status[key] is KeyStatus.LIVE]
 
 
 def ensure_consent_keys(ctx: Context, involvement: str) -> KeyChanges:
-    """Make the keys that a yes calls for, unseal what is *given* again, seal what is disputed."""
+    """Make the keys that a yes calls for, unseal what is *given* again, seal what no longer is."""
     with ctx.read() as session:
         picture = _picture(ctx, session, involvement)
     granting = [f.granting for f in picture.findings.values() if f.granting]
     now = ctx.clock.now()
-    sealed = _seal_disputed(ctx, picture.disputed)
+    sealed = _seal(ctx, picture.sealed)
     unsealed = _unseal_granted(ctx, granting)
     status = ctx.keyring.status(sorted({key for keys in granting for key in keys}))
     fresh = [NewKey(k, KeyKind.CONSENT, picture.shard) for k in _to_make(granting, status)]
@@ -99,6 +114,8 @@ def ensure_wraps(ctx: Context, involvement: str) -> int:
     key_ids |= {a.asset_key_id for a in assets}
     live = ctx.keyring.read(sorted(key_ids))
     gone = _destroyed(ctx, key_ids - live.keys())
+    shut = key_ids - live.keys() - gone
+    opening = {**live, **superseded_keys.read(ctx, involvement, shut)} if shut else live
     changed = 0
     for asset in assets:
         people = depicted.get(asset.id, ())
@@ -107,7 +124,7 @@ def ensure_wraps(ctx: Context, involvement: str) -> int:
         if any(len(w.key_ids) != len(people) for w in standing):
             continue
         wanted = wanted_keys(picture.findings, people, live)
-        changed += _settle_asset(ctx, asset, _Standing(standing, dropped), wanted, live)
+        changed += _settle_asset(ctx, asset, _Standing(standing, dropped, opening), wanted, live)
     return changed
 
 
@@ -195,19 +212,26 @@ def _picture(ctx: Context, session: Session, involvement: str) -> _Picture:
     for purpose, uses in named:
         answered |= {f"{purpose}:{use}" for use in uses} if uses else {purpose or ""}
     found = states_now(session, involvement, persons, sorted(answered), ctx.clock.now())
-    disputed = [
+    shut = {
         key
         for (person, purpose), finding in found.items()
-        if finding.state is ConsentState.DISPUTED
+        if finding.state in SHUT
         for key in yes_decisions(session, involvement, person, purpose)
-    ]
-    return _Picture(row.shard, found, tuple(sorted(set(disputed))))
+    }
+    shut |= {
+        key
+        for key, person, purposes in voided_yeses(session, involvement)
+        if any(found[person, p].state is not ConsentState.GIVEN for p in purposes)
+    }
+    # One yes may name two uses: what still grants the other is nobody's to seal.
+    granting = {key for finding in found.values() for key in finding.granting}
+    return _Picture(row.shard, found, tuple(sorted(shut - granting)))
 
 
-def _seal_disputed(ctx: Context, disputed: Sequence[str]) -> set[str]:
-    """Seal what parents dispute; an id without a key is fenced, so that none is made late."""
-    status = ctx.keyring.status(disputed)
-    open_yet = [k for k in disputed if status[k] in (KeyStatus.LIVE, KeyStatus.ABSENT)]
+def _seal(ctx: Context, wanted: Sequence[str]) -> set[str]:
+    """Seal what is no longer agreed; an id without a key is fenced, so that none is made late."""
+    status = ctx.keyring.status(wanted)
+    open_yet = [k for k in wanted if status[k] in (KeyStatus.LIVE, KeyStatus.ABSENT)]
     return ctx.keyring.seal(open_yet, ctx.clock.now()) if open_yet else set()
 
 
@@ -238,10 +262,18 @@ def _live_key(finding: Finding | None, live: Mapping[str, bytes]) -> str | None:
 
 @dataclass(frozen=True)
 class _Standing:
-    """The wraps of an asset of which no key is destroyed, and how many others it has."""
+    """The wraps of an asset of which no key is destroyed, and how many others it has.
+
+    `opening` holds the keys that may open one of them, to wrap anew for what is permitted now.
+    """
 
     wraps: Sequence[Wrap]
     dropped: int
+    opening: Mapping[str, bytes]
+
+    def that_opens(self) -> Wrap | None:
+        """Return a wrap of which every key is at hand."""
+        return next((w for w in self.wraps if all(k in self.opening for k in w.key_ids)), None)
 
 
 def _destroyed(ctx: Context, key_ids: Iterable[str]) -> set[str]:
@@ -263,8 +295,9 @@ def _settle_asset(
     good = [w for w in standing.wraps if all(k in live for k in w.key_ids)]
     missing = {p: k for p, k in wanted.items() if p not in {w.purpose for w in good}}
     added = []
-    if missing and good:
-        data_key = open_wrap(good[0], asset_key, live)
+    opens = standing.that_opens() if missing else None
+    if opens is not None:
+        data_key = open_wrap(opens, asset_key, standing.opening)
         keys = {p: {k: live[k] for k in ids} for p, ids in missing.items()}
         added = make_wraps((asset.id, asset.generation), data_key, asset_key, keys)
     if not added and not standing.dropped:

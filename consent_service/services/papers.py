@@ -8,6 +8,7 @@ import base64
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import chain
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -119,16 +120,19 @@ def withdrawal_receipt(ctx: Context, caller: Caller, withdrawal: str) -> bytes:
             ended=tuple(_purpose_label(ctx, p) for p in view.purposes),
             destroyed=tuple(
                 DestroyedLine(what=_what(session, line.asset), gone_by=gone_by + ERASED_WITHIN)
-                for line in outcome.destroyed
+                for line in chain(outcome.destroyed, *(o.destroyed for o in outcome.others))
             ),
             kept=tuple(
                 KeptLine(what=_what(session, line.asset), ground=GROUNDS[line.ground or "hold"])
-                for line in outcome.kept
+                for line in chain(outcome.kept, *(o.kept for o in outcome.others))
             ),
             cannot_recall=tuple(
                 "Photos or copies that were handed over before" for _ in outcome.cannot_recall[:1]
             ),
             undo_until=view.undo_until,
+            further_references=tuple(
+                order.reference for order in view.erasure_orders if order.id != view.erasure_order
+            ),
         )
     return render_pdf(paper, identifier=view.id)
 

@@ -6,7 +6,7 @@ when it was reported a day before; whatever is missing is reported, never papere
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -14,10 +14,11 @@ from enum import StrEnum
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from consent_service.db.models.consent import ConsentDecision
 from consent_service.db.models.erasure import ErasureItem
 from consent_service.db.models.jobs import Notice
-from consent_service.db.models.recordings import Asset, AssetWrap
-from consent_service.domain.assets import AssetState
+from consent_service.db.models.recordings import Asset, AssetWrap, UploadPart
+from consent_service.domain.assets import ARRIVING, AssetState
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.erasure import Outcome
 from consent_service.domain.roles import ADMINISTRATOR, Permission
@@ -43,6 +44,7 @@ class Fault(StrEnum):
     KEY_ALIVE = "key_alive"
     KEY_MISSING = "key_missing"
     WRAP_WITHOUT_RIGHT = "wrap_without_right"
+    CONSENT_KEY_WITHOUT_RIGHT = "consent_key_without_right"
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,16 @@ def reconcile(ctx: Context, caller: Caller, *, repair: bool = True) -> Report:
     with ctx.read() as session:
         assets = _known(ctx, session)
         reported = _reported_before(ctx, session)
+        parts = dict(_parts(session))
     findings = [
         *_objects(ctx, names, assets, reported, repair),
         *_missing_objects(names, assets.values()),
+        *_missing_parts(names, parts),
         *_unfinished(ctx, assets, repair),
         *_ledger(ctx, repair),
         *_keys_of_assets(ctx, assets.values()),
         *_wraps(ctx, repair),
+        *_consent_keys(ctx, repair),
     ]
     report = Report(len(names), len(assets), len({a.key for a in assets.values()}), tuple(findings))
     _write_down(ctx, caller, report)
@@ -170,11 +175,31 @@ def _missing_objects(names: Sequence[str], assets: Iterable[_Known]) -> Iterator
             yield Finding(Fault.OBJECT_MISSING, asset.id, False)
 
 
+def _parts(session: Session) -> Iterator[tuple[str, str]]:
+    """Yield object and asset of every part of a film that is still coming in."""
+    rows = session.execute(
+        select(UploadPart.blob, UploadPart.asset_id)
+        .join(Asset, Asset.id == UploadPart.asset_id)
+        .where(Asset.state.in_(ARRIVING))
+        .order_by(UploadPart.asset_id, UploadPart.begins)
+    )
+    for blob, asset in rows:
+        yield blob, asset
+
+
+def _missing_parts(names: Sequence[str], parts: Mapping[str, str]) -> Iterator[Finding]:
+    """Find uploads that can never be finished, since a part that was acknowledged is gone."""
+    present = set(names)
+    broken = {asset for name, asset in parts.items() if name not in present}
+    for asset in sorted(broken):
+        yield Finding(Fault.OBJECT_MISSING, asset, False)
+
+
 def _unfinished(ctx: Context, assets: dict[str, _Known], repair: bool) -> Iterator[Finding]:
     limit = ctx.clock.now() - GRACE
     for part in list(ctx.blobs.list_unfinished()):
         asset = assets.get(part.name.split(".")[0])
-        receiving = asset is not None and asset.state is AssetState.RECEIVING
+        receiving = asset is not None and asset.state in ARRIVING
         if part.started_at > limit or receiving:
             continue
         if repair:
@@ -233,6 +258,18 @@ def _wraps(ctx: Context, repair: bool) -> Iterator[Finding]:
             keys.ensure_wraps(ctx, involvement)
     for asset in sorted(wrong):
         yield Finding(Fault.WRAP_WITHOUT_RIGHT, asset, repair)
+
+
+def _consent_keys(ctx: Context, repair: bool) -> Iterator[Finding]:
+    """Find keys that are live although nobody agrees any more: after a no, or past the last day."""
+    with ctx.read() as session:
+        asked = session.scalars(select(ConsentDecision.involvement_id).distinct()).all()
+    for involvement in sorted(asked):
+        wrong = keys.live_without_right(ctx, involvement)
+        if wrong and repair:
+            keys.settle(ctx, involvement)
+        for key in wrong:
+            yield Finding(Fault.CONSENT_KEY_WITHOUT_RIGHT, key, repair)
 
 
 def _write_down(ctx: Context, caller: Caller, report: Report) -> None:

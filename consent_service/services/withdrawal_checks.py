@@ -1,33 +1,58 @@
 """Whether a withdrawal can be recorded: by whom, from when, of what; every fault by field.
 
 Rules kept here: whoever was filmed, or may decide for the child that was, can withdraw (6); what is
-kept by name is kept with every use that was named for it.
+kept by name is kept with every use that was named for it; whoever agreed again after the moment
+given is asked for the moment at which they said stop since: nothing is receipted that did not end.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 
+from sqlalchemy import select
+
 from consent_service.clock import london_day
+from consent_service.db.models.consent import ConsentDecision
 from consent_service.db.models.people import Involvement
 from consent_service.db.queries.erasure import OrderScope, assets_in_scope
 from consent_service.db.queries.people import children_among, responsibilities_for
 from consent_service.db.unit_of_work import UnitOfWork
+from consent_service.domain.consent import Answer
 from consent_service.domain.people import Responsibility, holder_for
 from consent_service.domain.purposes import CARE, split_use
 from consent_service.domain.withdrawal import WithdrawalRequest, WithdrawalScope
 from consent_service.services.context import Context
 
 CLOCK_SLACK = timedelta(minutes=5)
+AGREED_SINCE = (
+    "They agreed again after this moment. Ask them, and give the moment since then at which they"
+    " said stop."
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a withdrawal ends in one involvement."""
+
+    involvement: str
+    purposes: tuple[str, ...]
 
 
 def faults_of(
-    ctx: Context, uow: UnitOfWork, row: Involvement, request: WithdrawalRequest
+    ctx: Context,
+    uow: UnitOfWork,
+    row: Involvement,
+    request: WithdrawalRequest,
+    parts: Iterable[Part],
 ) -> dict[str, str]:
-    """Return every fault of a request, by field."""
+    """Return every fault of a request, by field; `parts` is what it would end, and where."""
     faults: dict[str, str] = {}
     if request.moment > uow.at + CLOCK_SLACK:
         faults["moment"] = "The withdrawal cannot be in the future."
     if london_day(request.moment) < row.started_on:
         faults["moment"] = "The withdrawal cannot be before the involvement started."
+    elif any(_agreed_since(uow, request, part) for part in parts):
+        faults["moment"] = AGREED_SINCE
     if not _may_withdraw(uow, request):
         faults["by"] = "Only this person, or someone who may decide for the child, can withdraw."
     known = ctx.policies.purposes
@@ -54,6 +79,21 @@ def _asset_faults(uow: UnitOfWork, row: Involvement, request: WithdrawalRequest)
     if not set(request.assets) <= shown:
         return {"assets": "Each of these must show this person and be kept in this involvement."}
     return {}
+
+
+def _agreed_since(uow: UnitOfWork, request: WithdrawalRequest, part: Part) -> bool:
+    """Tell whether whoever says stop said yes to any of it after that, which then still stands."""
+    yeses = uow.session.execute(
+        select(ConsentDecision.purpose, ConsentDecision.named).where(
+            ConsentDecision.involvement_id == part.involvement,
+            ConsentDecision.person_id == request.person,
+            ConsentDecision.decided_by == request.by,
+            ConsentDecision.answer == Answer.YES,
+            ConsentDecision.event_at > min(request.moment, uow.at),
+        )
+    )
+    said = {p for base, named in yeses for p in (base, *(f"{base}:{use}" for use in named))}
+    return bool(said & set(part.purposes))
 
 
 def _may_withdraw(uow: UnitOfWork, request: WithdrawalRequest) -> bool:

@@ -1,6 +1,6 @@
 """What a withdrawal does: planned while it is previewed, read from the ledger once it is frozen."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,13 +9,15 @@ from sqlalchemy.orm import Session
 
 from consent_service.db.models.erasure import ErasureItem, ErasureOrder, Withdrawal
 from consent_service.db.models.handovers import Disclosure, Handover
+from consent_service.db.models.people import Involvement
 from consent_service.db.queries.erasure import OrderScope, assets_in_scope, holdings
 from consent_service.domain.erasure import OrderCause, Plan, plan
 from consent_service.domain.roles import Permission
 from consent_service.domain.withdrawal import Speed, WithdrawalScope
 from consent_service.errors import NotFound
-from consent_service.services.access import Caller, involvement_for
+from consent_service.services.access import Caller, involvement_for, reaches
 from consent_service.services.context import Context
+from consent_service.services.withdrawal_undo import ended_by, orders_of
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,36 @@ class PreviewLine:
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """What the same withdrawal ends in another involvement of this person.
+
+    Without that involvement's id, purposes and lines where the caller may not see it: it ends all
+    the same. `reference` is its erasure order's, once there is one.
+    """
+
+    involvement: str | None = None
+    reference: str | None = None
+    purposes: tuple[str, ...] = ()
+    disputed: tuple[str, ...] = ()
+    lines: tuple[PreviewLine, ...] = ()
+
+    @property
+    def destroyed(self) -> tuple[PreviewLine, ...]:
+        """What goes."""
+        return tuple(line for line in self.lines if line.outcome == "destroy")
+
+    @property
+    def kept(self) -> tuple[PreviewLine, ...]:
+        """What stays, each with its ground."""
+        return tuple(line for line in self.lines if line.outcome == "keep")
+
+
+@dataclass(frozen=True)
 class PreviewView:
-    """What a withdrawal would do, before it is done. `digest` names exactly this outcome."""
+    """What a withdrawal would do, before it is done. `digest` names exactly this outcome.
+
+    Purposes and lines are those of the involvement named; `others` are the person's others.
+    """
 
     purposes: tuple[str, ...]
     disputed: tuple[str, ...]
@@ -38,6 +68,7 @@ class PreviewView:
     cannot_recall: tuple[str, ...]
     undo_until: datetime | None
     digest: str
+    others: tuple[Elsewhere, ...] = ()
 
     @property
     def destroyed(self) -> tuple[PreviewLine, ...]:
@@ -57,6 +88,7 @@ class Outcome:
     route: str
     lines: tuple[PreviewLine, ...]
     cannot_recall: tuple[str, ...]
+    others: tuple[Elsewhere, ...] = ()
 
     @property
     def destroyed(self) -> tuple[PreviewLine, ...]:
@@ -70,8 +102,24 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class OrderedView:
+    """One erasure order of a withdrawal; its involvement is None where the caller may not see it.
+
+    Its reference is told all the same: it stands on the receipt of the person who withdrew.
+    """
+
+    id: str
+    reference: str
+    involvement: str | None
+
+
+@dataclass(frozen=True)
 class WithdrawalView:
-    """A withdrawal as recorded. `erasure_order` is None where parents disagree."""
+    """A withdrawal as recorded. `erasure_order` is None where parents disagree.
+
+    `erasure_order` and `reference` are those of the involvement named; `erasure_orders` are all:
+    one for each involvement that the withdrawal reached.
+    """
 
     id: str
     involvement: str
@@ -85,23 +133,58 @@ class WithdrawalView:
     cancelled_at: datetime | None
     erasure_order: str | None
     reference: str | None
+    erasure_orders: tuple[OrderedView, ...] = ()
 
 
 def outcome(ctx: Context, caller: Caller, withdrawal: str) -> Outcome:
     """Return what a recorded withdrawal destroys and keeps."""
     with ctx.read() as session:
         row = withdrawal_for(ctx, session, caller, Permission.WITHDRAWAL_PREVIEW, withdrawal)
-        order = order_of(session, row)
-        recall = left_the_service(session, row.involvement_id)
-        if order is not None and order.inventory_frozen_at is not None:
-            lines = tuple(_frozen_lines(session, order.id))
-        else:
-            scope = OrderScope.from_json(order.scope) if order else OrderScope((row.person_id,))
-            cause = order.cause if order else OrderCause.WITHDRAWAL
-            assets = assets_in_scope(session, row.involvement_id, scope)
-            found = holdings(session, ctx.policies.purposes, assets, ctx.clock.now())
-            lines = lines_of(plan(found, cause))
-        return Outcome(row.route.value, lines, recall)
+        orders = {order.involvement_id: order for order in reversed(orders_of(session, row))}
+        named = row.involvement_id
+        recall = left_the_service(session, named)
+        lines = _lines(ctx, session, row, named, orders.get(named))
+        others = tuple(
+            _elsewhere(ctx, session, caller, row, (other, orders.get(other)))
+            for other in ended_by(session, row)
+            if other != named
+        )
+        return Outcome(row.route.value, lines, recall, others)
+
+
+def _elsewhere(
+    ctx: Context,
+    session: Session,
+    caller: Caller,
+    row: Withdrawal,
+    place: tuple[str, ErasureOrder | None],
+) -> Elsewhere:
+    involvement, order = place
+    reference = order.reference if order else None
+    if not sees(ctx, session, caller, involvement):
+        return Elsewhere(reference=reference)
+    purposes = OrderScope.from_json(order.scope).purposes if order else ()
+    lines = _lines(ctx, session, row, involvement, order)
+    return Elsewhere(involvement, reference, purposes, lines=lines)
+
+
+def _lines(
+    ctx: Context, session: Session, row: Withdrawal, involvement: str, order: ErasureOrder | None
+) -> tuple[PreviewLine, ...]:
+    """Return what becomes of film: as frozen, or as planned until then."""
+    if order is not None and order.inventory_frozen_at is not None:
+        return tuple(_frozen_lines(session, order.id))
+    scope = OrderScope.from_json(order.scope) if order else OrderScope((row.person_id,))
+    cause = order.cause if order else OrderCause.WITHDRAWAL
+    assets = assets_in_scope(session, involvement, scope)
+    found = holdings(session, ctx.policies.purposes, assets, ctx.clock.now())
+    return lines_of(plan(found, cause))
+
+
+def sees(ctx: Context, session: Session, caller: Caller, involvement: str) -> bool:
+    """Tell whether the caller may see what a withdrawal does in this involvement."""
+    team = session.get_one(Involvement, involvement).team_id
+    return reaches(ctx, caller, Permission.WITHDRAWAL_PREVIEW, team)
 
 
 def lines_of(planned: Plan) -> tuple[PreviewLine, ...]:
@@ -150,11 +233,15 @@ def withdrawal_for(
     return row
 
 
-def order_of(session: Session, row: Withdrawal) -> ErasureOrder | None:
-    return session.scalar(select(ErasureOrder).where(ErasureOrder.withdrawal_id == row.id))
-
-
-def withdrawal_view(row: Withdrawal, order: ErasureOrder | None) -> WithdrawalView:
+def withdrawal_view(
+    ctx: Context,
+    session: Session,
+    caller: Caller,
+    row: Withdrawal,
+    orders: Sequence[ErasureOrder],
+) -> WithdrawalView:
+    """Return a withdrawal as the caller may see it; `orders` are all of its orders."""
+    named = next((o for o in orders if o.involvement_id == row.involvement_id), None)
     return WithdrawalView(
         row.id,
         row.involvement_id,
@@ -166,6 +253,14 @@ def withdrawal_view(row: Withdrawal, order: ErasureOrder | None) -> WithdrawalVi
         row.recorded_at,
         row.undo_until,
         row.cancelled_at,
-        order.id if order else None,
-        order.reference if order else None,
+        named.id if named else None,
+        named.reference if named else None,
+        tuple(
+            OrderedView(
+                order.id,
+                order.reference,
+                order.involvement_id if sees(ctx, session, caller, order.involvement_id) else None,
+            )
+            for order in orders
+        ),
     )

@@ -156,7 +156,8 @@ def _withdrawal(identifier: str) -> tuple[withdrawal_outcome.WithdrawalView, Any
 def _preview(
     form: WithdrawForm, family: InvolvementView, person: str, shown: withdrawal_outcome.PreviewView
 ) -> ResponseReturnValue:
-    kept = {view.id: view for view in assets.assets(ctx(), caller(), family.id)}
+    places = [family.id, *(other.involvement for other in shown.others if other.involvement)]
+    kept = {view.id: view for place in places for view in assets.assets(ctx(), caller(), place)}
     return render_template(
         "withdrawals/preview.html",
         form=form,

@@ -32,7 +32,13 @@ def test_a_family_consents_is_filmed_withdraws_and_gets_its_certificate(api: Api
 
     done = api.post("/withdrawals", withdrawal_body(home, home.mother))
     assert done.status_code == 201
-    assert set(done.get_json()) == {"withdrawal", "erasure_order", "receipt"}
+    assert set(done.get_json()) == {
+        "withdrawal",
+        "erasure_order",
+        "erasure_orders",
+        "receipt",
+    }
+    assert done.get_json()["erasure_orders"] == [done.get_json()["erasure_order"]]
     api.clinic.passes(seconds=2)
     gone = api.get(f"/recordings/{film}/content?purpose=care")
     assert gone.status_code == 410
@@ -100,7 +106,7 @@ def _film(api: Api, home: Family) -> str:
     reserved = api.post("/recordings", recording_body(home, api.clinic.today))
     assert reserved.status_code == 201, reserved.get_json()
     upload = reserved.get_json()["upload"]
-    assert reserved.headers["Location"].endswith(upload["href"])
+    assert reserved.headers["Location"].endswith(upload["resumable"])
     stored = api.call("PUT", upload["href"], data=sample_film(), content_type="video/mp4")
     assert stored.status_code == 200, stored.get_json()
     return str(stored.get_json()["id"])

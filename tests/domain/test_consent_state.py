@@ -23,6 +23,7 @@ from consent_service.domain.consent import (
 T0 = datetime(2026, 11, 2, 10, tzinfo=UTC)
 LATER = T0 + timedelta(days=400)
 MOTHER, FATHER, BABY, GUARDIAN = "mother", "father", "baby", "guardian"
+POSTER, WEBSITE = "care:poster-2026", "care:website"
 
 
 def at(hours: float) -> datetime:
@@ -146,11 +147,53 @@ def test_a_yes_expires_after_its_last_day() -> None:
 
 
 def test_a_named_use_is_covered_only_when_it_was_named() -> None:
-    """A yes to one poster is no yes to a website."""
+    """A yes to one poster is no yes to a website, nor to publishing at large, and no no either."""
     yes = said(MOTHER, 0, about=MOTHER, named=("poster-2026",))
+    asked = Asked(MOTHER, "care", at(0), at(0))
 
-    assert state(yes, about=MOTHER, purpose="care:poster-2026").state is ConsentState.GIVEN
-    assert state(yes, about=MOTHER, purpose="care:website").state is ConsentState.DECLINED
+    assert state(yes, asked, about=MOTHER, purpose=POSTER).state is ConsentState.GIVEN
+    assert state(yes, asked, about=MOTHER, purpose=WEBSITE).state is ConsentState.NOT_ANSWERED
+    assert state(yes, asked, about=MOTHER).state is ConsentState.NOT_ANSWERED
+
+
+def test_parents_who_name_different_uses_do_not_disagree() -> None:
+    """One wrote down the website, the other the poster: neither said no to anything."""
+    website, poster = said(MOTHER, 0, named=("website",)), said(FATHER, 1, named=("poster-2026",))
+
+    assert state(website, poster, purpose=WEBSITE).granting == (website.id,)
+    assert state(website, poster, purpose=POSTER).granting == (poster.id,)
+
+
+def test_a_no_is_a_no_to_every_use() -> None:
+    """Who does not want film published need not guess which uses somebody else has named."""
+    no = said(FATHER, 1, Answer.NO)
+
+    assert state(said(MOTHER, 0, named=("website",)), no, purpose=WEBSITE).state is (
+        ConsentState.DISPUTED
+    )
+    own = said(FATHER, 0, named=("website",))
+    assert state(own, no, purpose=WEBSITE).state is ConsentState.DECLINED
+
+
+def test_a_no_to_sharing_is_a_no_to_the_uses_and_not_to_the_purpose() -> None:
+    """Photos to keep, and photos for others, are asked side by side under one purpose."""
+    keep = said(MOTHER, 0, about=MOTHER, act="a", position=1)
+    others = said(MOTHER, 0, Answer.NO, about=MOTHER, act="a", position=2)
+
+    assert state(keep, others, about=MOTHER).state is ConsentState.GIVEN
+    assert state(keep, others, about=MOTHER, purpose="care:granny").state is ConsentState.DECLINED
+
+
+def test_a_no_known_from_the_journal_alone_counts_like_one_that_was_recorded() -> None:
+    """A backup from before a no must not open the film again."""
+    yes, again = said(MOTHER, 0, about=MOTHER), said(MOTHER, 9, about=MOTHER)
+    lost = ended(EndingKind.REFUSED, 5, MOTHER, about=MOTHER, ref="act-lost")
+
+    assert state(yes, lost, about=MOTHER).state is ConsentState.DECLINED
+    assert state(yes, lost, again, about=MOTHER).granting == (again.id,)
+    assert state(said(MOTHER, 0), ended(EndingKind.REFUSED, 5, FATHER)).state is (
+        ConsentState.DISPUTED
+    )
 
 
 def test_one_parents_yes_suffices_and_the_first_yes_holds_the_key() -> None:
@@ -259,21 +302,31 @@ def test_everyone_missing_is_named() -> None:
     assert [(m.person, m.state) for m in missing] == [(BABY, ConsentState.DECLINED)]
 
 
-events = st.lists(
-    st.builds(
-        lambda by, hours, yes, end: (
-            ended(EndingKind.WITHDRAWN, hours, by)
-            if end
-            else said(by, hours, Answer.YES if yes else Answer.NO)
+def _histories(uses: tuple[tuple[str, ...], ...]) -> st.SearchStrategy[list[Decision | Ending]]:
+    """Up to eight words of two parents: yes to one of `uses`, no, or a withdrawal."""
+    words = st.one_of(
+        st.builds(
+            lambda by, hours, named: said(by, hours, named=named),
+            st.sampled_from([MOTHER, FATHER]),
+            st.integers(0, 50),
+            st.sampled_from(uses),
         ),
-        st.sampled_from([MOTHER, FATHER]),
-        st.integers(0, 50),
-        st.booleans(),
-        st.booleans(),
-    ),
-    max_size=8,
-    unique_by=lambda e: (type(e), e.event_at),
-)
+        st.builds(
+            lambda by, hours: said(by, hours, Answer.NO),
+            st.sampled_from([MOTHER, FATHER]),
+            st.integers(0, 50),
+        ),
+        st.builds(
+            lambda by, hours: ended(EndingKind.WITHDRAWN, hours, by),
+            st.sampled_from([MOTHER, FATHER]),
+            st.integers(0, 50),
+        ),
+    )
+    return st.lists(words, max_size=8, unique_by=lambda e: (type(e), e.event_at))
+
+
+events = _histories(((),))
+of_uses = _histories(((), ("website",)))
 
 
 @given(events, st.randoms())
@@ -301,3 +354,14 @@ def test_given_for_a_child_means_a_standing_yes_and_no_standing_no(
             latest[by] = isinstance(event, Decision) and event.answer is Answer.YES
         assert all(latest.values())
         assert found.granting
+
+
+@given(of_uses, st.integers(0, 50), st.sampled_from([MOTHER, FATHER]))
+def test_naming_one_use_never_changes_what_stands_about_another(
+    happened: list[Decision | Ending], hours: int, by: str
+) -> None:
+    """Not named is no word on it: neither a yes, nor a no, nor an end of what was said before."""
+    poster = said(by, hours + 0.5, named=("poster-2026",), act="poster")
+
+    assert state(*happened, poster, purpose=WEBSITE) == state(*happened, purpose=WEBSITE)
+    assert state(*happened, poster) == state(*happened)

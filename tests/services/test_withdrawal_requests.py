@@ -83,3 +83,43 @@ def test_what_is_withdrawn_and_kept_at_once_is_asked_again(clinic: Clinic) -> No
     )
 
     assert _refused(clinic, request) == {"keep_purposes"}
+
+
+def test_a_stop_dated_before_the_latest_yes_is_asked_again(clinic: Clinic) -> None:
+    """A letter read after a new yes would end nothing, while its receipt says that all is over."""
+    family = clinic.family()
+    written = clinic.clock.now()
+    clinic.passes(hours=1)
+    clinic.both_consent(family)
+    late = replace(_request(clinic, family, family.mother), moment=written)
+
+    with pytest.raises(InvalidInput) as refused:
+        withdrawal.preview(clinic.ctx, clinic.guider, late)
+    assert _refused(clinic, late) == {"moment"}
+
+    assert "agreed again" in refused.value.faults["moment"]
+    assert withdrawal.withdrawals(clinic.ctx, clinic.ig, family.involvement) == []
+    assert _states(clinic, family.mother)["care"] is ConsentState.GIVEN
+
+
+def test_a_use_agreed_to_since_does_not_stand_in_the_way_of_another(clinic: Clinic) -> None:
+    """A letter about training ends training, whatever else was agreed to after it was written."""
+    family = clinic.family()
+    training = frozenset({"TRAIN.LOCAL"})
+    clinic.captures(family, family.mother, clinic.answers(family, family.mother, optional=training))
+    clinic.passes(hours=1)
+    written = clinic.clock.now()
+    clinic.passes(hours=1)
+    clinic.captures(family, family.mother, clinic.answers(family, family.mother))
+    request = replace(
+        _request(clinic, family, family.mother),
+        scope=WithdrawalScope.PURPOSES,
+        purposes=("training-local",),
+        moment=written,
+    )
+
+    withdrawal.withdraw(clinic.ctx, clinic.guider, request)
+
+    states = _states(clinic, family.mother)
+    assert states["training-local"] is ConsentState.WITHDRAWN
+    assert states["care"] is ConsentState.GIVEN

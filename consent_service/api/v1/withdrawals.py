@@ -18,7 +18,7 @@ from consent_service.domain.withdrawal import (
 )
 from consent_service.services import access, papers
 from consent_service.services import withdrawal as use
-from consent_service.services.withdrawal_outcome import WithdrawalView
+from consent_service.services.withdrawal_outcome import OrderedView, WithdrawalView
 
 room = Room("withdrawals")
 
@@ -61,8 +61,21 @@ class LineReply(Reply):
     ground: str | None
 
 
+class ElsewhereReply(Reply):
+    """What ends in another involvement of this person; nothing is told of one you may not see."""
+
+    involvement: Id | None
+    purposes: tuple[str, ...]
+    disputed: tuple[str, ...]
+    destroyed: tuple[LineReply, ...]
+    kept: tuple[LineReply, ...]
+
+
 class PreviewReply(Reply):
-    """What a withdrawal would do; `digest` names exactly this outcome."""
+    """What a withdrawal would do; `digest` names exactly this outcome.
+
+    `others` are further involvements that it reaches: stopping everything, or a stop for a child.
+    """
 
     purposes: tuple[str, ...]
     disputed: tuple[str, ...]
@@ -71,6 +84,7 @@ class PreviewReply(Reply):
     cannot_recall: tuple[str, ...]
     undo_until: datetime | None
     digest: str
+    others: tuple[ElsewhereReply, ...]
 
 
 class WithdrawalReply(Reply):
@@ -89,32 +103,44 @@ class WithdrawalReply(Reply):
 
 
 class OrderedReply(Reply):
-    """The erasure order that follows; its reference stands on the receipt."""
+    """An erasure order that follows; its reference stands on the receipt.
+
+    `involvement` is null for one that you may not see; the person's right reaches further.
+    """
 
     id: Id
     reference: str | None
+    involvement: Id | None
     href: str
 
 
 class WithdrawnReply(Reply):
-    """A withdrawal, its erasure order (null where parents disagree), and its receipt's address."""
+    """A withdrawal, its erasure order (null where parents disagree), and its receipt's address.
+
+    `erasure_orders` are all that follow from it: one for each involvement that it reached.
+    """
 
     withdrawal: WithdrawalReply
     erasure_order: OrderedReply | None
+    erasure_orders: tuple[OrderedReply, ...]
     receipt: str
 
 
+def _ordered(order: OrderedView) -> OrderedReply:
+    return OrderedReply(
+        id=order.id,
+        reference=order.reference,
+        involvement=order.involvement,
+        href=f"{PREFIX}/erasure-orders/{order.id}",
+    )
+
+
 def _withdrawn(view: WithdrawalView) -> WithdrawnReply:
-    order = None
-    if view.erasure_order is not None:
-        order = OrderedReply(
-            id=view.erasure_order,
-            reference=view.reference,
-            href=f"{PREFIX}/erasure-orders/{view.erasure_order}",
-        )
+    orders = {order.id: _ordered(order) for order in view.erasure_orders}
     return WithdrawnReply(
         withdrawal=WithdrawalReply.model_validate(view),
-        erasure_order=order,
+        erasure_order=orders.get(view.erasure_order or ""),
+        erasure_orders=tuple(orders.values()),
         receipt=f"{PREFIX}/withdrawals/{view.id}/receipt.pdf",
     )
 

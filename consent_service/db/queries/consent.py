@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day
@@ -26,12 +26,14 @@ from consent_service.domain.consent import (
     Capacity,
     Decision,
     Ending,
+    EndingKind,
     Finding,
     Story,
+    says_no,
     state_at,
 )
 from consent_service.domain.forms import Layer
-from consent_service.domain.purposes import split_use
+from consent_service.domain.purposes import split_use, with_use
 
 CARE_AFTER_END = Period(2, Unit.MONTHS)
 """`care` holds until the involvement's end and two months (the form's own promise)."""
@@ -146,20 +148,109 @@ def states_now(
 
 
 def yes_decisions(session: Session, involvement: str, person: str, purpose: str) -> list[str]:
-    """Return every decision that ever said yes to this, oldest first: the keys an end must end."""
-    base, _ = split_use(purpose)
-    return list(
-        session.scalars(
-            select(ConsentDecision.id)
-            .where(
-                ConsentDecision.involvement_id == involvement,
-                ConsentDecision.person_id == person,
-                ConsentDecision.purpose == base,
-                ConsentDecision.answer == "yes",
-            )
-            .order_by(ConsentDecision.event_at, ConsentDecision.recorded_at, ConsentDecision.id)
+    """Return every decision that ever said yes to this, oldest first: the keys an end must end.
+
+    A yes that names other uses only is none to this use.
+    """
+    base, use = split_use(purpose)
+    rows = session.execute(
+        select(ConsentDecision.id, ConsentDecision.named)
+        .where(
+            ConsentDecision.involvement_id == involvement,
+            ConsentDecision.person_id == person,
+            ConsentDecision.purpose == base,
+            ConsentDecision.answer == "yes",
+        )
+        .order_by(ConsentDecision.event_at, ConsentDecision.recorded_at, ConsentDecision.id)
+    )
+    return [key for key, named in rows if use is None or not named or use in named]
+
+
+def superseded_yeses(session: Session, involvement: str, at: datetime) -> dict[str, str]:
+    """Return each yes that grants nothing though its purpose is *given*, and what grants it now.
+
+    Where a yes names several uses, one of them given anew is enough: whether anything still asks
+    for its key is for the caller to find out.
+    """
+    rows = session.execute(
+        select(
+            ConsentDecision.id,
+            ConsentDecision.person_id,
+            ConsentDecision.purpose,
+            ConsentDecision.named,
+        )
+        .where(
+            ConsentDecision.involvement_id == involvement,
+            ConsentDecision.purpose.is_not(None),
+            ConsentDecision.answer == "yes",
+        )
+        .order_by(ConsentDecision.event_at, ConsentDecision.id)
+    ).all()
+    said = [
+        (key, person, [with_use(base or "", use) for use in named] or [base or ""])
+        for key, person, base, named in rows
+    ]
+    persons = sorted({person for _, person, _ in said})
+    spelt = sorted({purpose for _, _, purposes in said for purpose in purposes})
+    found = states_now(session, involvement, persons, spelt, at) if said else {}
+    granting = {key for finding in found.values() for key in finding.granting}
+    return {
+        key: found[person, purpose].granting[0]
+        for key, person, purposes in said
+        if key not in granting
+        for purpose in purposes
+        if found[person, purpose].granting
+    }
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A no to a purpose, or to one named use of it, about one person."""
+
+    person: str
+    purpose: str
+    may_overrule: bool
+
+
+def refusals_in(session: Session, act: str) -> list[Refusal]:
+    """Return what an act said no to although somebody had once said yes to it."""
+    rows = session.execute(
+        select(ConsentDecision, ConsentAct)
+        .join(ConsentAct, ConsentAct.id == ConsentDecision.act_id)
+        .where(ConsentDecision.act_id == act, ConsentDecision.purpose.is_not(None))
+    )
+    said: dict[Pair, list[Decision]] = {}
+    for row, parent in rows:
+        decision = _decision(row, parent, None)
+        said.setdefault((decision.person, decision.purpose), []).append(decision)
+    agreed = _agreed_to(session, {person for person, _ in said}, besides=act)
+    found: list[Refusal] = []
+    for (person, base), decisions in sorted(said.items()):
+        uses = agreed.get((person, base))
+        if uses is None:
+            continue
+        spelt = (
+            [base] if says_no(decisions, base) else [with_use(base, use) for use in sorted(uses)]
+        )
+        overrules = any(d.may_overrule for d in decisions)
+        found += [Refusal(person, p, overrules) for p in spelt if says_no(decisions, p)]
+    return found
+
+
+def _agreed_to(session: Session, persons: Iterable[str], *, besides: str) -> dict[Pair, set[str]]:
+    """Return the uses named in every yes about these people, but for those of one act."""
+    rows = session.execute(
+        select(ConsentDecision.person_id, ConsentDecision.purpose, ConsentDecision.named).where(
+            ConsentDecision.person_id.in_(list(persons)),
+            ConsentDecision.purpose.is_not(None),
+            ConsentDecision.answer == "yes",
+            ConsentDecision.act_id != besides,
         )
     )
+    found: dict[Pair, set[str]] = {}
+    for person, purpose, named in rows:
+        found.setdefault((person, purpose or ""), set()).update(named)
+    return found
 
 
 def purposes_answered(session: Session, involvement: str, person: str) -> list[str]:
@@ -178,13 +269,45 @@ def purposes_answered(session: Session, involvement: str, person: str) -> list[s
     return sorted(found)
 
 
+def voided_acts() -> Select[str | None]:
+    """Select the acts that were found never to have been valid."""
+    return select(ConsentEnding.ref).where(
+        ConsentEnding.kind == EndingKind.INVALIDATED, ConsentEnding.ref.is_not(None)
+    )
+
+
+def voided_yeses(session: Session, involvement: str) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Return (decision, person, purposes it was about) of every yes in a voided act."""
+    rows = session.execute(
+        select(
+            ConsentDecision.id,
+            ConsentDecision.person_id,
+            ConsentDecision.purpose,
+            ConsentDecision.named,
+        ).where(
+            ConsentDecision.involvement_id == involvement,
+            ConsentDecision.purpose.is_not(None),
+            ConsentDecision.answer == "yes",
+            ConsentDecision.act_id.in_(voided_acts()),
+        )
+    )
+    return [
+        (key, person, tuple(f"{purpose}:{use}" for use in named) or (purpose or "",))
+        for key, person, purpose, named in rows
+    ]
+
+
 def lacking_capacity(
     session: Session, involvement: str, persons: Iterable[str]
 ) -> dict[str, date | None]:
     """Return who lacked capacity when last asked in this involvement, and when to ask again."""
     rows = session.execute(
         select(ConsentAct.person_id, ConsentAct.capacity, ConsentAct.ask_again_on)
-        .where(ConsentAct.involvement_id == involvement, ConsentAct.person_id.in_(list(persons)))
+        .where(
+            ConsentAct.involvement_id == involvement,
+            ConsentAct.person_id.in_(list(persons)),
+            ConsentAct.id.not_in(voided_acts()),
+        )
         .order_by(ConsentAct.event_at, ConsentAct.recorded_at, ConsentAct.id)
     )
     last = {person: (capacity, again) for person, capacity, again in rows}

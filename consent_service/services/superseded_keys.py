@@ -1,0 +1,95 @@
+"""Keys of a yes that was followed by a no: sealed, until a later yes takes their place.
+
+Rules kept here:
+  * only a key that no order ended may be read out of escrow: what was withdrawn stays shut, however
+    often somebody agrees to new film later;
+  * it is read to wrap film anew for what everyone in it agrees to now, and for nothing else;
+  * once the state is *given* by a newer yes and no wrap asks for the old key, it is destroyed, its
+    journal line first.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from consent_service.db.models.erasure import ErasureOrder
+from consent_service.db.models.recordings import Asset, AssetWrap
+from consent_service.db.queries.consent import superseded_yeses
+from consent_service.db.queries.erasure import OrderScope, consent_keys_ended
+from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
+from consent_service.domain.erasure import OrderState
+from consent_service.errors import Refused
+from consent_service.services.context import Context
+from consent_service.vault.journal import LineKind
+from consent_service.vault.keyring_values import KeyStatus
+
+KEY_MAKER = Actor(ActorKind.JOB, "make-keys")
+
+
+def read(ctx: Context, involvement: str, shut: Collection[str]) -> Mapping[str, bytes]:
+    """Return those of these sealed keys that no order ended; none where nothing took their place.
+
+    Where this process may not open escrow there are none either: the worker's turn comes.
+    """
+    with ctx.read() as session:
+        now = ctx.clock.now()
+        if not superseded_yeses(session, involvement, now).keys() & set(shut):
+            return {}
+        ended = _ended_by_orders(ctx, session, involvement, now)
+    try:
+        return ctx.keyring.read_sealed(sorted(set(shut) - ended))
+    except Refused as refused:
+        if refused.code != "key_server_forbids":
+            raise
+        return {}
+
+
+def destroy(ctx: Context, involvement: str) -> list[str]:
+    """Destroy every sealed key that a newer yes has replaced and no wrap asks for; returns them."""
+    with ctx.read() as session:
+        now = ctx.clock.now()
+        replaced = superseded_yeses(session, involvement, now)
+        if not replaced:
+            return []
+        wrapped = session.scalars(
+            select(AssetWrap.key_ids)
+            .join(Asset, Asset.id == AssetWrap.asset_id)
+            .where(Asset.involvement_id == involvement)
+        )
+        asked_for = {key for keys in wrapped for key in keys}
+        asked_for |= _ended_by_orders(ctx, session, involvement, now)
+    status = ctx.keyring.status(sorted(replaced.keys() - asked_for))
+    gone = [key for key, state in status.items() if state is KeyStatus.SEALED]
+    for key in gone:
+        # The yes that took its place stands where an order would: it is why the key went.
+        line = {"order": replaced[key], "keys": [key]}
+        ctx.journal.append(LineKind.KEY_DESTROYED, line, now)
+        ctx.keyring.destroy([key], replaced[key], now)
+    if gone:
+        with ctx.begin() as uow:
+            for key in gone:
+                kind = EventKind.CONSENT_KEY_DESTROYED
+                uow.record(AuditEvent(kind, KEY_MAKER, key, involvement))
+    return gone
+
+
+def _ended_by_orders(
+    ctx: Context, session: Session, involvement: str, at: datetime
+) -> frozenset[str]:
+    """Return every consent key that an order ends, or has ended, in this involvement."""
+    orders = session.scalars(
+        select(ErasureOrder.scope).where(
+            ErasureOrder.involvement_id == involvement,
+            ErasureOrder.state != OrderState.CANCELLED,
+        )
+    ).all()
+    scopes = [OrderScope.from_json(scope) for scope in orders]
+    purposes = ctx.policies.purposes
+    return frozenset(
+        key
+        for scope in scopes
+        if scope.persons
+        for key in consent_keys_ended(session, involvement, scope, purposes, at)
+    )
