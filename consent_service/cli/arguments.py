@@ -12,15 +12,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from consent_service.clock import start_of_london_day
-from consent_service.errors import InvalidInput
-from consent_service.services import accounts, involvements
-from consent_service.vault.signing import PublicKey, SigningUse
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from consent_service.cli.terminal import operator
+from consent_service.clock import start_of_london_day
+from consent_service.errors import InvalidInput
+from consent_service.services import accounts, involvements
+from consent_service.vault.signing import PublicKey, SigningUse
 
 if TYPE_CHECKING:
     from consent_service.services.access import Caller

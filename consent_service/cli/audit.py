@@ -4,11 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from consent_service.domain.audit import EventKind, sentence
-from consent_service.domain.audit_check import VerifyReport
-from consent_service.errors import InvalidInput
-from consent_service.services import audit as use_cases
-from consent_service.vault.signing import SigningUse
 
 from consent_service.cli.arguments import moment_of, read_keys
 from consent_service.cli.terminal import (
@@ -21,6 +16,11 @@ from consent_service.cli.terminal import (
     print_json,
     print_rows,
 )
+from consent_service.domain.audit import EventKind, sentence
+from consent_service.domain.audit_check import VerifyReport
+from consent_service.errors import InvalidInput
+from consent_service.services import audit as use_cases
+from consent_service.vault.signing import SigningUse
 
 if TYPE_CHECKING:
     from consent_service.db.audit_log import LoggedEntry

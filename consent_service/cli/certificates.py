@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from consent_service.services import certificates as use_cases
-from consent_service.vault.signing import PublicKey
 
 from consent_service import wiring
 from consent_service.cli.arguments import read_keys
@@ -20,6 +18,8 @@ from consent_service.cli.terminal import (
     print_json,
     print_rows,
 )
+from consent_service.services import certificates as use_cases
+from consent_service.vault.signing import PublicKey
 
 if TYPE_CHECKING:
     from consent_service.services.certificates import Verified

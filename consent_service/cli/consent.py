@@ -3,9 +3,6 @@
 from typing import Any
 
 import click
-from consent_service.domain.consent_ends import InvalidBecause, RevokedBecause
-from consent_service.services import consent as use_cases
-from consent_service.services import form_library, invalidation, reconsents, revocation
 
 from consent_service.cli.arguments import moment_of
 from consent_service.cli.erasure import carry_out
@@ -21,6 +18,9 @@ from consent_service.cli.terminal import (
     print_rows,
     yes_option,
 )
+from consent_service.domain.consent_ends import InvalidBecause, RevokedBecause
+from consent_service.services import consent as use_cases
+from consent_service.services import form_library, invalidation, reconsents, revocation
 
 LINE_COLUMNS = ("asset", "kind", "outcome", "ground")
 AGAIN_COLUMNS = (

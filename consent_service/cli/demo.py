@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 
 import click
-from consent_service.settings import Settings
 
 from consent_service import wiring
 from consent_service.cli.demonstration.promises import Step
 from consent_service.cli.house import DEMO_MARK, run_embedded
 from consent_service.cli.terminal import fail, json_option, plain, plain_errors, print_json
+from consent_service.settings import Settings
 
 DEFAULT_FOLDER = Path("data/demo")
 PLACES = (

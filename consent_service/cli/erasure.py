@@ -3,8 +3,6 @@
 from typing import TYPE_CHECKING
 
 import click
-from consent_service.domain.erasure import STEP_ORDER, OrderState, StepState
-from consent_service.services import erasure as use_cases
 
 from consent_service.cli.terminal import (
     confirm,
@@ -19,6 +17,8 @@ from consent_service.cli.terminal import (
     print_rows,
     yes_option,
 )
+from consent_service.domain.erasure import STEP_ORDER, OrderState, StepState
+from consent_service.services import erasure as use_cases
 
 if TYPE_CHECKING:
     from consent_service.services.context import Context

@@ -3,8 +3,6 @@
 from typing import Any
 
 import click
-from consent_service.domain.holds import HoldKind
-from consent_service.services import holds as use_cases
 
 from consent_service.cli.arguments import code_of, day_of, staff
 from consent_service.cli.terminal import (
@@ -18,6 +16,8 @@ from consent_service.cli.terminal import (
     print_rows,
     yes_option,
 )
+from consent_service.domain.holds import HoldKind
+from consent_service.services import holds as use_cases
 
 COLUMNS = ("id", "kind", "involvement", "asset", "placed_at", "release_asked_by", "released_at")
 

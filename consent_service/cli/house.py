@@ -3,13 +3,6 @@
 from typing import TYPE_CHECKING
 
 import click
-from consent_service.clock import SystemClock
-from consent_service.db import engine as engines
-from consent_service.db import schema
-from consent_service.domain.audit import AuditEvent, EventKind
-from consent_service.errors import SettingsFault
-from consent_service.services import checks, installation
-from consent_service.settings import Settings
 
 from consent_service import __version__, wiring
 from consent_service.cli.terminal import (
@@ -21,6 +14,13 @@ from consent_service.cli.terminal import (
     print_json,
     print_rows,
 )
+from consent_service.clock import SystemClock
+from consent_service.db import engine as engines
+from consent_service.db import schema
+from consent_service.domain.audit import AuditEvent, EventKind
+from consent_service.errors import SettingsFault
+from consent_service.services import checks, installation
+from consent_service.settings import Settings
 
 if TYPE_CHECKING:
     from consent_service.services.context import Context

@@ -1,8 +1,6 @@
 """`consent-service jobs`: list, run, history."""
 
 import click
-from consent_service.jobs import catalogue
-from consent_service.services import jobs as use_cases
 
 from consent_service.cli.terminal import (
     json_option,
@@ -12,6 +10,8 @@ from consent_service.cli.terminal import (
     print_fields,
     print_rows,
 )
+from consent_service.jobs import catalogue
+from consent_service.services import jobs as use_cases
 
 COLUMNS = ("name", "trigger", "next_fire_at", "last_fire_at", "last_finished_at", "last_fault")
 RUN_COLUMNS = ("name", "fire_at", "attempts", "finished_at", "fault", "figures")

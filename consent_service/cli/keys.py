@@ -4,8 +4,6 @@ import os
 from pathlib import Path
 
 import click
-from consent_service.services import key_rotation
-from consent_service.services import reconcile as comparison
 
 from consent_service.cli.terminal import (
     confirm,
@@ -20,6 +18,8 @@ from consent_service.cli.terminal import (
     print_rows,
     yes_option,
 )
+from consent_service.services import key_rotation
+from consent_service.services import reconcile as comparison
 
 FINDING_COLUMNS = ("fault", "subject", "repaired")
 

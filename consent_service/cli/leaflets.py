@@ -4,9 +4,6 @@ from datetime import date
 from pathlib import Path
 
 import click
-from consent_service.errors import InvalidInput
-from consent_service.services import leaflet_import
-from consent_service.services import leaflets as use_cases
 
 from consent_service.cli.terminal import (
     json_option,
@@ -17,6 +14,9 @@ from consent_service.cli.terminal import (
     print_json,
     print_rows,
 )
+from consent_service.errors import InvalidInput
+from consent_service.services import leaflet_import
+from consent_service.services import leaflets as use_cases
 
 COLUMNS = ("code", "version", "issued_on", "archive_on", "status")
 

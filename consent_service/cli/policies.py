@@ -4,9 +4,6 @@ import difflib
 from pathlib import Path
 
 import click
-from consent_service.errors import PolicyFault
-from consent_service.services import form_library
-from consent_service.services import policies as use_cases
 
 from consent_service import policy_files, wiring
 from consent_service.cli.terminal import (
@@ -18,6 +15,9 @@ from consent_service.cli.terminal import (
     print_json,
     print_rows,
 )
+from consent_service.errors import PolicyFault
+from consent_service.services import form_library
+from consent_service.services import policies as use_cases
 
 VERSION_COLUMNS = ("path", "published_at", "material", "digest")
 FORM_COLUMNS = ("id", "version", "title", "leaflet", "languages", "statements", "published_at")

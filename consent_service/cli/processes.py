@@ -22,11 +22,12 @@ from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
 
 import click
+from sqlalchemy.orm import configure_mappers
+
 from consent_service.jobs.worker import Worker
 from consent_service.services import startup
 from consent_service.settings import PREFIX, Settings
 from consent_service.wiring import build_context
-from sqlalchemy.orm import configure_mappers
 
 STOP_SECONDS = 15
 THREADS = 8

@@ -4,8 +4,6 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import click
-from consent_service.errors import InvalidInput
-from consent_service.services import retention as use_cases
 
 from consent_service.cli.terminal import (
     confirm,
@@ -19,6 +17,8 @@ from consent_service.cli.terminal import (
     print_rows,
     yes_option,
 )
+from consent_service.errors import InvalidInput
+from consent_service.services import retention as use_cases
 
 if TYPE_CHECKING:
     from consent_service.services.retention import Decide, Explanation, RunView

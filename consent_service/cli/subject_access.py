@@ -4,8 +4,6 @@ The file itself is made on its page or over the API, by somebody who has just si
 """
 
 import click
-from consent_service.clock import london_day
-from consent_service.services import subject_access as use_cases
 
 from consent_service.cli.arguments import day_of, staff
 from consent_service.cli.terminal import (
@@ -16,6 +14,8 @@ from consent_service.cli.terminal import (
     print_fields,
     print_rows,
 )
+from consent_service.clock import london_day
+from consent_service.services import subject_access as use_cases
 
 COLUMNS = ("id", "person", "asked_on", "due_on", "state", "answered_on", "closed_on")
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
-from consent_service.domain.audit import Actor, ActorKind
-from consent_service.errors import ConsentServiceError
 
 from consent_service import wiring
+from consent_service.domain.audit import Actor, ActorKind
+from consent_service.errors import ConsentServiceError
 
 if TYPE_CHECKING:
     from consent_service.services.access import Caller

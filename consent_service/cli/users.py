@@ -3,9 +3,6 @@
 from typing import TYPE_CHECKING
 
 import click
-from consent_service.errors import NotFound
-from consent_service.services import accounts, involvements
-from consent_service.services import tokens as token_cases
 
 from consent_service.cli.terminal import (
     confirm,
@@ -17,6 +14,9 @@ from consent_service.cli.terminal import (
     print_rows,
     yes_option,
 )
+from consent_service.errors import NotFound
+from consent_service.services import accounts, involvements
+from consent_service.services import tokens as token_cases
 
 if TYPE_CHECKING:
     from consent_service.services.context import Context
