@@ -89,6 +89,12 @@ class TooLarge(ConsentServiceError):
     default_code = "too_large"
 
 
+class ChecksumMismatch(ConsentServiceError):
+    """What arrived does not sum up to what the sender said; nothing of it was kept."""
+
+    default_code = "checksum_mismatch"
+
+
 class RangeInvalid(ConsentServiceError):
     """A byte range outside the object; details carry `size`."""
 

@@ -17,6 +17,7 @@ from werkzeug.routing.exceptions import RequestRedirect
 from consent_service.api import fhir, openapi, problems, serving
 from consent_service.api.operations import PREFIX
 from consent_service.api.v1 import OPERATIONS
+from consent_service.domain import tus
 from consent_service.services.context import Context
 
 ROOM = "api"
@@ -49,7 +50,7 @@ def register(app: Flask, ctx: Context) -> Iterable[Blueprint]:
     fhir_room = fhir.room(ctx)
     fhir_room.after_request(_kept_nowhere)
     app.register_blueprint(fhir_room)
-    _catch_the_rest(app)
+    _catch_the_rest(app, ctx)
     _leave_bodies_alone(app)
     return blueprint, fhir_room
 
@@ -64,21 +65,30 @@ def _leave_bodies_alone(app: Flask) -> None:
         login_manager.request_loader(lambda _request: None)
 
 
-def _catch_the_rest(app: Flask) -> None:
+def _catch_the_rest(app: Flask, ctx: Context) -> None:
     """Answer whatever else is below /api, by any method, within the blueprint."""
     endpoint = f"{ROOM}.nothing_here"
-    app.view_functions[endpoint] = _nothing_here
+
+    def nothing_here(rest: str = "") -> Response:
+        return _nothing_here(ctx)
+
+    app.view_functions[endpoint] = nothing_here
     for path in ("/api", "/api/", "/api/<path:rest>"):
         app.url_map.add(Rule(path, endpoint=endpoint, methods=None, strict_slashes=True))
 
 
-def _nothing_here(rest: str = "") -> Response:
+def _nothing_here(ctx: Context) -> Response:
     allowed = [method for method in METHODS if _is_served(method)]
     if not allowed:
         raise NotFound
     if request.method == "OPTIONS":
-        return Response(status=204, headers={"Allow": ", ".join((*allowed, "OPTIONS"))})
+        told = tus.capabilities(ctx.settings.max_upload) if _is_resumable() else {}
+        return Response(status=204, headers={"Allow": ", ".join((*allowed, "OPTIONS")), **told})
     raise MethodNotAllowed(valid_methods=[*allowed, "OPTIONS"])
+
+
+def _is_resumable() -> bool:
+    return request.path.startswith(f"{PREFIX}/uploads/")
 
 
 def _is_served(method: str) -> bool:
@@ -95,4 +105,6 @@ def _is_served(method: str) -> bool:
 def _kept_nowhere(response: Response) -> Response:
     response.headers["Cache-Control"] = "no-store"
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    if _is_resumable():
+        response.headers.update(tus.answer_headers(response.status_code))
     return response

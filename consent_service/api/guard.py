@@ -17,6 +17,7 @@ from consent_service.services.tokens import caller_of_token
 
 MOST_JSON = 2**20
 LONGEST_TOKEN = 200
+_FILM = (Traffic.FILM, Traffic.PART)
 
 
 def admit(ctx: Context, operation: Operation) -> Caller | None:
@@ -38,7 +39,7 @@ def _token() -> str:
 
 
 def _limit_body(ctx: Context, operation: Operation) -> None:
-    most = ctx.settings.max_upload if operation.traffic is Traffic.FILM else MOST_JSON
+    most = ctx.settings.max_upload if operation.traffic in _FILM else MOST_JSON
     request.max_content_length = most
     if request.content_length is not None and request.content_length > most:
         raise TooLarge(f"Send at most {most} bytes.", limit=most)

@@ -25,6 +25,7 @@ from consent_service.api.film import UPLOADS
 from consent_service.api.operations import PATH_PARAMETERS, PREFIX, Open, Operation, Traffic
 from consent_service.api.problems import MEDIA_TYPE
 from consent_service.api.shapes import PURPOSE_MARK, Problem
+from consent_service.domain import tus
 from consent_service.domain.purposes import USE_NAME, NamedUse, Purpose
 from consent_service.services.context import Context
 
@@ -40,6 +41,11 @@ class _OurRoutes(FlaskPlugin):
         for rule in current_app.url_map.iter_rules():
             if rule.methods is not None and str(rule).startswith(PREFIX):
                 yield rule
+
+    def bypass(self, func: Any, method: str) -> bool:
+        """Pass over what no operation says: the HEAD of a GET, but not one of its own."""
+        ours = {o.method for o in _OPERATIONS.values() if o.name == func.__name__}
+        return method not in ours
 
 
 _SPEC = SpecTree(
@@ -63,6 +69,8 @@ _SPEC = SpecTree(
         )
     ],
 )
+_RAW = {Traffic.FILM: UPLOADS, Traffic.PART: (tus.MEDIA_TYPE,)}
+_UNNAMED_STATUS = {460: "Checksum Mismatch"}
 _OPERATIONS: dict[tuple[str, str], Operation] = {}
 
 
@@ -143,9 +151,9 @@ def _complete(described: dict[str, Any], operation: Operation) -> None:
     described["parameters"] += _headers(operation)
     described["description"] = _needs(operation, described["description"])
     described["security"] = [] if operation.needs is Open.EVERYONE else [{BEARER: []}]
-    if operation.traffic is Traffic.FILM:
+    if operation.traffic in _RAW:
         schema = {"type": "string", "contentMediaType": "application/octet-stream"}
-        content = {name: {"schema": schema} for name in UPLOADS}
+        content = {name: {"schema": schema} for name in _RAW[operation.traffic]}
         described["requestBody"] = {"required": True, "content": content}
     described["responses"] = _responses(described["responses"], operation)
 
@@ -175,14 +183,27 @@ def _headers(operation: Operation) -> list[dict[str, Any]]:
         )
         words = "The ETag for which the range is meant."
         found.append(_header("If-Range", words, {"type": "string"}))
+    if operation.resumable:
+        words = "The version of the protocol."
+        schema = {"type": "string", "enum": [tus.VERSION]}
+        found.append(_header("Tus-Resumable", words, schema, required=True))
+    if operation.traffic is Traffic.PART:
+        count = {"type": "string", "pattern": tus.OFFSET_PATTERN}
+        words = "At which byte of the film the body begins."
+        found.append(_header("Upload-Offset", words, count, required=True))
+        found.append(_header("Upload-Length", "The film's length, if only now known.", count))
+        words = "`sha256` or `sha1`, a space, and the body's sum in Base64."
+        found.append(_header("Upload-Checksum", words, {"type": "string"}))
     return found
 
 
-def _header(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _header(
+    name: str, description: str, schema: dict[str, Any], *, required: bool = False
+) -> dict[str, Any]:
     return {
         "name": name,
         "in": "header",
-        "required": False,
+        "required": required,
         "description": description,
         "schema": schema,
     }
@@ -199,7 +220,7 @@ def _responses(found: dict[str, Any], operation: Operation) -> dict[str, Any]:
         answers["206"] = {**done, "description": "Partial Content"}
     for status in sorted(_refusals(operation)):
         answers[str(status)] = {
-            "description": HTTPStatus(status).phrase,
+            "description": _UNNAMED_STATUS.get(status) or HTTPStatus(status).phrase,
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
     return answers
@@ -220,8 +241,10 @@ def _refusals(operation: Operation) -> frozenset[int]:
         refusals |= {412, 428}
     if operation.ranges:
         refusals |= {409, 410, 416}
-    if operation.traffic is Traffic.FILM:
+    if operation.traffic in _RAW:
         refusals |= {410, 411, 422, 507}
+    if operation.resumable:
+        refusals |= {409, 410, 412}
     return frozenset(refusals)
 
 

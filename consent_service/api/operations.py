@@ -33,6 +33,7 @@ class Traffic(StrEnum):
     NOTHING = "nothing"
     JSON = "json"
     FILM = "film"
+    PART = "part"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Answer:
     content: Reply | None = None
     location: str | None = None
     status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 Outcome = Answer | Response
@@ -72,6 +74,7 @@ class Operation:
 
     `once`: may carry an Idempotency-Key. `versioned`: asks for If-Match. `also`: other answers by
     status. `media`: the types of an answer that is not JSON. `refusals`: statuses beyond the usual.
+    `resumable`: speaks tus, and says so in its headers.
     """
 
     method: str
@@ -89,6 +92,7 @@ class Operation:
     also: Mapping[int, type[Reply]] = field(default_factory=dict)
     media: tuple[str, ...] = ()
     ranges: bool = False
+    resumable: bool = False
     refusals: frozenset[int] = frozenset()
 
     @property
@@ -137,6 +141,10 @@ class Room:
     ) -> Callable[[Handle], Handle]:
         """Put in a PUT."""
         return self._put("PUT", path, needs, reply=reply, **more)
+
+    def head(self, path: str, needs: Permission | Open, **more: Any) -> Callable[[Handle], Handle]:
+        """Put in a HEAD of something that has no GET."""
+        return self._put("HEAD", path, needs, **more)
 
     def delete(
         self, path: str, needs: Permission | Open, reply: type[Reply] | None = None, **more: Any

@@ -136,7 +136,9 @@ def _response(operation: Operation, outcome: Outcome) -> Response:
     if isinstance(outcome, Answer):
         content = outcome.content.model_dump(mode="json") if outcome.content else None
         where = f"{PREFIX}{outcome.location}" if outcome.location else None
-        return _json(outcome.status or operation.status, content, where)
+        response = _json(outcome.status or operation.status, content, where)
+        response.headers.update(outcome.headers)
+        return response
     return outcome
 
 

@@ -21,6 +21,7 @@ class AssetState(StrEnum):
     """Where an asset is in its life."""
 
     RECEIVING = "receiving"
+    RECEIVED = "received"
     STORED = "stored"
     AWAITING_CONSENT = "awaiting_consent"
     LOCKED = "locked"
@@ -46,8 +47,14 @@ class Depiction(StrEnum):
     NOT_SEEN = "not_seen"
 
 
+ARRIVING = frozenset({AssetState.RECEIVING, AssetState.RECEIVED})
+"""States of what nobody can watch yet: some of it came in, or all of it but not yet made ready."""
+
 LEGAL_MOVES: dict[AssetState, frozenset[AssetState]] = {
-    AssetState.RECEIVING: frozenset({AssetState.STORED, AssetState.LOCKED, AssetState.ERASED}),
+    AssetState.RECEIVING: frozenset(
+        {AssetState.RECEIVED, AssetState.STORED, AssetState.LOCKED, AssetState.ERASED}
+    ),
+    AssetState.RECEIVED: frozenset({AssetState.STORED, AssetState.LOCKED, AssetState.ERASED}),
     AssetState.STORED: frozenset(
         {AssetState.AWAITING_CONSENT, AssetState.LOCKED, AssetState.RESTRICTED, AssetState.ERASED}
     ),

@@ -18,6 +18,7 @@ from consent_service.services import (
     reconcile,
     retention,
     upkeep,
+    uploads,
 )
 from consent_service.services.access import job_caller
 from consent_service.services.context import Context
@@ -62,6 +63,11 @@ def abandon_uploads(ctx: Context) -> Figures:
     """Erase uploads that nobody finished within a day."""
     clock_guard.beat(ctx)
     return {"abandoned": len(retention.abandon_uploads(ctx, job_caller("abandon-uploads")))}
+
+
+def finish_uploads(ctx: Context) -> Figures:
+    """Store films that were received whole but not finished, as after a crash."""
+    return {"received": len(uploads.finish_received(ctx, job_caller("finish-uploads")))}
 
 
 def settle_awaiting(ctx: Context) -> Figures:
@@ -117,6 +123,7 @@ CATALOGUE: Mapping[str, Job] = {
     for job in (
         Job("make-keys", Every(300), make_keys, at_start=True),
         Job("abandon-uploads", Every(3600), abandon_uploads),
+        Job("finish-uploads", Every(60), finish_uploads, at_start=True),
         Job("deliver-notices", Every(60), deliver_notices),
         Job("settle-awaiting", Every(3600), settle_awaiting),
         Job("rotate-keys", Daily(2, 30), rotate_keys),

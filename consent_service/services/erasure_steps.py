@@ -14,13 +14,13 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from consent_service.db.models.erasure import ErasureItem, ErasureOrder, Tombstone
-from consent_service.db.models.recordings import Asset, AssetWrap
+from consent_service.db.models.recordings import Asset, AssetWrap, FilmUpload, UploadPart
 from consent_service.db.queries.erasure import (
     OrderScope,
     assets_in_scope,
     holdings,
 )
-from consent_service.domain.assets import AssetKind, AssetState, require_move
+from consent_service.domain.assets import ARRIVING, AssetKind, AssetState, require_move
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.erasure import (
     Ground,
@@ -128,7 +128,8 @@ def delete_wraps(ctx: Context, order: str) -> dict[str, int]:
         assets = [item.asset_id for item in _going(session, order)]
     for batch in _batches(assets):
         with ctx.begin() as uow:
-            uow.session.execute(delete(AssetWrap).where(AssetWrap.asset_id.in_(batch)))
+            for table in (AssetWrap, UploadPart, FilmUpload):
+                uow.session.execute(delete(table).where(table.asset_id.in_(batch)))
         for asset in batch:
             ctx.blobs.delete(keys.sidecar_name(asset))
     keys.ensure_wraps(ctx, involvement)
@@ -274,7 +275,7 @@ def _freeze(session: Session, order: ErasureOrder, asset: Asset, line: PlanLine)
     elif (
         line.ground in RESTRICTING
         and order.cause in RESTRICTING_CAUSES
-        and asset.state is not AssetState.RECEIVING
+        and asset.state not in ARRIVING
     ):
         asset.state = require_move(asset.id, asset.state, AssetState.RESTRICTED)
 

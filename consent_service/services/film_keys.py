@@ -92,7 +92,7 @@ def data_key_of(ctx: Context, ground: Ground) -> bytes:
         return open_wrap(ground.wrap, live.get(ground.asset_key), live)
     except KeyDestroyed:
         absent = [key for key in wanted if key not in live]
-        raise _not_live(ctx, ground.facts.asset, absent) from None
+        raise not_live(ctx, ground.facts.asset, absent) from None
 
 
 def _wrap(session: Session, row: Asset, purpose: str) -> Wrap:
@@ -104,7 +104,8 @@ def _wrap(session: Session, row: Asset, purpose: str) -> Wrap:
     return found
 
 
-def _not_live(ctx: Context, asset: str, absent: Sequence[str]) -> Gone | Refused | Unavailable:
+def not_live(ctx: Context, asset: str, absent: Sequence[str]) -> Gone | Refused | Unavailable:
+    """Return what a film gets whose keys `absent` are not live: gone, frozen or not made yet."""
     states = set(ctx.keyring.status(absent).values())
     if KeyStatus.DESTROYED in states:
         return Gone("This film was withdrawn or erased.", asset=asset)

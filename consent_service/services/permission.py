@@ -16,10 +16,10 @@ from consent_service.db.models.erasure import ErasureOrder, Fence
 from consent_service.db.models.recordings import Asset, DepictedPerson
 from consent_service.db.queries.consent import states_now
 from consent_service.db.queries.recordings import references_of_erased
-from consent_service.domain.assets import AssetState, Depiction
+from consent_service.domain.assets import ARRIVING, AssetState, Depiction
 from consent_service.domain.consent import ConsentState, Finding, missing_for
 from consent_service.domain.erasure import OrderState
-from consent_service.domain.purposes import split_use
+from consent_service.domain.purposes import CARE, split_use
 from consent_service.errors import Conflict, Gone, Refused
 from consent_service.services.access import Caller, roles_of
 from consent_service.services.context import Context
@@ -75,12 +75,24 @@ def require_permitted(
     ctx: Context, session: Session, asset: Asset, purpose: str, at: datetime, caller: Caller | None
 ) -> None:
     """Raise what a refused use gets: Gone, Conflict (`not_ready`) or Refused with its code."""
-    verdict = check(ctx, session, asset, purpose, at, caller)
-    if verdict.permitted:
+    _require_none(session, asset, purpose, check(ctx, session, asset, purpose, at, caller).reasons)
+
+
+def require_still_wanted(ctx: Context, session: Session, asset: Asset, at: datetime) -> None:
+    """Raise what `require_permitted` would for `care`, but that the film is still coming in."""
+    reasons = check(ctx, session, asset, CARE, at, None).reasons
+    rest = tuple(reason for reason in reasons if reason.code != "not_ready")
+    _require_none(session, asset, CARE, rest)
+
+
+def _require_none(
+    session: Session, asset: Asset, purpose: str, reasons: tuple[Reason, ...]
+) -> None:
+    if not reasons:
         return
-    codes = {reason.code for reason in verdict.reasons}
-    first = next((r for r in verdict.reasons if r.code in ERASED_CODES), None)
-    withdrawn = [r for r in verdict.reasons if r.state is ConsentState.WITHDRAWN]
+    codes = {reason.code for reason in reasons}
+    first = next((r for r in reasons if r.code in ERASED_CODES), None)
+    withdrawn = [r for r in reasons if r.state is ConsentState.WITHDRAWN]
     if first is not None or withdrawn:
         raise _gone(session, asset, first)
     if "not_ready" in codes:
@@ -95,7 +107,7 @@ def require_permitted(
         raise Refused(
             "Access is frozen until the IG officer decides.", code="access_frozen", asset=asset.id
         )
-    raise consent_missing(verdict.reasons)
+    raise consent_missing(reasons)
 
 
 def consent_missing(reasons: tuple[Reason, ...]) -> Refused:
@@ -115,7 +127,7 @@ def consent_missing(reasons: tuple[Reason, ...]) -> Refused:
 def _standing(session: Session, asset: Asset) -> list[Reason]:
     if asset.state is AssetState.ERASED:
         return [Reason("erased", order=order_of(session, asset))]
-    if asset.state is AssetState.RECEIVING:
+    if asset.state in ARRIVING:
         return [Reason("not_ready")]
     if asset.state is AssetState.LOCKED or is_fenced(session, asset):
         return [Reason("locked", order=order_of(session, asset))]

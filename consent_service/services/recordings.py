@@ -4,26 +4,24 @@ Rules kept here:
   * no film without `care` from everyone in it, each named with what is missing (rule 11), and none
     on an old form once a material change was published (rule 10);
   * a recording keeps the class that its own forms printed (rule 7);
-  * from a length on the guider is asked why, from another it is refused (rule 15);
   * the upload as received is erased as soon as what is served has been made of it;
   * a reservation that never becomes a film is erased after a day (R28).
 """
 
 from datetime import timedelta
 
-from consent_service import media
 from consent_service.db.models.people import Involvement
-from consent_service.db.models.recordings import Asset
+from consent_service.db.models.recordings import Asset, FilmUpload
 from consent_service.db.queries.erasure import OrderScope, held_among
 from consent_service.db.queries.recordings import record_class_of, unfinished_since
 from consent_service.db.unit_of_work import UnitOfWork
-from consent_service.domain.assets import AssetKind, AssetState
+from consent_service.domain.assets import ARRIVING, AssetKind, AssetState
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.erasure import OrderCause
 from consent_service.domain.roles import Permission
 from consent_service.errors import (
+    Conflict,
     ConsentServiceError,
-    InvalidInput,
     Refused,
     TooLarge,
 )
@@ -39,8 +37,8 @@ from consent_service.services.assets import (
     read_view,
 )
 from consent_service.services.context import Context
+from consent_service.services.film_making import Received, facts_of, make_film
 from consent_service.services.film_objects import Upload, refuse_oversize
-from consent_service.vault.container import new_data_key
 
 __all__ = [
     "AssetView",
@@ -49,6 +47,8 @@ __all__ = [
     "abandon_stale",
     "asset",
     "assets",
+    "facts_of",
+    "give_back",
     "receive",
     "refuse_oversize",
     "reserve",
@@ -56,7 +56,6 @@ __all__ = [
 ]
 
 ABANDONED_AFTER = timedelta(hours=24)
-MEDIA_TYPES = {"mp4": "video/mp4", "webm": "video/webm"}
 
 
 def reserve(ctx: Context, caller: Caller, request: ReserveFilm) -> AssetView:
@@ -76,6 +75,7 @@ def reserve(ctx: Context, caller: Caller, request: ReserveFilm) -> AssetView:
             row.record_class = record_class_of(uow.session, decisions)
             uow.session.add(row)
             uow.session.flush()
+            uow.session.add(_upload(row, request))
             storing.add_people(uow, caller, row.id, people.items())
             involvement.last_entry_at = uow.at
             uow.record(
@@ -128,12 +128,36 @@ def abandon_stale(ctx: Context, caller: Caller) -> list[str]:
     return abandoned
 
 
-def _order_abandoned(ctx: Context, caller: Caller, identifier: str, involvement: str) -> str | None:
+def give_back(ctx: Context, caller: Caller, identifier: str) -> None:
+    """Erase a film that is not stored yet, because whoever sends it ends it.
+
+    Raises Conflict `already_received` once it is stored, `too_late` under a hold; Gone.
+    """
+    with ctx.begin() as uow:
+        row = asset_for(ctx, uow.session, caller, Permission.FILM_UPLOAD, identifier)
+        uow.lock_involvement(row.involvement_id)
+        uow.session.refresh(row)
+        storing.require_arriving(uow.session, row)
+        involvement = row.involvement_id
+    order = _order_abandoned(ctx, caller, identifier, involvement, ARRIVING)
+    if order is None:
+        raise Conflict("This film is held, or stored already, and stays.", code="too_late")
+    erasure.carry_out(ctx, order, "upload-ended")
+
+
+def _order_abandoned(
+    ctx: Context,
+    caller: Caller,
+    identifier: str,
+    involvement: str,
+    states: frozenset[AssetState] = frozenset({AssetState.RECEIVING}),
+) -> str | None:
+    """Order a film erased that is in one of `states` and not held; None where it is not so."""
     with ctx.begin() as uow:
         uow.lock_involvement(involvement)
         row = uow.session.get_one(Asset, identifier)
         held = held_among(uow.session, involvement, [identifier])
-        if row.state is not AssetState.RECEIVING or held:
+        if row.state not in states or held:
             return None
         uow.record(AuditEvent(EventKind.RECORDING_ABANDONED, caller.actor, identifier, involvement))
         return erasure.order_erasure(
@@ -167,6 +191,15 @@ def _reserved(
     )
 
 
+def _upload(row: Asset, request: ReserveFilm) -> FilmUpload:
+    return FilmUpload(
+        asset_id=row.id,
+        length=request.declared_size,
+        received=0,
+        expires_at=row.created_at + ABANDONED_AFTER,
+    )
+
+
 def _begin(ctx: Context, caller: Caller, identifier: str) -> tuple[storing.Place, str | None]:
     """Claim a reservation for this one upload; returns its place and the reason for its length."""
     with ctx.begin() as uow:
@@ -174,8 +207,23 @@ def _begin(ctx: Context, caller: Caller, identifier: str) -> tuple[storing.Place
         uow.lock_involvement(row.involvement_id)
         uow.session.refresh(row)
         storing.require_receiving(uow.session, row)
+        _take_back_parts(uow, row)
         row.blob = film_objects.object_name(row.id, film_objects.FIRST_GENERATION)
         return storing.place_of(row), row.long_film_reason
+
+
+def _take_back_parts(uow: UnitOfWork, row: Asset) -> None:
+    """Let no part be added to what comes in whole; raises Conflict when some came already."""
+    upload = uow.session.get(FilmUpload, row.id)
+    if upload is None:
+        return
+    if upload.received:
+        raise Conflict(
+            "This film comes in by parts. Send the rest of it there.",
+            code="already_received",
+            asset=row.id,
+        )
+    uow.session.delete(upload)
 
 
 def _take_in(
@@ -183,64 +231,11 @@ def _take_in(
 ) -> storing.Finished:
     """Encrypt the upload, make the film that is served of it, and erase the upload."""
     received, upload_key = film_objects.take_in(ctx, place.asset, upload)
-    data_key = new_data_key()
-    target = film_objects.film_place(
-        place.asset, AssetKind.RECORDING, film_objects.FIRST_GENERATION
-    )
-    with (
-        film_objects.reading(ctx, film_objects.upload_place(place.asset), upload_key) as film,
-        film_objects.writing(ctx, target, data_key, expected_size=received.plain_size) as writer,
-    ):
-        made = media.remux(film, film_objects.output_to(writer))
-        _check_length(ctx, made.probe.duration_s / 60, reason)
+    came = Received(received.plain_size, received.sha256, reason)
+    with film_objects.reading(ctx, film_objects.upload_place(place.asset), upload_key) as film:
+        finished = make_film(ctx, caller, place, film, came)
     ctx.blobs.delete(received.name)
-    stored = film_objects.written(target, writer)
-    return storing.Finished(
-        place,
-        stored,
-        data_key,
-        facts_of(made.probe),
-        (
-            AuditEvent(
-                EventKind.RECORDING_RECEIVED,
-                caller.actor,
-                place.asset,
-                place.involvement,
-                {"size": received.plain_size, "digest": received.sha256},
-            ),
-            AuditEvent(
-                EventKind.RECORDING_STORED,
-                caller.actor,
-                place.asset,
-                place.involvement,
-                {"size": stored.plain_size, "digest": stored.sha256},
-            ),
-        ),
-        received_sha256=received.sha256,
-    )
-
-
-def facts_of(probe: media.Probe) -> storing.FilmFacts:
-    """Return what to write down of a film as its viewers see it."""
-    width, height = probe.shown_size
-    return storing.FilmFacts(
-        MEDIA_TYPES[probe.container],
-        round(probe.duration_s * 1000),
-        width,
-        height,
-        round(probe.fps * 1000),
-    )
-
-
-def _check_length(ctx: Context, minutes: float, reason: str | None) -> None:
-    """Refuse a film that is too long, or long without a reason (rule 15)."""
-    limits = ctx.policies.organisation.film_length
-    if minutes >= limits.refuse_from_minutes:
-        sentence = f"A film lasts less than {limits.refuse_from_minutes} minutes. Film less."
-        raise InvalidInput(sentence, {"content": sentence}, code="film_too_long")
-    if minutes >= limits.ask_from_minutes and not reason:
-        sentence = f"Say why this film lasts {limits.ask_from_minutes} minutes or more."
-        raise InvalidInput(sentence, {"reason_for_length": sentence}, code="reason_needed")
+    return finished
 
 
 def _record_refusal(

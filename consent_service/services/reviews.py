@@ -17,7 +17,7 @@ from consent_service.db.models.recordings import Asset
 from consent_service.db.models.reviews import Goal, GoalRating, SessionSummary, SharedReview
 from consent_service.db.queries.people import members
 from consent_service.db.unit_of_work import UnitOfWork
-from consent_service.domain.assets import AssetKind, AssetState
+from consent_service.domain.assets import ARRIVING, AssetKind
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.roles import Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound
@@ -278,7 +278,7 @@ def _check_review(uow: UnitOfWork, request: RecordReview) -> None:
         recording is None
         or recording.involvement_id != request.involvement
         or recording.kind is not AssetKind.RECORDING
-        or recording.state is AssetState.RECEIVING
+        or recording.state in ARRIVING
     ):
         faults["recording"] = "Name a recording of this involvement."
     for clip in request.clips:

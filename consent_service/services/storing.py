@@ -1,7 +1,8 @@
 """The one door in, shared by recordings, clips and stills: a row, an object, then *stored*.
 
 Rules kept here:
-  * an asset is *receiving* until its object is whole in the store and its keys are wrapped;
+  * an asset is *receiving*, or *received*, until its object is whole in the store and its keys
+    are wrapped;
   * consent is read again under the lock before anything becomes *stored*: whoever said stop
     meanwhile is heard;
   * keys are read and wraps prepared before that transaction, and made anew if anything was granted,
@@ -10,17 +11,18 @@ Rules kept here:
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from consent_service.db.models.people import Involvement
-from consent_service.db.models.recordings import Asset, DepictedPerson
+from consent_service.db.models.recordings import Asset, AssetWrap, DepictedPerson
 from consent_service.db.queries.erasure import OrderScope
 from consent_service.db.unit_of_work import UnitOfWork
-from consent_service.domain.assets import AssetState, Depiction, require_move
+from consent_service.domain.assets import ARRIVING, AssetState, Depiction, require_move
 from consent_service.domain.audit import Actor, AuditEvent, EventKind
 from consent_service.domain.erasure import OrderCause
 from consent_service.domain.purposes import CARE
@@ -33,7 +35,7 @@ from consent_service.services.film_objects import StoredObject
 from consent_service.vault.keyring import KeyKind, KeyStatus
 from consent_service.vault.wraps import Wrap
 
-UNFINISHED = frozenset({AssetState.RECEIVING, AssetState.LOCKED, AssetState.ERASED})
+UNFINISHED = ARRIVING | {AssetState.LOCKED, AssetState.ERASED}
 """States in which nothing under an asset's name can be a film that somebody may watch."""
 
 _TRIES = 8
@@ -42,12 +44,23 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Place:
-    """Which asset is being received, and where it belongs."""
+    """Which asset is being received, and where it belongs; `generation` of its object."""
 
     asset: str
     involvement: str
     shard: int
     asset_key: str
+    generation: int
+
+
+@dataclass(frozen=True)
+class LiveKeys:
+    """What may wrap for an asset now: its own key, and per purpose everyone's consent keys."""
+
+    epoch: int
+    asset: Asset
+    asset_key: bytes
+    consent_keys: Mapping[str, Mapping[str, bytes]]
 
 
 @dataclass(frozen=True)
@@ -87,7 +100,7 @@ class _Prepared:
 
 def place_of(row: Asset) -> Place:
     """Return the place of an asset that is being received."""
-    return Place(row.id, row.involvement_id, row.shard, row.asset_key_id)
+    return Place(row.id, row.involvement_id, row.shard, row.asset_key_id, row.generation)
 
 
 def add_people(
@@ -134,9 +147,9 @@ def give_up(ctx: Context, actor: Actor, place: Place, code: str) -> None:
     with ctx.begin() as uow:
         uow.lock_involvement(place.involvement)
         row = uow.session.get_one(Asset, place.asset)
-        if row.state not in UNFINISHED:
+        if row.state not in UNFINISHED or row.generation != place.generation:
             return
-        if row.state is AssetState.RECEIVING and not permission.is_fenced(uow.session, row):
+        if row.state in ARRIVING and not permission.is_fenced(uow.session, row):
             order = erasure.order_erasure(
                 uow,
                 actor,
@@ -171,13 +184,16 @@ def finish(ctx: Context, finished: Finished) -> None:
         with ctx.begin() as uow:
             involvement = uow.lock_involvement(place.involvement)
             row = uow.session.get_one(Asset, place.asset)
-            _require_wanted(uow.session, row)
+            require_arriving(uow.session, row)
+            if row.generation != place.generation:
+                raise _received(row)
             if involvement.consent_epoch != prepared.epoch:
                 continue
             _set_facts(row, finished)
             row.state = require_move(row.id, row.state, AssetState.STORED)
             row.stored_at = uow.at
             involvement.last_entry_at = uow.at
+            uow.session.execute(delete(AssetWrap).where(AssetWrap.asset_id == row.id))
             uow.session.add_all(keys.wrap_row(wrap, uow) for wrap in prepared.wraps)
             for event in finished.events:
                 uow.record(event)
@@ -189,8 +205,8 @@ def finish(ctx: Context, finished: Finished) -> None:
 
 def require_receiving(session: Session, row: Asset) -> None:
     """Raise Gone or Conflict unless the asset waits for its film."""
-    _require_wanted(session, row)
-    if row.blob is not None:
+    require_arriving(session, row)
+    if row.blob is not None or row.state is AssetState.RECEIVED:
         raise Conflict(
             "This film is being received already. Begin a new recording to try again.",
             code="already_received",
@@ -198,21 +214,44 @@ def require_receiving(session: Session, row: Asset) -> None:
         )
 
 
-def _require_wanted(session: Session, row: Asset) -> None:
+def require_unended(session: Session, row: Asset) -> None:
+    """Raise Gone when the asset was erased, or is about to be."""
     if row.state in (AssetState.ERASED, AssetState.LOCKED) or permission.is_fenced(session, row):
         raise _ended(row.id)
-    if row.state is not AssetState.RECEIVING:
-        raise Conflict(
-            "This film is stored already.", code="already_received", asset=row.id, state=row.state
-        )
+
+
+def require_arriving(session: Session, row: Asset) -> None:
+    """Raise Gone when the asset ended, Conflict `already_received` when it is stored."""
+    require_unended(session, row)
+    if row.state not in ARRIVING:
+        raise _received(row)
+
+
+def _received(row: Asset) -> Conflict:
+    return Conflict(
+        "This film is stored already.", code="already_received", asset=row.id, state=row.state
+    )
 
 
 def _prepare(ctx: Context, finished: Finished) -> _Prepared:
     """Wrap the data key for every purpose that everyone depicted permits now."""
-    place = finished.place
+    place, live = finished.place, live_keys(ctx, finished.place)
+    wraps = keys.make_wraps(
+        (place.asset, place.generation), finished.data_key, live.asset_key, live.consent_keys
+    )
+    return _Prepared(live.epoch, live.asset, wraps)
+
+
+def live_keys(ctx: Context, place: Place) -> LiveKeys:
+    """Return the keys that may wrap for an asset; those of `care` are among them.
+
+    Raises Gone when consent to `care` or the asset ended, Unavailable when keys cannot be had.
+    """
     keys.ensure_consent_keys(ctx, place.involvement)
     with ctx.read() as session:
         asset = session.get_one(Asset, place.asset)
+        if asset.generation != place.generation:
+            raise _received(asset)
         epoch = session.get_one(Involvement, place.involvement).consent_epoch
         findings = keys.consent_picture(ctx, session, place.involvement)
         people = permission.depicted_in(session, place.asset)
@@ -224,10 +263,7 @@ def _prepare(ctx: Context, finished: Finished) -> _Prepared:
     if CARE not in wanted:
         raise Unavailable("Keys for this film cannot be had at the moment. Try again in a minute.")
     consent_keys = {purpose: {k: live[k] for k in ids} for purpose, ids in wanted.items()}
-    wraps = keys.make_wraps(
-        (place.asset, asset.generation), finished.data_key, live[place.asset_key], consent_keys
-    )
-    return _Prepared(epoch, asset, wraps)
+    return LiveKeys(epoch, asset, live[place.asset_key], consent_keys)
 
 
 def _set_facts(row: Asset, finished: Finished) -> None:

@@ -71,6 +71,9 @@ PAGES: dict[type[errors.ConsentServiceError], FaultPage] = {
     ),
     errors.TooLarge: FaultPage(413, "That is too much", "Send less, or choose a smaller file."),
     errors.RangeInvalid: FaultPage(416, "There is no such part", "Load the film again."),
+    errors.ChecksumMismatch: FaultPage(
+        460, "This is not what was sent", "Nothing of it was kept. Send it again."
+    ),
     errors.NotAFilm: FaultPage(
         422, "This is not a film we can read", "Nothing of it was kept. Choose an MP4 or WebM film."
     ),

@@ -17,7 +17,7 @@ from consent_service.errors import TooLarge
 from consent_service.web.here import ctx
 
 LARGEST_FORM = 512 * 1024
-STREAMED = frozenset({"films.receive"})
+STREAMED = frozenset({"films.receive", "uploads.append"})
 """Bodies that are read as they come; how much of them is taken, the use case decides."""
 KEPT_BY_BROWSERS = frozenset({"static"})
 _ALWAYS = {

@@ -4,7 +4,7 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from consent_service.clock import london_day
-from consent_service.domain.assets import AssetKind, AssetState
+from consent_service.domain.assets import ARRIVING, AssetKind, AssetState
 from consent_service.domain.people import FamilyRole
 from consent_service.domain.purposes import CARE
 from consent_service.errors import ConsentServiceError, InvalidInput, NotFound
@@ -264,7 +264,7 @@ def rate(involvement: str, goal: str) -> ResponseReturnValue:
 
 def _watchable(involvement: str) -> list[AssetView]:
     """Return film that was stored, also where nobody may watch it any more: a review was held."""
-    gone = (AssetState.RECEIVING, AssetState.ERASED, AssetState.LOCKED)
+    gone = (*ARRIVING, AssetState.ERASED, AssetState.LOCKED)
     return [a for a in assets.assets(ctx(), caller(), involvement) if a.state not in gone]
 
 

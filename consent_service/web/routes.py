@@ -109,7 +109,6 @@ ROUTES: dict[str, P | Open] = {
     "uploads.look": P.FILM_UPLOAD,
     "uploads.append": P.FILM_UPLOAD,
     "uploads.end": P.FILM_UPLOAD,
-    "uploads.options": Open.EVERYONE,
     "films.listing": P.FILM_LIST,
     "films.watch": P.FILM_LIST,
     "films.for_supervision": P.FILM_WATCH,

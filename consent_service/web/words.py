@@ -22,6 +22,7 @@ WORDS: dict[str, str] = {
     ConsentState.SUPERSEDED: "Answered again later",
     # assets
     AssetState.RECEIVING: "Being received",
+    AssetState.RECEIVED: "Received, being made ready",
     AssetState.STORED: "Stored",
     AssetState.AWAITING_CONSENT: "Waiting for consent",
     AssetState.LOCKED: "Locked, to be erased",
@@ -122,6 +123,7 @@ COLOURS: dict[str, str] = {
     ConsentState.INVALIDATED: "red",
     AssetState.STORED: "green",
     AssetState.RECEIVING: "blue",
+    AssetState.RECEIVED: "blue",
     AssetState.AWAITING_CONSENT: "yellow",
     AssetState.LOCKED: "orange",
     AssetState.RESTRICTED: "red",

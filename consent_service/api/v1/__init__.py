@@ -19,6 +19,7 @@ from consent_service.api.v1 import (
     retention,
     reviews,
     subject_access,
+    uploads,
     withdrawals,
 )
 
@@ -33,6 +34,7 @@ OPERATIONS: tuple[Operation, ...] = in_order(
         disputes,
         permissions,
         recordings,
+        uploads,
         clips,
         reviews,
         handovers,

@@ -1,5 +1,6 @@
 """Recordings: reserved, taken in as one raw stream, watched under a stated purpose."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from flask import Response, request
@@ -20,6 +21,7 @@ from consent_service.api.shapes import (
     Words,
 )
 from consent_service.api.v1.assets import AssetReply
+from consent_service.domain import tus
 from consent_service.domain.assets import AssetKind
 from consent_service.domain.roles import Permission as P
 from consent_service.services import assets, cutting, depicted
@@ -44,10 +46,11 @@ class NewRecording(Request):
 
 
 class UploadReply(Reply):
-    """Where the film is to be put, and at most how long it may be, in bytes."""
+    """Where the film is to be put whole, or by parts (tus 1.0); its most length in bytes."""
 
     href: str
     method: str
+    resumable: str
     max_bytes: int
 
 
@@ -104,12 +107,25 @@ class NewStill(Request):
 
 @room.post("/recordings", P.FILM_UPLOAD, NewRecordingReply, body=NewRecording, status=201)
 def reserve_recording(ask: Ask, body: NewRecording) -> Answer:
-    """Make room for a film; refused unless everyone in it permits being filmed."""
-    view = use.reserve(ask.ctx, ask.caller, use.ReserveFilm(**dict(body)))
-    where = f"/recordings/{view.id}/content"
-    upload = UploadReply(href=PREFIX + where, method="PUT", max_bytes=ask.ctx.settings.max_upload)
+    """Make room for a film; refused unless everyone in it permits being filmed.
+
+    The Location takes it by parts (tus 1.0), `upload.href` as one raw stream.
+    """
+    wanted = use.ReserveFilm(**dict(body))
+    declared = tus.declared_length(request.headers)
+    if declared is not None:
+        wanted = replace(wanted, declared_size=declared)
+    view = use.reserve(ask.ctx, ask.caller, wanted)
+    where = f"/uploads/{view.id}"
+    upload = UploadReply(
+        href=f"{PREFIX}/recordings/{view.id}/content",
+        method="PUT",
+        resumable=PREFIX + where,
+        max_bytes=ask.ctx.settings.max_upload,
+    )
     recording = AssetReply.model_validate(view)
-    return Answer(NewRecordingReply(recording=recording, upload=upload), where)
+    told = tus.answer_headers(201)
+    return Answer(NewRecordingReply(recording=recording, upload=upload), where, headers=told)
 
 
 @room.put("/recordings/{id}/content", P.FILM_UPLOAD, AssetReply, traffic=Traffic.FILM)

@@ -90,6 +90,34 @@ class AssetWrap(Base):
     made_at: Mapped[datetime]
 
 
+class FilmUpload(Base):
+    """How far a recording has come in: `received` of `length` bytes, None where not said yet.
+
+    `finishing_at` is when somebody last said that they are making the stored film of it.
+    """
+
+    __tablename__ = "film_upload"
+    asset_id: Mapped[Id] = mapped_column(ForeignKey("asset.id"), primary_key=True)
+    length: Mapped[int | None] = mapped_column(BigInteger)
+    received: Mapped[int] = mapped_column(BigInteger, default=0)
+    expires_at: Mapped[datetime]
+    finishing_at: Mapped[datetime | None]
+
+
+class UploadPart(Base):
+    """One encrypted object of an upload: `size` bytes of the film from `begins` on.
+
+    `header` is the object's first 56 bytes: another object in its place does not open with it.
+    """
+
+    __tablename__ = "upload_part"
+    asset_id: Mapped[Id] = mapped_column(ForeignKey("asset.id"), primary_key=True)
+    begins: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    size: Mapped[int] = mapped_column(BigInteger)
+    blob: Mapped[str] = mapped_column(String(80), unique=True)
+    header: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class Viewing(Base):
     """One person watching one asset for one purpose, until 15 minutes without a request."""
 

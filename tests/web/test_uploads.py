@@ -1,0 +1,105 @@
+"""Film from the browser in pieces: the same protocol, under a session and its form token."""
+
+import re
+
+import pytest
+from werkzeug.test import TestResponse
+
+from consent_service.domain.assets import AssetState
+from consent_service.services import recordings
+from tests.support.clinic import Clinic, sample_film
+from tests.support.pages import Pages, Visitor
+
+PART = "application/offset+octet-stream"
+
+
+@pytest.fixture
+def where(clinic: Clinic) -> str:
+    """Where a film of a family that said yes is to be sent."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    request = recordings.ReserveFilm(
+        family.involvement, family.everyone, clinic.today, declared_size=len(sample_film())
+    )
+    return f"/uploads/{recordings.reserve(clinic.ctx, clinic.guider, request).id}"
+
+
+def _guider(pages: Pages) -> Visitor:
+    visitor = pages.as_("guider")
+    visitor.opens("/sign-out")
+    assert visitor.token
+    return visitor
+
+
+def _send(
+    visitor: Visitor, where: str, offset: int, body: bytes, kind: str = PART, **more: str
+) -> TestResponse:
+    headers = {
+        "Tus-Resumable": "1.0.0",
+        "Upload-Offset": str(offset),
+        "X-CSRFToken": visitor.token,
+        "Accept": "application/json",
+        **more,
+    }
+    return visitor.client.patch(where, data=body, content_type=kind, headers=headers)
+
+
+def test_a_browser_goes_on_where_it_was(pages: Pages, clinic: Clinic, where: str) -> None:
+    """A page that was closed in the middle asks for the offset and sends the rest."""
+    film = sample_film()
+    visitor = _guider(pages)
+    assert _send(visitor, where, 0, film[:9000]).status_code == 204
+
+    again = _guider(pages)
+    head = again.client.head(where, headers={"Tus-Resumable": "1.0.0"})
+    assert (head.status_code, head.headers["Upload-Offset"]) == (200, "9000")
+    assert head.headers["Cache-Control"] == "no-store"
+    last = _send(again, where, 9000, film[9000:])
+
+    assert (last.status_code, last.headers["Upload-Offset"]) == (204, str(len(film)))
+    asset = where.rpartition("/")[2]
+    assert recordings.asset(clinic.ctx, clinic.guider, asset).state is AssetState.STORED
+
+
+def test_a_part_without_the_form_token_is_refused(pages: Pages, clinic: Clinic, where: str) -> None:
+    """Another site must not be able to send into somebody's session."""
+    visitor = _guider(pages)
+    for refused in (
+        _send(visitor, where, 0, b"x", **{"X-CSRFToken": ""}),
+        visitor.client.delete(where, headers={"Tus-Resumable": "1.0.0"}),
+    ):
+        assert refused.status_code == 400
+    assert clinic.objects() == set()
+
+
+def test_what_does_not_fit_is_told_to_the_script(pages: Pages, where: str) -> None:
+    """Our own scripts get the code and the sentence, and the protocol's headers."""
+    visitor = _guider(pages)
+    wrong = _send(visitor, where, 7, b"x")
+    assert wrong.status_code == 409
+    assert wrong.get_json()["code"] == "wrong_offset"
+    assert wrong.headers["Tus-Resumable"] == "1.0.0"
+    assert _send(visitor, where, 0, b"x", kind="multipart/form-data").status_code == 415
+    assert _send(visitor, where, 0, b"x", kind="video/mp4").status_code == 415
+    old = _send(visitor, where, 0, b"x", **{"Tus-Resumable": "0.1"})
+    assert (old.status_code, old.headers["Tus-Version"]) == (412, "1.0.0")
+
+
+def test_a_browser_can_give_an_upload_up(pages: Pages, clinic: Clinic, where: str) -> None:
+    """Leaving it to the nightly job would keep half a film for a day."""
+    visitor = _guider(pages)
+    _send(visitor, where, 0, sample_film()[:5000])
+    headers = {"Tus-Resumable": "1.0.0", "X-CSRFToken": visitor.token}
+
+    assert visitor.client.delete(where, headers=headers).status_code == 204
+
+    assert clinic.objects() == set()
+    assert visitor.client.head(where, headers=headers).status_code == 410
+
+
+def test_options_says_what_is_spoken(pages: Pages, where: str) -> None:
+    """Clients ask before they send."""
+    said = _guider(pages).client.options(where)
+    assert said.status_code == 200
+    assert set(said.headers["Allow"].split(", ")) == {"HEAD", "PATCH", "DELETE", "OPTIONS"}
+    assert re.fullmatch(r"[0-9]+", said.headers["Tus-Max-Size"])
