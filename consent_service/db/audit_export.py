@@ -29,9 +29,8 @@ from consent_service.domain.audit_check import (
     LogFault,
     Trust,
     VerifyReport,
-    first_difference,
 )
-from consent_service.domain.merkle import leaf_hashes
+from consent_service.domain.merkle import first_difference, leaf_hashes
 from consent_service.errors import InvalidInput
 from consent_service.ids import is_id
 

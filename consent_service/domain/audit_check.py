@@ -237,15 +237,6 @@ class LogCheck:
         raise LogFault(BadEntry(self._epoch.number if self._epoch else 0, index, entry_id, what))
 
 
-def first_difference(ours: Sequence[object], theirs: Sequence[object]) -> int:
-    """Return the place of the first pair that differs, or of the end of the shorter one."""
-    if tuple(ours) == tuple(theirs):
-        return len(ours)
-    pairs = zip(ours, theirs, strict=False)
-    shorter = min(len(ours), len(theirs))
-    return next((place for place, (left, right) in enumerate(pairs) if left != right), shorter)
-
-
 def _epoch_started(raw: bytes) -> dict[str, Detail] | None:
     """Return what the first entry of a later epoch says; nothing when it is another entry."""
     try:

@@ -45,6 +45,15 @@ def leaf_hashes(bodies: Iterable[bytes]) -> list[bytes]:
     return _hashes(_LEAF, bodies)
 
 
+def first_difference(ours: Sequence[object], theirs: Sequence[object]) -> int:
+    """Return the place of the first pair that differs, or of the end of the shorter one."""
+    if tuple(ours) == tuple(theirs):
+        return len(ours)
+    pairs = zip(ours, theirs, strict=False)
+    shorter = min(len(ours), len(theirs))
+    return next((place for place, (left, right) in enumerate(pairs) if left != right), shorter)
+
+
 def perfect_root(hashes: Sequence[bytes]) -> bytes:
     """Return the root over 2^k hashes of one height."""
     if not hashes or len(hashes) & (len(hashes) - 1):

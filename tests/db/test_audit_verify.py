@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from consent_service.db import audit_log, audit_rows, audit_verify
+from consent_service.db import audit_log, audit_ranges, audit_verify
 from consent_service.db.unit_of_work import begin
 from consent_service.domain.audit_check import LostRange, Trust, VerifyReport
 from consent_service.domain.checkpoint import Checkpoint, sign_checkpoint
@@ -344,7 +344,7 @@ def test_a_later_epoch_cannot_begin_with_an_ordinary_entry(log):
 
 def test_entries_far_from_their_place_are_found_all_the_same(long_log, monkeypatch):
     """Memory is bounded, so what does not come in order of time is looked up one by one."""
-    monkeypatch.setattr(audit_rows, "_KEPT", 0)
+    monkeypatch.setattr(audit_ranges, "_KEPT", 0)
 
     assert long_log.verify().ok
 
@@ -361,9 +361,8 @@ def test_verification_is_not_disturbed_by_entries_that_are_sealed_meanwhile(long
         long_log.sealed(10)
         assert epochs[0][2:] == (300, 300)
         check = audit_verify.LogCheck(long_log.trust())
-        entries = audit_verify.EntryRows(session)
         epoch = audit_verify._Epoch(*epochs[0])
-        audit_verify._EpochReader(session, check, epoch, entries).read()
+        audit_verify._EpochReader(session, check, epoch).read()
         assert check.finish().entries == 300
 
 

@@ -13,10 +13,9 @@ from consent_service.domain.audit_check import (
     LostRange,
     Trust,
     VerifyReport,
-    first_difference,
 )
 from consent_service.domain.checkpoint import Checkpoint, epoch_origin, sign_checkpoint
-from consent_service.domain.merkle import TILE_HEIGHT, Frontier, leaf_hash
+from consent_service.domain.merkle import TILE_HEIGHT, Frontier, first_difference, leaf_hash
 from consent_service.vault.signing import Signer, SigningUse
 
 AT = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)

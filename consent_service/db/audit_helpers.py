@@ -1,0 +1,193 @@
+"""Check the ranges of a log in order, with a helping process for each processor but ours.
+
+Rules kept here:
+  * helpers only make it faster: what one of them cannot do, this process does itself;
+  * whoever is free takes the next range; results are handed out in order, and nobody runs further
+    ahead than a few ranges, so that memory stays bounded;
+  * helpers are fresh processes, no forks: a forked SQLite connection loses its locks;
+  * what a helper is told (the password of the database, too) goes through its standard input.
+"""
+
+import logging
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from threading import Condition, Thread
+from typing import IO, NamedTuple, cast
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from consent_service.db.audit_ranges import (
+    RANGE,
+    CheckedRange,
+    Database,
+    Rows,
+    Span,
+    check_range,
+)
+
+MOST_HELPERS = 7
+"""More would wait for the disk, and for the one who puts their findings together."""
+
+_WORTH_HELP = 4
+"""Fewer ranges are done before a helper has begun."""
+
+_SQLITE_PATIENCE = 30.0
+_PROGRAM = "from consent_service.db.audit_ranges import main; main()"
+
+_log = logging.getLogger(__name__)
+
+
+class Spans(NamedTuple):
+    """The ranges that the leaves of an epoch are cut into; made one by one, when asked for."""
+
+    epoch: int
+    leaves: int
+
+    @property
+    def ranges(self) -> int:
+        """Return how many there are."""
+        return -(-self.leaves // RANGE)
+
+    def at(self, number: int) -> Span:
+        """Return one of them, counted from 0."""
+        first = number * RANGE
+        return Span(self.epoch, first, min(first + RANGE, self.leaves))
+
+
+def checked_ranges(session: Session, spans: Spans) -> Generator[CheckedRange]:
+    """Yield what each range holds, in order. Errors of the database are raised."""
+    connection = session.connection()
+    rows = Rows(connection.dialect.driver, connection.connection.driver_connection)
+    database = _database_of(connection.engine)
+    helpers = min(_processors() - 1, MOST_HELPERS)
+    if database is None or helpers < 1 or spans.ranges < _WORTH_HELP:
+        for number in range(spans.ranges):
+            yield check_range(rows, spans.at(number))
+        return
+    work = _SharedWork(spans, ahead=2 * helpers + 2)
+    threads = [Thread(target=_help, args=(work, database), daemon=True) for _ in range(helpers)]
+    try:
+        for thread in threads:
+            thread.start()
+        for number in range(spans.ranges):
+            yield work.take(number, rows)
+    finally:
+        work.end()
+        for thread in threads:
+            thread.join()
+
+
+class _SharedWork:
+    """Who does which range. Helpers' threads and the one that wants the results share it."""
+
+    def __init__(self, spans: Spans, ahead: int) -> None:
+        self.spans = spans
+        self._ahead = ahead
+        self._changed = Condition()
+        self._wanted = 0
+        self._next = 0
+        self._left: list[int] = []
+        self._done: dict[int, CheckedRange] = {}
+        self._ended = False
+
+    def take(self, number: int, rows: Rows) -> CheckedRange:
+        """Return a range's result; until it is there, do what nobody else does."""
+        while True:
+            with self._changed:
+                self._wanted = number
+                self._changed.notify_all()
+                if number in self._done:
+                    return self._done.pop(number)
+                mine = self._claim()
+                if mine is None:
+                    self._changed.wait()
+                    continue
+            self.put(mine, check_range(rows, self.spans.at(mine)))
+
+    def wait_for_claim(self) -> int | None:
+        """Return the number of a range to do; nothing once all are taken."""
+        with self._changed:
+            while not self._ended and (self._left or self._next < self.spans.ranges):
+                if (claimed := self._claim()) is not None:
+                    return claimed
+                self._changed.wait()
+        return None
+
+    def put(self, number: int, result: CheckedRange) -> None:
+        """Hand in a result."""
+        with self._changed:
+            self._done[number] = result
+            self._changed.notify_all()
+
+    def leave(self, number: int) -> None:
+        """Give a claimed range back undone."""
+        with self._changed:
+            self._left.append(number)
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """Let nobody begin anything more."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _claim(self) -> int | None:
+        if self._left:
+            return self._left.pop()
+        if self._next >= min(self.spans.ranges, self._wanted + self._ahead):
+            return None
+        self._next += 1
+        return self._next - 1
+
+
+def _help(work: _SharedWork, database: Database) -> None:
+    """Let one helping process do ranges until there are no more, or it fails."""
+    with _helper() as process:
+        asked, answers = cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)
+        claimed = None
+        try:
+            pickle.dump(database, asked)
+            while (claimed := work.wait_for_claim()) is not None:
+                pickle.dump(work.spans.at(claimed), asked)
+                asked.flush()
+                work.put(claimed, pickle.load(answers))  # noqa: S301 - from our own child
+        except (OSError, EOFError, pickle.UnpicklingError):
+            _log.warning("A process that helped to verify the log failed; its part is done here.")
+            if claimed is not None:
+                work.leave(claimed)
+        finally:
+            process.kill()
+
+
+def _helper() -> "subprocess.Popen[bytes]":
+    path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
+        [sys.executable, "-P", "-s", "-c", _PROGRAM],
+        env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _database_of(engine: Engine) -> Database | None:
+    """Return how another process reads this database; nothing when only this one can."""
+    arguments, options = engine.dialect.create_connect_args(engine.url)
+    if engine.dialect.driver == "psycopg":
+        # SQLAlchemy's own type adaptation: nothing that is read here needs it.
+        options.pop("context", None)
+        return Database("psycopg", tuple(arguments), dict(options))
+    name = engine.url.database
+    if not name or name == ":memory:" or name.startswith("file:"):
+        return None
+    location = Path(name).resolve().as_uri() + "?mode=ro"
+    return Database("sqlite3", (location,), {"uri": True, "timeout": _SQLITE_PATIENCE})
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))
