@@ -16,6 +16,7 @@ import pytest
 from tests.support.databases import ENGINES, Databases, PostgresDatabases, SqliteDatabases
 from tests.support.openbao import OpenBao, openbao
 from tests.support.postgres import PostgresServer, server_folder
+from tests.support.seaweed import Seaweed, seaweed
 
 _FOLDER = pytest.StashKey[Path]()
 _Report = Any  # pytest.TestReport or pytest.CollectReport
@@ -34,6 +35,13 @@ def postgres_server(request: pytest.FixtureRequest) -> PostgresServer:
 def key_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenBao]:
     """A real OpenBao server, unsealed, with a transit mount; each test uses keys of its own."""
     with openbao(tmp_path_factory.mktemp("openbao")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
+    """A real S3 server; each test makes a bucket of its own."""
+    with seaweed(tmp_path_factory.mktemp("seaweed")) as server:
         yield server
 
 

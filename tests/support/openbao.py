@@ -12,7 +12,7 @@ from typing import Any
 
 import urllib3
 
-from tests.support.running import free_port
+from tests.support.processes import free_port
 
 BAO = Path(sys.executable).with_name("bao")
 _SECONDS = 60

@@ -1,4 +1,4 @@
-"""Where encrypted objects lie: one port, adapters for a folder and for memory.
+"""Where encrypted objects lie: one port, adapters for a folder, a bucket and memory.
 
 A store holds ciphertext and sidecars and knows neither keys nor people. Names are ids and codes.
 
@@ -41,7 +41,8 @@ class BlobSink(Protocol):
 class BlobSource(Protocol):
     """Reads one object at any offset; a context manager that lets go of it at the end.
 
-    It goes on reading the object it opened, even when that is replaced or deleted meanwhile.
+    It reads the object it opened and no other: where that is replaced or deleted meanwhile it goes
+    on, or raises Gone.
     """
 
     @property
@@ -110,9 +111,9 @@ class BlobStore(Protocol):
 
 
 def open_store(url: str, *, clock: Clock | None = None) -> BlobStore:
-    """Return the store at `file:///folder` or a new `memory://`; raises SettingsFault.
+    """Return the store at `file:///folder`, `s3://bucket` or a new `memory://`.
 
-    A missing folder is made.
+    A missing folder is made, a missing bucket is not. Raises SettingsFault.
     """
     from consent_service.vault.blobs.folder import FolderStore
     from consent_service.vault.blobs.memory import MemoryStore
@@ -123,9 +124,14 @@ def open_store(url: str, *, clock: Clock | None = None) -> BlobStore:
         return FolderStore(local_path(parts, SETTING), clock=clock)
     if parts.scheme == "memory":
         return MemoryStore(clock=clock)
+    if parts.scheme == "s3":
+        # Its libraries take a third of a second to load, which a folder need not wait for.
+        from consent_service.vault.blobs.s3 import open_bucket
+
+        return open_bucket(url)
     raise SettingsFault(
         f"{SETTING}: there is no store for {parts.scheme or 'an address without a scheme'}. "
-        "Use file:///folder.",
+        "Use file:///folder or s3://bucket/prefix.",
         setting=SETTING,
     )
 

@@ -173,9 +173,8 @@ class _Server:
     def __init__(self, key: TransitKey) -> None:
         self._base = key.base_url
         self._token = _Token(key.token_file)
-        certs = {"ca_certs": key.ca_file} if key.ca_file else {}
         self._pool = urllib3.PoolManager(
-            maxsize=_POOL, timeout=_SECONDS, retries=False, block=True, **certs
+            maxsize=_POOL, timeout=_SECONDS, retries=False, block=True, ca_certs=key.ca_file
         )
 
     def ask(
