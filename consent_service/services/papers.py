@@ -6,9 +6,8 @@ the same bytes. Rendering runs outside any transaction.
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import chain
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -110,6 +109,9 @@ def withdrawal_receipt(ctx: Context, caller: Caller, withdrawal: str) -> bytes:
     with ctx.read() as session:
         by, about = session.get_one(Person, view.by), session.get_one(Person, view.person)
         gone_by = london_day(max(view.undo_until or view.recorded_at, view.recorded_at))
+        destroyed = [line for one in (outcome, *outcome.others) for line in one.destroyed]
+        kept = [line for one in (outcome, *outcome.others) for line in one.kept]
+        what = _what(session, {line.asset for line in (*destroyed, *kept)})
         paper = WithdrawalReceipt(
             head=_head(ctx, view.reference or view.id[:12].upper()),
             made_at=view.recorded_at,
@@ -119,12 +121,12 @@ def withdrawal_receipt(ctx: Context, caller: Caller, withdrawal: str) -> bytes:
             effective_from=view.recorded_at,
             ended=tuple(_purpose_label(ctx, p) for p in view.purposes),
             destroyed=tuple(
-                DestroyedLine(what=_what(session, line.asset), gone_by=gone_by + ERASED_WITHIN)
-                for line in chain(outcome.destroyed, *(o.destroyed for o in outcome.others))
+                DestroyedLine(what=what[line.asset], gone_by=gone_by + ERASED_WITHIN)
+                for line in destroyed
             ),
             kept=tuple(
-                KeptLine(what=_what(session, line.asset), ground=GROUNDS[line.ground or "hold"])
-                for line in chain(outcome.kept, *(o.kept for o in outcome.others))
+                KeptLine(what=what[line.asset], ground=GROUNDS[line.ground or "hold"])
+                for line in kept
             ),
             cannot_recall=tuple(
                 "Photos or copies that were handed over before" for _ in outcome.cannot_recall[:1]
@@ -363,8 +365,13 @@ def _goal_lines(session: Session, involvement: str) -> Iterator[GoalLine]:
         )
 
 
-def _what(session: Session, asset: str) -> str:
-    row = session.get_one(Asset, asset)
+def _what(session: Session, identifiers: Collection[str]) -> dict[str, str]:
+    """Return what each film, clip or photo is in words, read all at once."""
+    rows = session.scalars(select(Asset).where(Asset.id.in_(identifiers)))
+    return {row.id: _words_of(row) for row in rows}
+
+
+def _words_of(row: Asset) -> str:
     day = f"{row.filmed_on.day} {row.filmed_on:%B %Y}"
     if row.kind is AssetKind.RECORDING:
         return f"Film of {day}"

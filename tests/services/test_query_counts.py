@@ -8,14 +8,18 @@ import pytest
 from sqlalchemy import event
 
 from consent_service.domain.assets import AssetKind
+from consent_service.domain.holds import HoldKind
 from consent_service.domain.withdrawal import WithdrawalScope
 from consent_service.services import (
     consent,
     cutting,
     erasure,
     handovers,
+    holds,
     involvements,
     leaflets,
+    overview,
+    papers,
     recordings,
     reviews,
     withdrawal,
@@ -86,6 +90,14 @@ def _leaflet(clinic: Clinic, family: Family) -> None:
     import_leaflet(clinic.ctx, clinic.ig, f"A leaflet\n\nWords.\n\n{line}\n".encode())
 
 
+def _hold(clinic: Clinic, family: Family) -> None:
+    holds.place(
+        clinic.ctx,
+        clinic.ig,
+        holds.PlaceHold(family.involvement, HoldKind.COMPLAINT, "A complaint came in."),
+    )
+
+
 @pytest.mark.parametrize(
     ("listing", "add"),
     [
@@ -115,6 +127,7 @@ def _leaflet(clinic: Clinic, family: Family) -> None:
             id="handovers",
         ),
         pytest.param(lambda c, f: leaflets.list_leaflets(c.ctx), _leaflet, id="leaflets"),
+        pytest.param(lambda c, f: holds.holds(c.ctx, c.ig), _hold, id="holds"),
     ],
 )
 def test_a_longer_list_costs_no_more_queries(clinic: Clinic, listing: List, add: More) -> None:
@@ -132,3 +145,35 @@ def test_a_longer_list_costs_no_more_queries(clinic: Clinic, listing: List, add:
 
     assert len(many) == len(few) + 2  # type: ignore[arg-type]
     assert len(long) == len(short)
+
+
+def test_the_overview_of_a_busy_clinic_costs_no_more_queries(clinic: Clinic) -> None:
+    """It counts in the database: what waits for a person must not make it slow to say so."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    with _counted(clinic) as quiet:
+        overview.overview(clinic.ctx, clinic.ig)
+    for _ in range(2):
+        _hold(clinic, clinic.family())
+        _withdraw(clinic, family)
+
+    with _counted(clinic) as busy:
+        overview.overview(clinic.ctx, clinic.ig)
+
+    assert len(busy) == len(quiet)
+
+
+def test_a_receipt_of_many_films_costs_no_more_queries(clinic: Clinic) -> None:
+    """A family with years of film gets its receipt as soon as one with a single film."""
+    counts = []
+    for films in (1, 3):
+        family = clinic.family()
+        clinic.both_consent(family)
+        for _ in range(films):
+            clinic.stores_film(family)
+        done = clinic.withdraws(family, family.mother)
+        with _counted(clinic) as statements:
+            papers.withdrawal_receipt(clinic.ctx, clinic.guider, done.id)
+        counts.append(len(statements))
+
+    assert counts[0] == counts[1]
