@@ -4,6 +4,7 @@ Taking turns cancels what else the machine does; medians ignore the odd slow tur
 """
 
 import json
+import os
 import statistics
 import subprocess
 import time
@@ -19,11 +20,12 @@ Work = Callable[[], float]
 
 @dataclass(frozen=True)
 class Compared:
-    """Medians of both sides in seconds, and the median of the ratios turn by turn."""
+    """Medians of both sides in seconds, the median of the ratios turn by turn, and these."""
 
     ours: float
     theirs: float
     ratio: float
+    ratios: tuple[float, ...] = ()
 
 
 def compare(ours: Work, theirs: Work, turns: int) -> Compared:
@@ -34,10 +36,12 @@ def compare(ours: Work, theirs: Work, turns: int) -> Compared:
         seconds = [work() for work in order]
         pairs.append(tuple(seconds) if turn % 2 else (seconds[1], seconds[0]))
     counted = pairs[1:]
+    ratios = tuple(pair[0] / pair[1] for pair in counted)
     return Compared(
         ours=statistics.median(pair[0] for pair in counted),
         theirs=statistics.median(pair[1] for pair in counted),
-        ratio=statistics.median(pair[0] / pair[1] for pair in counted),
+        ratio=statistics.median(ratios),
+        ratios=ratios,
     )
 
 
@@ -70,34 +74,45 @@ class Report:
     peers: dict[str, str] = field(default_factory=dict)
     ratios: dict[str, float] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
+    spread: dict[str, tuple[float, float]] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    conditions: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, compared: Compared) -> None:
         """Note a ratio, and both sides in milliseconds."""
         ours, theirs = name.split("_over_")
         self.ratios[name] = round(compared.ratio, 3)
+        if compared.ratios:
+            self.spread[name] = (round(min(compared.ratios), 3), round(max(compared.ratios), 3))
         self.figures[f"{ours}_ms_beside_{theirs}"] = _short(compared.ours * 1000)
         self.figures[f"{theirs}_ms_beside_{ours}"] = _short(compared.theirs * 1000)
 
     def show(self, as_json: bool) -> None:
         """Print it: one JSON object, or tables for people."""
+        load = " ".join(f"{part:.1f}" for part in os.getloadavg())
+        self.conditions |= {"load_average": load, "processors": str(os.cpu_count())}
         if as_json:
-            parts = ("name", "peers", "ratios", "figures")
+            parts = ("name", "peers", "missing", "conditions", "ratios", "spread", "figures")
             print(json.dumps({part: getattr(self, part) for part in parts}, indent=2))
             return
         console = Console()
         console.print(self._table("ours / theirs, in time", self.ratios))
         console.print(self._table("figures", self.figures))
         console.print(" · ".join(f"{peer} {version}" for peer, version in self.peers.items()))
+        console.print(" · ".join(f"{name} {said}" for name, said in self.conditions.items()))
+        if self.missing:
+            console.print("not installed: " + ", ".join(self.missing))
 
     def _table(self, title: str, numbers: Mapping[str, float]) -> Table:
         table = Table(title=f"{self.name}: {title}")
         table.add_column("what")
-        for column in ("measured", "goal", ""):
+        for column in ("measured", "from", "to", "goal", ""):
             table.add_column(column, justify="right")
         for what, number in numbers.items():
             goal = self.goals.get(what)
             met = "" if goal is None else "met" if number <= goal else "[bold]MISSED[/bold]"
-            table.add_row(what, f"{number:g}", "" if goal is None else f"≤ {goal:g}", met)
+            ends = [f"{end:g}" for end in self.spread.get(what, ())] or ["", ""]
+            table.add_row(what, f"{number:g}", *ends, "" if goal is None else f"≤ {goal:g}", met)
         return table
 
 

@@ -1,10 +1,12 @@
 """Encrypt or decrypt a file to a new file with our container: `encrypt|decrypt FROM TO`.
 
-`--hashed` also takes the SHA-256 of the film, as storing an upload does; `--memory` prints the
+`--hashed` also takes the SHA-256 of the film, as storing an upload does; `--durable` waits for
+the disk; `--memory` prints the
 largest memory of the process in KiB. `idle` only imports. Lean, as any command-line tool would
 be: importing is part of what is timed.
 """
 
+import os
 import sys
 
 from consent_service.vault.container_writer import decrypt_stream, encrypt_stream
@@ -21,6 +23,8 @@ def main(verb: str, source: str, target: str, *options: str) -> None:
                 encrypt_stream(film, sink, KEY, CONTEXT, hashed="--hashed" in options)
             else:
                 decrypt_stream(film, sink, KEY, CONTEXT)
+            if "--durable" in options:
+                os.fdatasync(sink.fileno())
     if "--memory" in options:
         print_largest_memory()
 

@@ -42,11 +42,19 @@ def said_by(*argv: str) -> str:
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()[0]
 
 
-def peers_here(folder: Path) -> list[Peer]:
-    """Return the peers that are installed, each with its keys made in `folder`."""
-    found = [_age(folder), _pyrage(folder), _tink(folder), _fernet()]
-    found += [_openssl(folder), _gpg(folder), _rclone(folder)]
-    return [peer for peer in found if peer is not None]
+def peers_here(folder: Path) -> tuple[list[Peer], list[str]]:
+    """Return the peers that are installed, each with its keys in `folder`, and who is missing."""
+    found = {
+        "age": _age(folder),
+        "pyrage": _pyrage(folder),
+        "tink": _tink(folder),
+        "fernet": _fernet(),
+        "openssl": _openssl(folder),
+        "gpg": _gpg(folder),
+        "rclone_crypt": _rclone(folder),
+    }
+    here = [peer for peer in found.values() if peer is not None]
+    return here, [name for name, peer in found.items() if peer is None]
 
 
 def stop_agents(folder: Path) -> None:
@@ -165,7 +173,7 @@ def _rclone(folder: Path) -> Peer | None:
     )
     base = ("rclone", "--config", str(config), "copyto")
     return Peer(
-        "rclone",
+        "rclone_crypt",
         said_by("rclone", "version"),
         lambda source, target: (*base, str(source), f"sealed:{target.name}"),
         lambda source, target: (*base, f"sealed:{source.name}", str(target)),
