@@ -50,6 +50,7 @@ Record = Mapping[str, Any]
 SOMEBODY_ELSE = "another person"
 THEMSELVES = "the person themselves"
 CARE = "care"
+NOTHING: tuple[Any, ...] = (None, "", [], (), {})
 
 
 @dataclass
@@ -93,7 +94,7 @@ def everything(ctx: Context, session: Session, person: Person, at: datetime) -> 
 
 def _record(**values: Any) -> Record:
     """Return plain JSON values; what is not there is left away."""
-    return {name: _plain(value) for name, value in values.items() if value not in (None, "", [])}
+    return {name: _plain(value) for name, value in values.items() if value not in NOTHING}
 
 
 def _plain(value: Any) -> Any:

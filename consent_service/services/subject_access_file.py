@@ -25,6 +25,7 @@ NOT_ON_PAPER = frozenset({"words_shown", "words_sha256", "signature_content"})
 MOST_RECORDS, MOST_FACTS, MOST_LETTERS = 30, 70, 12_000
 """So much of one kind stands on paper, the newest of it: what a document may hold is bounded."""
 LONGEST_VALUE = 4000
+_CODE = re.compile(r"[a-z_]+")
 _LONG_WORD = re.compile(r"\S{400}")
 
 
@@ -81,9 +82,20 @@ def _section(name: str, records: list[held_about.Record]) -> RecordSection:
 
 def _facts(record: held_about.Record) -> Iterator[Fact]:
     for name, value in record.items():
-        if name not in NOT_ON_PAPER:
-            words = " ".join(_words(value).split())[:LONGEST_VALUE]
-            yield Fact(name=_name(name), words=_LONG_WORD.sub(r"\g<0> ", words))
+        if name == "answers":
+            for answer in value:
+                yield _fact(answer["statement"], _rest(answer))
+        elif name not in NOT_ON_PAPER:
+            yield _fact(_name(name), value)
+
+
+def _fact(name: str, value: Any) -> Fact:
+    words = " ".join(_words(value).split())[:LONGEST_VALUE]
+    return Fact(name=name, words=_LONG_WORD.sub(r"\g<0> ", words))
+
+
+def _rest(answer: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in answer.items() if name != "statement"}
 
 
 def _name(code: str) -> str:
@@ -97,7 +109,10 @@ def _words(value: Any) -> str:
         return "; ".join(_words(inner) for inner in value)
     if isinstance(value, Mapping):
         return ", ".join(f"{_name(name).lower()}: {_words(inner)}" for name, inner in value.items())
-    return _moment(str(value)) or str(value)
+    text = str(value)
+    if _CODE.fullmatch(text):
+        return text.replace("_", " ")
+    return _moment(text) or text
 
 
 def _moment(text: str) -> str | None:
