@@ -49,6 +49,7 @@ RESTRICTING_CAUSES = frozenset(
         OrderCause.ASSETS_WITHDRAWN,
         OrderCause.HOLD_RELEASED,
         OrderCause.CONSENT_REFUSED,
+        OrderCause.CONSENT_REVOKED,
     }
 )
 

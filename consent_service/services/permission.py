@@ -25,6 +25,7 @@ from consent_service.services.access import Caller, roles_of
 from consent_service.services.context import Context
 
 ERASED_CODES = frozenset({"erased", "locked"})
+ENDED = frozenset({ConsentState.WITHDRAWN, ConsentState.REVOKED})
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ def _require_none(
         return
     codes = {reason.code for reason in reasons}
     first = next((r for r in reasons if r.code in ERASED_CODES), None)
-    withdrawn = [r for r in reasons if r.state is ConsentState.WITHDRAWN]
-    if first is not None or withdrawn:
+    ended = [r for r in reasons if r.state in ENDED]
+    if first is not None or ended:
         raise _gone(session, asset, first)
     if "not_ready" in codes:
         raise Conflict(

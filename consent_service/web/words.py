@@ -80,6 +80,8 @@ WORDS: dict[str, str] = {
     "hold": "A hold stops it",
     "health_record": "It is part of the health record",
     "dispute": "Parents disagree",
+    "consent_revoked": "Consent ended by us",
+    "consent_invalid": "The consent was never valid",
     "purpose_remains": "Another use that was agreed to keeps it",
     "transitory": "Working material",
     # what a certificate does not cover
