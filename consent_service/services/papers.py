@@ -8,6 +8,7 @@ import base64
 import json
 from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import chain
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -109,8 +110,8 @@ def withdrawal_receipt(ctx: Context, caller: Caller, withdrawal: str) -> bytes:
     with ctx.read() as session:
         by, about = session.get_one(Person, view.by), session.get_one(Person, view.person)
         gone_by = london_day(max(view.undo_until or view.recorded_at, view.recorded_at))
-        destroyed = [line for one in (outcome, *outcome.others) for line in one.destroyed]
-        kept = [line for one in (outcome, *outcome.others) for line in one.kept]
+        destroyed = [*outcome.destroyed, *chain.from_iterable(o.destroyed for o in outcome.others)]
+        kept = [*outcome.kept, *chain.from_iterable(o.kept for o in outcome.others)]
         what = _what(session, {line.asset for line in (*destroyed, *kept)})
         paper = WithdrawalReceipt(
             head=_head(ctx, view.reference or view.id[:12].upper()),
