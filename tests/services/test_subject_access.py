@@ -13,7 +13,8 @@ from consent_service.domain.people import MeetingKind, MeetingMode
 from consent_service.domain.subject_access import RequestState
 from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
 from consent_service.services import involvements, overview, retention, reviews, subject_access
-from consent_service.services.access import Caller
+from consent_service.services.access import Caller, job_caller
+from consent_service.services.dispositions import Decide, Decision
 from consent_service.services.subject_access import OpenRequest
 from tests.support.clinic import Clinic, Family
 
@@ -224,6 +225,23 @@ def test_the_request_is_kept_three_years_and_six_after_an_appeal(
 
     assert early == []
     assert (line.rule, line.due_on, line.fate.value) == ("R23", due_on, "review")
+
+
+def test_two_people_let_an_old_request_go(clinic: Clinic, family: Family) -> None:
+    """R23 is a rule of review: nothing of it goes by itself, and it does go in the end."""
+    ctx, ig = clinic.ctx, clinic.ig
+    asked = _asks(clinic, family.mother)
+    subject_access.close(ctx, ig, asked)
+    clinic.passes(days=3 * 366)
+    retention.run(ctx, job_caller("retention"))
+    (line,) = (one for one in retention.dispositions(ctx, ig) if one.subject == asked)
+
+    retention.decide(ctx, ig, line.id, Decide(Decision.DESTROY, "Nobody asked again."))
+    assert subject_access.request(ctx, ig, asked).closed_on
+    retention.confirm(ctx, clinic.ig2, line.id)
+
+    with pytest.raises(NotFound):
+        subject_access.request(ctx, ig, asked)
 
 
 def _lines(clinic: Clinic, on: date, subject: str) -> list[Any]:
