@@ -1,9 +1,10 @@
 """Ends that the organisation makes: an act that was never valid, and a consent it takes back."""
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from consent_service.db.models.consent import ConsentEnding
+from consent_service.db.models.erasure import ErasureOrder, ErasureStep, Fence
 from consent_service.domain.assets import AssetState
 from consent_service.domain.audit import EventKind
 from consent_service.domain.consent import ConsentState
@@ -17,6 +18,7 @@ from consent_service.services import (
     erasure,
     holds,
     invalidation,
+    journal_replay,
     notices,
     retention,
     revocation,
@@ -264,3 +266,31 @@ def test_only_a_fresh_ig_officer_ends_a_consent(clinic: Clinic) -> None:
         revocation.revoke(clinic.ctx, stale, request)
 
     assert (role.value.code, old.value.code) == ("role", "sign_in_again")
+
+
+def test_a_restored_backup_does_not_believe_in_what_was_ended(clinic: Clinic) -> None:
+    """The backup is from the day before: the journal says again what was void and what was over."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    clinic.stores_film(family)
+    clinic.passes(hours=1)
+    act = _act_of(clinic, family, family.mother).id
+    _invalidates(clinic, act)
+    clinic.passes(hours=1)
+    revocation.revoke(clinic.ctx, clinic.ig, _revoke(clinic, family, family.father))
+    with clinic.ctx.begin() as uow:
+        for table in (ErasureStep, Fence, ErasureOrder, ConsentEnding):
+            uow.session.execute(delete(table))
+    assert _state(clinic, family.mother) is ConsentState.GIVEN
+    assert _state(clinic, family.father) is ConsentState.GIVEN
+
+    for _ in range(2):
+        report = journal_replay.ReplayReport()
+        for line in clinic.ctx.journal.lines():
+            journal_replay.replay_line(clinic.ctx, line, report)
+
+    assert report.restored == {}
+    assert _state(clinic, family.mother) is ConsentState.INVALIDATED
+    assert _state(clinic, family.father) is ConsentState.REVOKED
+    (order,) = erasure.orders(clinic.ctx, clinic.ig)
+    assert order.cause is OrderCause.CONSENT_REVOKED
