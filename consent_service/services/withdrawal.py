@@ -50,6 +50,7 @@ from consent_service.services.withdrawal_outcome import (
     sees,
     withdrawal_for,
     withdrawal_view,
+    withdrawal_views,
 )
 from consent_service.services.withdrawal_reach import Reach, in_dispute, lock_reach
 from consent_service.services.withdrawal_undo import ended_by, orders_of, undo
@@ -188,7 +189,7 @@ def withdrawals(ctx: Context, caller: Caller, involvement: str) -> list[Withdraw
             .where(Withdrawal.involvement_id == involvement)
             .order_by(Withdrawal.recorded_at, Withdrawal.id)
         ).all()
-        return [withdrawal_view(ctx, session, caller, row, orders_of(session, row)) for row in rows]
+        return withdrawal_views(ctx, session, caller, rows)
 
 
 def _admit(

@@ -4,6 +4,7 @@ Rules kept here: an undo names each ending that it takes back; the orders of the
 the fences of those orders are lifted.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -27,12 +28,23 @@ def ended_by(session: Session, row: Withdrawal) -> tuple[str, ...]:
 
 def orders_of(session: Session, row: Withdrawal) -> list[ErasureOrder]:
     """Return every order of a withdrawal: of the involvement that it was said in first."""
+    return orders_of_each(session, [row])[row.id]
+
+
+def orders_of_each(session: Session, rows: Sequence[Withdrawal]) -> dict[str, list[ErasureOrder]]:
+    """Return the orders of each withdrawal, in the order that `orders_of` gives."""
     found = session.scalars(
         select(ErasureOrder)
-        .where(ErasureOrder.withdrawal_id == row.id)
+        .where(ErasureOrder.withdrawal_id.in_([row.id for row in rows]))
         .order_by(ErasureOrder.ordered_at, ErasureOrder.id)
-    )
-    return sorted(found, key=lambda order: order.involvement_id != row.involvement_id)
+    ).all()
+    return {
+        row.id: sorted(
+            (order for order in found if order.withdrawal_id == row.id),
+            key=lambda order: order.involvement_id != row.involvement_id,
+        )
+        for row in rows
+    }
 
 
 def undo(uow: UnitOfWork, row: Withdrawal, *, at: datetime, by_user: str | None) -> None:

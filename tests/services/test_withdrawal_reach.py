@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
@@ -17,6 +18,7 @@ from consent_service.errors import NotFound
 from consent_service.ids import new_id
 from consent_service.services import (
     assets,
+    audit,
     certificates,
     consent,
     disputes,
@@ -24,10 +26,12 @@ from consent_service.services import (
     involvements,
     notices,
     papers,
+    startup,
     withdrawal,
 )
 from consent_service.services.access import Caller
 from consent_service.vault.journal import LineKind
+from tests.support.backups import DatabaseBackup
 from tests.support.clinic import Clinic, Family
 
 
@@ -281,6 +285,37 @@ def test_two_stops_at_once_in_two_involvements_of_one_child_both_stand(clinic: C
     for place in (first, second):
         assert _care(clinic, place.involvement, first.baby) is ConsentState.WITHDRAWN
         assert _care(clinic, place.involvement, first.mother) is ConsentState.WITHDRAWN
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_restored_database_knows_again_how_far_a_stop_reached(
+    clinic: Clinic, tmp_path: Path, cancelled: bool
+) -> None:
+    """Each order's line tells the whole act: no family of it may come back with a backup."""
+    first, second, here, there = _filmed_twice(clinic)
+    audit.seal(clinic.ctx)
+    audit.publish_checkpoint(clinic.ctx)
+    startup.replay(clinic.ctx)
+    backup = DatabaseBackup.take(clinic.ctx.engine, tmp_path)
+    clinic.passes(minutes=5)
+    request = _request(clinic, first, first.mother, first.mother, speed=Speed.SEVEN_DAYS)
+    done = withdrawal.withdraw(clinic.ctx, clinic.guider, request)
+    if cancelled:
+        withdrawal.cancel(clinic.ctx, clinic.guider, done.id, first.mother)
+    backup.put_back()
+    clinic.passes(minutes=5)
+
+    report = startup.require_ready(clinic.ctx)
+
+    assert report.restored == {"consent_ended": 2, **({"undo": 1} if cancelled else {})}
+    again = withdrawal.withdrawal(clinic.ctx, clinic.guider, done.id)
+    assert set(again.erasure_orders) == set(done.erasure_orders)
+    clinic.passes(days=8)
+    erasure.work(clinic.ctx, "test")
+    states = {assets.asset(clinic.ctx, clinic.ig, film).state for film in (here, there)}
+    assert states == {AssetState.STORED if cancelled else AssetState.ERASED}
+    care = {_care(clinic, place.involvement, first.mother) for place in (first, second)}
+    assert care == {ConsentState.GIVEN if cancelled else ConsentState.WITHDRAWN}
 
 
 def _at_once(*acts: Callable[[], object]) -> list[Exception]:
