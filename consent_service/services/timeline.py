@@ -95,6 +95,7 @@ def timeline(ctx: Context, caller: Caller, involvement: str) -> list[TimelineEnt
         page = audit_log.entries(session, wanted, limit=LONGEST)
         found = [(e.recorded.at, e.recorded.event) for e in page.entries]
         names = _names(session, involvement, [event for _, event in found])
+        names |= {code: f"“{use.label}”" for code, use in ctx.policies.purposes.items()}
         return [
             TimelineEntry(at, event.kind, _said(event, names), event.subject) for at, event in found
         ]

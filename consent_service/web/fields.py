@@ -29,7 +29,7 @@ from wtforms import (
 from wtforms.validators import InputRequired, Length, Optional
 
 from consent_service.errors import InvalidInput
-from consent_service.web.layout import component
+from consent_service.web.layout import as_name, component
 
 LONGEST_LINE = 200
 LONGEST_TEXT = 4000
@@ -251,11 +251,12 @@ def _boxes(field: DayField) -> list[dict[str, Any]]:
 
 
 def _items(field: Any) -> list[dict[str, Any]]:
+    # A choice may be somebody's name, so each is kept apart from the words around it.
     hints = (field.render_kw or {}).get("hints", {})
     return [
         {
             "value": value,
-            "text": label,
+            "html": as_name(label),
             "checked": bool(checked),
             **({"hint": {"text": hints[value]}} if value in hints else {}),
         }

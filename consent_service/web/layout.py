@@ -5,7 +5,7 @@ environment of their own, and our templates call `nhs("button", {...})`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -44,6 +44,7 @@ def register(app: Flask) -> None:
         long_time=long_time,
         nhs_number=nhs_number,
         name=as_name,
+        with_names=with_names,
         paragraphs=paragraphs,
         form_words=form_words,
         moment=film_times.moment,
@@ -90,6 +91,15 @@ def nhs_number(number: str | None) -> str:
 def as_name(name: str) -> Markup:
     """Return a name kept apart from the direction of the words around it."""
     return Markup("<bdi>{}</bdi>").format(name)
+
+
+def with_names(sentence: str, names: Iterable[str]) -> Markup:
+    """Return a sentence in which each of these names is kept apart like a name by itself."""
+    known = sorted({name for name in names if name}, key=len, reverse=True)
+    if not known:
+        return escape(sentence)
+    parts = re.split(f"({'|'.join(map(re.escape, known))})", sentence)
+    return Markup("").join(as_name(part) if part in known else escape(part) for part in parts)
 
 
 def paragraphs(text: str) -> Markup:
