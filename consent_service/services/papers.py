@@ -6,7 +6,7 @@ the same bytes. Rendering runs outside any transaction.
 
 import base64
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain
 
@@ -17,7 +17,6 @@ from consent_service.clock import london_day
 from consent_service.db.models.accounts import UserAccount
 from consent_service.db.models.people import Person
 from consent_service.db.models.policies import LeafletIssue, LeafletVersion
-from consent_service.db.models.recordings import Asset
 from consent_service.db.models.reviews import Goal, GoalRating
 from consent_service.db.queries.people import members
 from consent_service.documents import render_pdf, signature_svg
@@ -41,7 +40,6 @@ from consent_service.documents.content import (
     ThreeTimes,
     WithdrawalReceipt,
 )
-from consent_service.domain.assets import AssetKind
 from consent_service.domain.consent import Answer, SignatureKind
 from consent_service.domain.forms import ConsentFormVersion, FormFacts, fill
 from consent_service.domain.people import Basis
@@ -52,6 +50,7 @@ from consent_service.services import withdrawal as withdrawals
 from consent_service.services.access import Caller, involvement_for
 from consent_service.services.consent import ConsentActView, DecisionView
 from consent_service.services.context import Context
+from consent_service.services.paper_words import KINDS, what_each_is
 from consent_service.services.policies import published_form
 
 ERASED_WITHIN = timedelta(days=28)
@@ -79,7 +78,6 @@ ROUTES = {
     "letter": "By letter",
     "journal_replay": "Recorded again after a restore",
 }
-KINDS = {"recording": "Film", "clip": "Clip", "still": "Photo"}
 GROUNDS = {
     "hold": "The law or an open question makes us keep it for now",
     "health_record": "It is part of a health record; the IG officer decides",
@@ -112,7 +110,7 @@ def withdrawal_receipt(ctx: Context, caller: Caller, withdrawal: str) -> bytes:
         gone_by = london_day(max(view.undo_until or view.recorded_at, view.recorded_at))
         destroyed = [*outcome.destroyed, *chain.from_iterable(o.destroyed for o in outcome.others)]
         kept = [*outcome.kept, *chain.from_iterable(o.kept for o in outcome.others)]
-        what = _what(session, {line.asset for line in (*destroyed, *kept)})
+        what = what_each_is(session, {line.asset for line in (*destroyed, *kept)})
         paper = WithdrawalReceipt(
             head=_head(ctx, view.reference or view.id[:12].upper()),
             made_at=view.recorded_at,
@@ -364,19 +362,6 @@ def _goal_lines(session: Session, involvement: str) -> Iterator[GoalLine]:
             rated_before=scores[0] if len(scores) > 1 else None,
             rated_now=scores[-1] if scores else None,
         )
-
-
-def _what(session: Session, identifiers: Collection[str]) -> dict[str, str]:
-    """Return what each film, clip or photo is in words, read all at once."""
-    rows = session.scalars(select(Asset).where(Asset.id.in_(identifiers)))
-    return {row.id: _words_of(row) for row in rows}
-
-
-def _words_of(row: Asset) -> str:
-    day = f"{row.filmed_on.day} {row.filmed_on:%B %Y}"
-    if row.kind is AssetKind.RECORDING:
-        return f"Film of {day}"
-    return f"{KINDS[row.kind.value]} from the film of {day}"
 
 
 def _purpose_label(ctx: Context, purpose: str) -> str:
