@@ -193,7 +193,8 @@ def _headers(operation: Operation) -> list[dict[str, Any]]:
         found.append(_header("Upload-Offset", words, count, required=True))
         found.append(_header("Upload-Length", "The film's length, if only now known.", count))
         words = "`sha256` or `sha1`, a space, and the body's sum in Base64."
-        found.append(_header("Upload-Checksum", words, {"type": "string"}))
+        checksum = {"type": "string", "pattern": tus.CHECKSUM_PATTERN}
+        found.append(_header("Upload-Checksum", words, checksum))
     return found
 
 

@@ -23,6 +23,7 @@ CHECKSUMS = {"sha1": hashlib.sha1, "sha256": hashlib.sha256}
 """Sums that a PATCH may carry; SHA-1 is asked for by the protocol and finds accidents only."""
 MEDIA_TYPE = "application/offset+octet-stream"
 OFFSET_PATTERN = r"^[0-9]{1,15}$"
+CHECKSUM_PATTERN = r"^(sha1 [A-Za-z0-9+/]{27}|sha256 [A-Za-z0-9+/]{43})=$"
 _COUNT = re.compile(OFFSET_PATTERN, re.ASCII)
 
 
@@ -52,8 +53,15 @@ class Offered:
 
 
 def speaks(headers: Headers) -> bool:
-    """Tell whether the client speaks the one version that is spoken here."""
-    return headers.get("Tus-Resumable") == VERSION
+    """Tell whether the client speaks the one version that is spoken here.
+
+    Raises InvalidInput when it does not say which.
+    """
+    spoken = headers.get("Tus-Resumable")
+    if spoken is None:
+        sentence = f"Send the header Tus-Resumable: {VERSION}."
+        raise InvalidInput(sentence, {"Tus-Resumable": sentence})
+    return spoken == VERSION
 
 
 def offered(headers: Headers) -> Offered:
