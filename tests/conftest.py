@@ -5,11 +5,13 @@ Rules kept here:
   * SQLite and PostgreSQL run the same tests, and the closing lines say how many.
 """
 
+import os
+import shutil
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +20,10 @@ from tests.support.openbao import OpenBao, openbao
 from tests.support.postgres import PostgresServer, server_folder
 from tests.support.seaweed import Seaweed, seaweed
 
+if TYPE_CHECKING:
+    from tests.support.clinic import Clinic
+
+ROOM_FOR_FILES = 6 * 1024**3
 _FOLDER = pytest.StashKey[Path]()
 _Report = Any  # pytest.TestReport or pytest.CollectReport
 _CLEAN_UP = pytest.StashKey[ExitStack]()
@@ -75,8 +81,24 @@ def database_url(databases: Databases) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def clinic(databases: Databases, tmp_path: Path) -> Iterator["Clinic"]:
+    """A clinic with staff and published policies, on each engine in turn."""
+    # Loaded here, so that tests of rules alone need not wait for the whole service.
+    from tests.support.clinic import build_schema, open_clinic
+
+    with databases.ready(build_schema) as url:
+        opened = open_clinic(url, tmp_path)
+        try:
+            yield opened
+        finally:
+            opened.ctx.keyring.close()
+            opened.ctx.engine.dispose()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Name one folder for the session's server; the process that starts the others owns it."""
+    _keep_files_in_memory()
     shared = getattr(config, "workerinput", {}).get("postgres_folder")
     config.stash[_CLEAN_UP] = ExitStack()
     if shared:
@@ -130,6 +152,16 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     passed = Counter(dict(report.user_properties).get("engine") for report in reports)
     counts = ", ".join(f"{passed[engine]} on {engine}" for engine in ENGINES)
     terminalreporter.write_line(f"Passed: {counts}, {passed[None]} on no database or on one only.")
+
+
+def _keep_files_in_memory() -> None:
+    """Put the tests' folders into memory where there is room: much of their time is fsync.
+
+    What pytest was told (`--basetemp`, PYTEST_DEBUG_TEMPROOT) wins.
+    """
+    memory = Path("/dev/shm")
+    if memory.is_dir() and shutil.disk_usage(memory).free > ROOM_FOR_FILES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 
 def _engine_of(item: pytest.Item) -> str | None:

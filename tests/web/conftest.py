@@ -1,29 +1,40 @@
-"""The pages over a clinic; SQLite is enough here, since use cases are tried on both engines."""
+"""The pages over a clinic.
 
-from collections.abc import Iterator
-from pathlib import Path
+Use cases are tried on both database engines; pages only show what they say. So the first test of
+each file, which tells how its pages are mostly used, runs on both engines, and the others on
+SQLite: all of them on both would cost two minutes more.
+"""
+
+import inspect
+from typing import Any
 
 import pytest
 
-from tests.support.clinic import Clinic, Family, build_schema, open_clinic
-from tests.support.databases import SqliteDatabases
+from tests.support.clinic import Clinic, Family
+from tests.support.databases import ENGINES
 from tests.support.pages import Pages, open_pages
 
 
-@pytest.fixture(scope="session")
-def sqlite_databases(tmp_path_factory: pytest.TempPathFactory) -> SqliteDatabases:
-    """Lends databases that carry the schema."""
-    return SqliteDatabases(tmp_path_factory.mktemp("pages"))
-
-
 @pytest.fixture
-def clinic(sqlite_databases: SqliteDatabases, tmp_path: Path) -> Iterator[Clinic]:
-    """A clinic with staff and published policies."""
-    with sqlite_databases.ready(build_schema) as url:
-        opened = open_clinic(url, tmp_path)
-        yield opened
-        opened.ctx.keyring.close()
-        opened.ctx.engine.dispose()
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """SQLite, or each engine in turn where `pytest_generate_tests` says so."""
+    return str(getattr(request, "param", "sqlite"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the first test of each file that opens pages on both engines."""
+    first = _first_with_pages(vars(metafunc.module))
+    if metafunc.function.__name__ == first and "engine_name" in metafunc.fixturenames:
+        metafunc.parametrize("engine_name", ENGINES, indirect=True)
+
+
+def _first_with_pages(names: dict[str, Any]) -> str | None:
+    tests = (name for name, found in names.items() if _opens_pages(name, found))
+    return next(tests, None)
+
+
+def _opens_pages(name: str, found: Any) -> bool:
+    return name.startswith("test_") and "pages" in inspect.signature(found).parameters
 
 
 @pytest.fixture
