@@ -127,7 +127,7 @@ def _count(headers: Headers, name: str, faults: dict[str, str]) -> int | None:
 
 
 def _checksum(value: str | None, faults: dict[str, str]) -> Checksum | None:
-    if value is None:
+    if not value:  # an empty header says nothing
         return None
     algorithm, _, encoded = value.partition(" ")
     try:
