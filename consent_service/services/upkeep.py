@@ -13,7 +13,7 @@ from consent_service.db.models.accounts import IdempotencyKey, SetUpLink
 from consent_service.db.models.consent import ConsentAct, ConsentDecision, ConsentEnding
 from consent_service.db.models.handovers import Handover, HandoverItem
 from consent_service.db.models.jobs import Notice
-from consent_service.db.models.people import Involvement, Person
+from consent_service.db.models.people import Involvement, InvolvementPerson, Person
 from consent_service.db.models.recordings import Asset, DepictedPerson
 from consent_service.db.models.retention import Appraisal
 from consent_service.db.queries import retention as stored
@@ -234,17 +234,20 @@ def _turned(ctx: Context, uow: UnitOfWork, age: int) -> list[tuple[Person, Invol
     ends = last + timedelta(days=32)
     rows = uow.session.execute(
         select(Person, Involvement)
-        .join(DepictedPerson, DepictedPerson.person_id == Person.id)
-        .join(Asset, Asset.id == DepictedPerson.asset_id)
-        .join(Involvement, Involvement.id == Asset.involvement_id)
+        .join(InvolvementPerson, InvolvementPerson.person_id == Person.id)
+        .join(Involvement, Involvement.id == InvolvementPerson.involvement_id)
         .where(
             Person.born_on >= first,
             Person.born_on < ends,
             Person.died_on.is_(None),
-            Asset.state.in_(stored.STANDING),
-            DepictedPerson.depiction == Depiction.DEPICTED,
+            exists().where(
+                Asset.involvement_id == Involvement.id,
+                Asset.state.in_(stored.STANDING),
+                DepictedPerson.asset_id == Asset.id,
+                DepictedPerson.person_id == Person.id,
+                DepictedPerson.depiction == Depiction.DEPICTED,
+            ),
         )
-        .distinct()
         .order_by(Person.id, Involvement.id)
     )
     leap = ctx.policies.organisation.leap_day_birthday.month_and_day
