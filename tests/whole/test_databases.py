@@ -1,5 +1,6 @@
 """The databases that tests are lent: if these lied, every other database test would."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -111,3 +112,15 @@ def _count(url: str, table: str) -> int:
         rows = connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()
     engine.dispose()
     return int(rows)
+
+
+def test_only_pages_choose_their_engine() -> None:
+    """A folder that quietly kept to SQLite would leave what it tests untried on PostgreSQL."""
+    tests = Path(__file__).parents[1]
+    choosing = {
+        str(path.parent.relative_to(tests))
+        for path in tests.rglob("*.py")
+        if re.search(r"^def (engine_name|databases|database_url)\(", path.read_text("utf-8"), re.M)
+    }
+
+    assert choosing == {".", "web"}
