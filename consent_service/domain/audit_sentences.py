@@ -252,5 +252,5 @@ SENTENCES: dict[EventKind, str] = {
     K.SUBJECT_ACCESS_ANSWERED: "{actor} answered subject access request {subject}[ on {on}]",
     K.SUBJECT_ACCESS_APPEALED: "subject access request {subject} was appealed[ on {on}]",
     K.SUBJECT_ACCESS_CLOSED: "{actor} closed subject access request {subject}[: {outcome}]",
-    K.RECORDS_READ: "{actor} read {records} of {subject} over FHIR[: {found}]",
+    K.RECORDS_READ: "{actor} read records of {subject} over FHIR[: {found} of kind {records}]",
 }

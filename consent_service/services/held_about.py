@@ -9,24 +9,15 @@ Rules kept here:
 Each topic is a list of records, each record plain JSON values by name, oldest first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from typing import Any
+from datetime import datetime
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from consent_service.db.models.accounts import Role, UserRole
 from consent_service.db.models.consent import ConsentAct, ConsentDecision, ConsentEnding
 from consent_service.db.models.erasure import Certificate, ErasureOrder, Withdrawal
-from consent_service.db.models.handovers import (
-    Disclosure,
-    Feedback,
-    Handover,
-    HandoverItem,
-    Quote,
-)
 from consent_service.db.models.people import (
     Involvement,
     InvolvementPerson,
@@ -37,20 +28,12 @@ from consent_service.db.models.people import (
     Team,
 )
 from consent_service.db.models.policies import LeafletIssue, LeafletVersion
-from consent_service.db.models.recordings import Asset, DepictedPerson, Viewing
 from consent_service.db.models.reviews import Goal, GoalRating, SessionSummary, SharedReview
-from consent_service.domain.assets import Depiction
 from consent_service.domain.consent import EndingKind
-from consent_service.services import permission
+from consent_service.services import held_in_film
 from consent_service.services.consent_views import act_views
 from consent_service.services.context import Context
-
-Record = Mapping[str, Any]
-
-SOMEBODY_ELSE = "another person"
-THEMSELVES = "the person themselves"
-CARE = "care"
-NOTHING: tuple[Any, ...] = (None, "", [], (), {})
+from consent_service.services.held_records import SOMEBODY_ELSE, Record, by, record
 
 
 @dataclass
@@ -83,38 +66,17 @@ def everything(ctx: Context, session: Session, person: Person, at: datetime) -> 
     topics["meetings"] = _meetings(session, person.id)
     topics["goals"] = _goals(session, person.id)
     topics["summaries"] = _summaries(session, person.id, held)
-    topics["films_clips_and_photos"] = _assets(ctx, session, person.id, at)
-    topics["who_watched"] = _viewings(session, person.id)
-    topics["photos_offered"] = _handovers(session, person.id)
-    topics["feedback"] = _feedback(session, person.id)
-    topics["quotes_permitted"] = _quotes(session, person.id)
-    topics["film_given_to_others"] = _disclosures(session, person.id)
+    topics["films_clips_and_photos"] = held_in_film.assets(ctx, session, person.id, at)
+    topics["who_watched"] = held_in_film.viewings(session, person.id)
+    topics["photos_offered"] = held_in_film.handovers(session, person.id)
+    topics["feedback"] = held_in_film.feedback(session, person.id)
+    topics["quotes_permitted"] = held_in_film.quotes(session, person.id)
+    topics["film_given_to_others"] = held_in_film.disclosures(session, person.id)
     return held
 
 
-def _record(**values: Any) -> Record:
-    """Return plain JSON values; what is not there is left away."""
-    return {name: _plain(value) for name, value in values.items() if value not in NOTHING}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, date | datetime):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return value
-
-
-def _by(who: str | None, person: str) -> str | None:
-    if who is None:
-        return None
-    return THEMSELVES if who == person else SOMEBODY_ELSE
-
-
 def _details(person: Person) -> Record:
-    return _record(
+    return record(
         full_name=person.full_name,
         born_on=person.born_on,
         died_on=person.died_on,
@@ -139,9 +101,9 @@ def _responsibilities(session: Session, person: str) -> list[Record]:
         .order_by(ParentalResponsibility.recorded_at, ParentalResponsibility.id)
     )
     return [
-        _record(
-            held_by=_by(row.holder_id, person),
-            decides_for=_by(row.child_id, person),
+        record(
+            held_by=by(row.holder_id, person),
+            decides_for=by(row.child_id, person),
             basis=row.basis,
             evidence=row.evidence if row.holder_id == person else None,
             court_limits=row.court_limits if row.holder_id == person else None,
@@ -161,7 +123,7 @@ def _involvements(session: Session, person: str) -> list[Record]:
         .order_by(Involvement.started_on, Involvement.id)
     )
     return [
-        _record(
+        record(
             involvement=row.id,
             team=team,
             role=role,
@@ -180,7 +142,7 @@ def _leaflets(session: Session, person: str) -> list[Record]:
         .order_by(LeafletIssue.given_on, LeafletIssue.id)
     )
     return [
-        _record(
+        record(
             leaflet=version.code,
             version=version.version,
             language=issue.language,
@@ -198,7 +160,7 @@ def _acts(session: Session, person: str) -> list[Record]:
         .order_by(ConsentAct.event_at, ConsentAct.id)
     ).all()
     return [
-        _record(
+        record(
             act=view.id,
             form=view.form,
             form_version=view.form_version,
@@ -210,9 +172,9 @@ def _acts(session: Session, person: str) -> list[Record]:
             signature=view.signature.kind,
             signature_content=view.signature.content,
             answers=[
-                _record(
+                record(
                     statement=decision.statement,
-                    about=_by(decision.person, person),
+                    about=by(decision.person, person),
                     purpose=decision.purpose,
                     answer=decision.answer,
                     named=decision.named,
@@ -236,7 +198,7 @@ def _decisions_by_others(session: Session, person: str) -> list[Record]:
         .order_by(ConsentDecision.event_at, ConsentDecision.position, ConsentDecision.id)
     )
     return [
-        _record(
+        record(
             statement=row.statement,
             purpose=row.purpose,
             answer=row.answer,
@@ -255,7 +217,7 @@ def _endings(session: Session, person: str) -> list[Record]:
         .where(ConsentEnding.person_id == person, ConsentEnding.kind != EndingKind.WITHDRAWN)
         .order_by(ConsentEnding.event_at, ConsentEnding.id)
     )
-    return [_record(purpose=row.purpose, how=row.kind, ended_at=row.event_at) for row in rows]
+    return [record(purpose=row.purpose, how=row.kind, ended_at=row.event_at) for row in rows]
 
 
 def _withdrawals(session: Session, person: str) -> list[Record]:
@@ -266,10 +228,10 @@ def _withdrawals(session: Session, person: str) -> list[Record]:
         .order_by(Withdrawal.event_at, Withdrawal.id)
     )
     return [
-        _record(
+        record(
             withdrawal=row.id,
-            said_by=_by(row.by_person_id, person),
-            about=_by(row.person_id, person),
+            said_by=by(row.by_person_id, person),
+            about=by(row.person_id, person),
             scope=row.scope,
             purposes=row.purposes,
             kept_purposes=row.keep_purposes,
@@ -292,7 +254,7 @@ def _certificates(session: Session, person: str) -> list[Record]:
         .order_by(Certificate.issued_at, Certificate.id)
     )
     return [
-        _record(
+        record(
             reference=reference, revision=row.revision, issued_at=row.issued_at, sha256=row.digest
         )
         for row, reference in rows
@@ -308,7 +270,7 @@ def _meetings(session: Session, person: str) -> list[Record]:
         .order_by(Meeting.held_on, Meeting.id)
     )
     return [
-        _record(
+        record(
             held_on=row.held_on,
             kind=row.kind,
             mode=row.mode,
@@ -331,9 +293,9 @@ def _goals(session: Session, person: str) -> list[Record]:
         .where(GoalRating.goal_id.in_([goal.id for goal in goals]))
         .order_by(GoalRating.rated_on, GoalRating.id)
     ):
-        ratings.setdefault(row.goal_id, []).append(_record(on=row.rated_on, score=row.score))
+        ratings.setdefault(row.goal_id, []).append(record(on=row.rated_on, score=row.score))
     return [
-        _record(words=goal.words, written_down=goal.recorded_at, ratings=ratings.get(goal.id))
+        record(words=goal.words, written_down=goal.recorded_at, ratings=ratings.get(goal.id))
         for goal in goals
     ]
 
@@ -356,7 +318,7 @@ def _summaries(session: Session, person: str, held: Held) -> list[Record]:
     if len(shared) < len(rows):
         held.left_out.append("Summaries of meetings at which this person was not.")
     return [
-        _record(
+        record(
             held_on=review.held_on,
             strengths=summary.strengths,
             points=summary.points,
@@ -373,117 +335,3 @@ def _present(session: Session, meetings: Sequence[str]) -> dict[str, set[str]]:
     for row in rows:
         found[row.meeting_id].add(row.person_id)
     return {meeting: people for meeting, people in found.items() if people}
-
-
-def _assets(ctx: Context, session: Session, person: str, at: datetime) -> list[Record]:
-    rows = session.scalars(
-        select(Asset)
-        .join(DepictedPerson, DepictedPerson.asset_id == Asset.id)
-        .where(DepictedPerson.person_id == person, DepictedPerson.depiction == Depiction.DEPICTED)
-        .order_by(Asset.filmed_on, Asset.id)
-    )
-    return [
-        _record(
-            id=row.id,
-            kind=row.kind,
-            filmed_on=row.filmed_on,
-            seconds=row.duration_ms // 1000 if row.duration_ms else None,
-            title=row.title,
-            noticed=row.noticed,
-            state=row.state,
-            can_be_watched_together=permission.check(ctx, session, row, CARE, at, None).permitted,
-            destroyed_from=row.due_on,
-            rule=row.rule,
-            erased_at=row.erased_at,
-        )
-        for row in rows
-    ]
-
-
-def _viewings(session: Session, person: str) -> list[Record]:
-    rows = session.scalars(
-        select(Viewing)
-        .join(DepictedPerson, DepictedPerson.asset_id == Viewing.asset_id)
-        .where(DepictedPerson.person_id == person, DepictedPerson.depiction == Depiction.DEPICTED)
-        .order_by(Viewing.started_at, Viewing.id)
-    ).all()
-    roles: dict[str, list[str]] = {}
-    for user, role in session.execute(
-        select(UserRole.user_id, Role.name)
-        .join(Role, Role.id == UserRole.role_id)
-        .where(UserRole.user_id.in_({row.user_id for row in rows}))
-        .order_by(Role.name)
-    ):
-        roles.setdefault(user, []).append(role)
-    return [
-        _record(
-            watched=row.asset_id,
-            by_role=roles.get(row.user_id, ["staff"]),
-            purpose=row.purpose,
-            began_at=row.started_at,
-            ended_at=row.last_at,
-        )
-        for row in rows
-    ]
-
-
-def _handovers(session: Session, person: str) -> list[Record]:
-    rows = session.execute(
-        select(Handover, HandoverItem)
-        .join(HandoverItem, HandoverItem.handover_id == Handover.id)
-        .where(Handover.person_id == person)
-        .order_by(Handover.offered_on, Handover.id, HandoverItem.still_id)
-    )
-    return [
-        _record(
-            photo=item.still_id,
-            offered_on=handover.offered_on,
-            outcome=item.outcome,
-            decided_at=item.decided_at,
-            how=handover.how,
-        )
-        for handover, item in rows
-    ]
-
-
-def _feedback(session: Session, person: str) -> list[Record]:
-    rows = session.scalars(
-        select(Feedback).where(Feedback.person_id == person).order_by(Feedback.given_on)
-    )
-    return [_record(words=row.words, given_on=row.given_on) for row in rows]
-
-
-def _quotes(session: Session, person: str) -> list[Record]:
-    rows = session.scalars(
-        select(Quote).where(Quote.person_id == person).order_by(Quote.permitted_at)
-    )
-    return [
-        _record(
-            words=row.words,
-            audience=row.audience,
-            until_on=row.until_on,
-            withdrawn_at=row.withdrawn_at,
-        )
-        for row in rows
-    ]
-
-
-def _disclosures(session: Session, person: str) -> list[Record]:
-    """Who was given film of this person: they may know the recipients (Article 15(1)(c))."""
-    rows = session.scalars(
-        select(Disclosure)
-        .join(DepictedPerson, DepictedPerson.asset_id == Disclosure.asset_id)
-        .where(DepictedPerson.person_id == person, DepictedPerson.depiction == Depiction.DEPICTED)
-        .order_by(Disclosure.disclosed_on, Disclosure.id)
-    )
-    return [
-        _record(
-            what=row.asset_id,
-            recipient=row.recipient,
-            purpose=row.purpose,
-            given_on=row.disclosed_on,
-            until_on=row.until_on,
-            taken_back_on=row.taken_back_on,
-        )
-        for row in rows
-    ]

@@ -174,9 +174,6 @@ def file(ctx: Context, caller: Caller, identifier: str, passphrase: str) -> byte
     """
     require(ctx, caller, _MANAGE)
     require_fresh(caller)
-    fault = passphrase_fault(passphrase)
-    if fault is not None:
-        raise InvalidInput("This passphrase cannot be used.", {"passphrase": fault})
     with ctx.begin() as uow:
         row = _row(ctx, uow.session, caller, identifier)
         if row.state in _OVER:
@@ -185,6 +182,9 @@ def file(ctx: Context, caller: Caller, identifier: str, passphrase: str) -> byte
                 code="request_state",
                 state=row.state.value,
             )
+        fault = passphrase_fault(passphrase)
+        if fault is not None:
+            raise InvalidInput("This passphrase cannot be used.", {"passphrase": fault})
         person = uow.session.get_one(Person, row.person_id)
         paper = subject_access_file.paper_for(ctx, uow.session, person, row.id, uow.at)
         _record(uow, caller, EventKind.SUBJECT_ACCESS_PREPARED, row, {"person": person.id})

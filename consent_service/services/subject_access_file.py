@@ -19,6 +19,7 @@ from consent_service.documents.content import Fact, Letterhead, RecordSection, S
 from consent_service.documents.locked import lock_pdf
 from consent_service.services import held_about
 from consent_service.services.context import Context
+from consent_service.services.held_records import Record
 
 FORMAT = "consent-service.subject-access/1"
 NOT_ON_PAPER = frozenset({"words_shown", "words_sha256", "signature_content"})
@@ -65,7 +66,7 @@ def printed(paper: SubjectAccessPaper, passphrase: str) -> bytes:
     return lock_pdf(render_pdf(paper, identifier=f"{paper.head.reference} {made}"), passphrase)
 
 
-def _section(name: str, records: list[held_about.Record]) -> RecordSection:
+def _section(name: str, records: list[Record]) -> RecordSection:
     shown: list[tuple[Fact, ...]] = []
     facts = letters = 0
     for record in reversed(records[-MOST_RECORDS:]):
@@ -80,7 +81,7 @@ def _section(name: str, records: list[held_about.Record]) -> RecordSection:
     )
 
 
-def _facts(record: held_about.Record) -> Iterator[Fact]:
+def _facts(record: Record) -> Iterator[Fact]:
     for name, value in record.items():
         if name == "answers":
             for answer in value:

@@ -14,6 +14,7 @@ from consent_service.domain.people import Basis
 from consent_service.domain.roles import Permission
 from consent_service.ids import new_id
 from consent_service.services import fhir, people
+from consent_service.services.fhir_records import Kind
 from tests.support.api import Api
 from tests.support.clinic import Family
 
@@ -246,4 +247,4 @@ def test_a_number_stands_in_the_record_and_never_in_an_address(api: Api, home: F
 def test_a_search_without_an_id_is_a_fault_of_ours(api: Api) -> None:
     """All records of everybody must not be one forgotten parameter away."""
     with pytest.raises(ValueError, match="patient"):
-        fhir.search(api.clinic.ctx, api.clinic.ig, fhir.Kind.PATIENT)
+        fhir.search(api.clinic.ctx, api.clinic.ig, Kind.PATIENT)

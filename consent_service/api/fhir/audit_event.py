@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from consent_service.api.fhir.codes import OWN, TERMINOLOGY, Resource, by_identifier, reference
 from consent_service.domain.audit import ActorKind, AuditEvent
-from consent_service.services.fhir import AuditRecord
+from consent_service.services.fhir_records import AuditRecord
 
 TYPES = f"{TERMINOLOGY}audit-event-type"
 ROLES = f"{TERMINOLOGY}object-role"

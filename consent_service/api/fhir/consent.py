@@ -19,7 +19,7 @@ from consent_service.api.fhir.codes import (
 )
 from consent_service.domain.consent import ConsentState
 from consent_service.domain.purposes import with_use
-from consent_service.services.fhir import PermissionRecord
+from consent_service.services.fhir_records import PermissionRecord
 
 STATUSES: Mapping[ConsentState, str] = {
     ConsentState.NOT_ASKED: "proposed",

@@ -8,7 +8,7 @@ from consent_service.api.fhir.codes import (
     by_identifier,
     reference,
 )
-from consent_service.services.fhir import ActRecord
+from consent_service.services.fhir_records import ActRecord
 
 
 def document_reference(record: ActRecord, base: str) -> Resource:

@@ -1,7 +1,7 @@
 """A person as Patient (UK Core)."""
 
 from consent_service.api.fhir.codes import NHS_NUMBER, OWN, UK_CORE, Resource
-from consent_service.services.fhir import PatientRecord
+from consent_service.services.fhir_records import PatientRecord
 
 
 def patient(record: PatientRecord, base: str) -> Resource:

@@ -9,7 +9,7 @@ from consent_service.api.fhir.codes import (
     concept,
     reference,
 )
-from consent_service.services.fhir import ActRecord
+from consent_service.services.fhir_records import ActRecord
 
 PARTICIPANT = f"{TERMINOLOGY}provenance-participant-type"
 

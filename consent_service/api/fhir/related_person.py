@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from consent_service.api.fhir.codes import OWN, ROLE_CODE, UK_CORE, Resource, reference
 from consent_service.domain.people import Basis
-from consent_service.services.fhir import RelatedRecord
+from consent_service.services.fhir_records import RelatedRecord
 
 ROLES: Mapping[Basis, str] = {
     Basis.BIRTH_MOTHER: "NMTH",

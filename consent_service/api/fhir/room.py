@@ -31,7 +31,7 @@ from consent_service.errors import InvalidInput
 from consent_service.services import fhir
 from consent_service.services.access import Caller
 from consent_service.services.context import Context
-from consent_service.services.fhir import Kind
+from consent_service.services.fhir_records import Kind
 
 ROOM = "fhir"
 PREFIX = "/fhir/R4"
