@@ -12,7 +12,9 @@ from botocore.exceptions import ReadTimeoutError
 
 from consent_service.errors import SettingsFault, Unavailable
 from consent_service.vault.blobs import open_store
-from consent_service.vault.blobs.s3 import PART_BYTES, Bucket, S3Store, open_bucket
+from consent_service.vault.blobs.s3 import S3Store, open_bucket
+from consent_service.vault.blobs.s3_bucket import Bucket
+from consent_service.vault.blobs.s3_writing import PART_BYTES
 from tests.support.seaweed import Seaweed, seaweed
 
 NAME = "0123456789abcdef0123456789abcdef.1"

@@ -15,87 +15,28 @@ import contextlib
 import functools
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from typing import Any
+from urllib.parse import urlsplit
 
-import boto3
-import botocore.session
-import obstore
-from boto3.session import Session
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 from obstore.auth.boto3 import Boto3CredentialProvider
-from obstore.exceptions import BaseError, NotFoundError, PreconditionError
 from obstore.store import S3Store as Bytes
 
-from consent_service.errors import ConsentServiceError, DiskFull, Gone, SettingsFault, Unavailable
+from consent_service.errors import Unavailable
 from consent_service.vault.blobs import (
-    SETTING,
     Unfinished,
-    absent,
     discarded,
     prove,
     range_of,
     require_name,
     taken,
 )
+from consent_service.vault.blobs.s3_bucket import BOTO, Absent, Bucket, Call, Taken, store_faults
+from consent_service.vault.blobs.s3_reading import S3Source
+from consent_service.vault.blobs.s3_writing import S3Sink, Upload
 
-if TYPE_CHECKING:
-    from obstore import GetOptions
-
-PART_BYTES = 8 * 1024 * 1024
-"""S3 takes no part under 5 MiB but the last, and no more than 10,000 of them."""
-PARTS_MAX = 9_000
-_PARTS_AT_ONCE = 2
-_FIRST_BYTES = 4096
 _ROUNDS = 5
-_LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
 _WRITER = "writer"
-_NOT_THERE = (NotFoundError, FileNotFoundError)
-_ABSENT = frozenset({"NoSuchKey", "NotFound", "404"})
-_TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
-_FULL = frozenset({"InsufficientStorage", "QuotaExceeded", "507"})
-
-
-@dataclass(frozen=True)
-class Bucket:
-    """Which bucket, below which prefix, reached how."""
-
-    name: str
-    prefix: str
-    endpoint: str | None
-    region: str
-    credentials_file: str | None
-
-    @classmethod
-    def of(cls, parts: SplitResult) -> "Bucket":
-        """Read an `s3://` address; raises SettingsFault saying what is wrong with it."""
-        options = dict(parse_qsl(parts.query, keep_blank_values=True))
-        if unknown := options.keys() - {"endpoint", "region", "credentials_file"}:
-            raise _wrong(f"has no option {', '.join(sorted(unknown))}")
-        if not parts.netloc or "@" in parts.netloc:
-            raise _wrong("lacks the bucket's name, or carries credentials, which belong in a file")
-        endpoint = options.get("endpoint")
-        if endpoint is not None:
-            _require_safe(endpoint)
-        prefix = unquote(parts.path).strip("/")
-        return cls(
-            name=parts.netloc,
-            prefix=f"{prefix}/" if prefix else "",
-            endpoint=endpoint,
-            region=options.get("region", "eu-west-2"),
-            credentials_file=options.get("credentials_file"),
-        )
-
-    def session(self) -> Session:
-        """Return a session with the credentials of the file, or those AWS tools would find."""
-        core = botocore.session.Session()
-        if self.credentials_file:
-            core.set_config_variable("credentials_file", self.credentials_file)
-        return boto3.Session(botocore_session=core, region_name=self.region)
 
 
 class S3Store:
@@ -105,8 +46,8 @@ class S3Store:
         self._bucket = bucket
         self._prefix = bucket.prefix
         session = bucket.session()
-        self._client = session.client("s3", endpoint_url=bucket.endpoint, config=_BOTO)
-        self._call = functools.partial(_Call, self._client, bucket.name)
+        self._client = session.client("s3", endpoint_url=bucket.endpoint, config=BOTO)
+        self._call = functools.partial(Call, self._client, bucket.name)
         self._bytes = Bytes(
             bucket.name,
             prefix=bucket.prefix or None,
@@ -129,7 +70,7 @@ class S3Store:
         begun = self._call(f"beginning object {name}").create_multipart_upload(
             Key=key, Metadata={_WRITER: token}, ContentType="application/octet-stream"
         )
-        upload = _Upload(self._client, self._bucket.name, name, key, begun["UploadId"], token)
+        upload = Upload(self._client, self._bucket.name, name, key, begun["UploadId"], token)
         sink = S3Sink(upload, expected_size or 0)
         try:
             with sink:
@@ -188,7 +129,7 @@ class S3Store:
             if not mine:
                 return
             for one in mine:
-                _Upload(self._client, self._bucket.name, name, key, one["UploadId"], "").abort()
+                Upload(self._client, self._bucket.name, name, key, one["UploadId"], "").abort()
         raise Unavailable(f"Uploads of object {name} keep coming back. Try again.")
 
     def check(self) -> None:
@@ -199,14 +140,14 @@ class S3Store:
         return self._prefix + require_name(name)
 
     def _head(self, name: str) -> dict[str, Any] | None:
-        with contextlib.suppress(_Absent):
+        with contextlib.suppress(Absent):
             found: dict[str, Any] = self._call(f"looking for object {name}").head_object(
                 Key=self._key(name)
             )
             return found
         return None
 
-    def _complete(self, upload: "_Upload", parts: Sequence[dict[str, Any]], replace: bool) -> None:
+    def _complete(self, upload: "Upload", parts: Sequence[dict[str, Any]], replace: bool) -> None:
         """Make the object visible; where the answer is no, see whether an earlier yes was lost."""
         condition = {} if replace else {"IfNoneMatch": "*"}
         try:
@@ -216,11 +157,11 @@ class S3Store:
                 MultipartUpload={"Parts": [*parts]},
                 **condition,
             )
-        except (_Absent, _Refused) as fault:
+        except (Absent, Taken) as fault:
             found = self._head(upload.name)
             if found is not None and found["Metadata"].get(_WRITER) == upload.token:
                 return
-            if isinstance(fault, _Refused):
+            if isinstance(fault, Taken):
                 raise taken(upload.name) from fault
             raise discarded(upload.name) from fault
         if not replace and done.get("VersionId"):
@@ -262,227 +203,13 @@ class S3Store:
     def _pages(self, verb: str, doing: str, **wanted: str) -> Iterator[dict[str, Any]]:
         pages = iter(self._client.get_paginator(verb).paginate(Bucket=self._bucket.name, **wanted))
         while True:
-            with _store_faults(doing):
+            with store_faults(doing):
                 page = next(pages, None)
             if page is None:
                 return
             yield page
 
 
-class S3Sink:
-    """Sends one object's parts, a few at once, each as soon as it is full."""
-
-    def __init__(self, upload: "_Upload", expected_size: int) -> None:
-        self._upload = upload
-        self._part_bytes = max(PART_BYTES, -(-expected_size // PARTS_MAX))
-        self._part = bytearray()
-        self._sent: list[Future[dict[str, Any]]] = []
-        self._pool = ThreadPoolExecutor(_PARTS_AT_ONCE, thread_name_prefix="s3-part")
-        self._open = True
-
-    def write(self, buffer: bytes | bytearray | memoryview, /) -> int:
-        """Write all of `buffer` and return its length in bytes."""
-        if not self._open:
-            raise ValueError("this object has been finished or given up")
-        rest = memoryview(buffer).cast("B")
-        length = len(rest)
-        while rest:
-            room = self._part_bytes - len(self._part)
-            self._part += rest[:room]
-            rest = rest[room:]
-            if len(self._part) == self._part_bytes:
-                self._send()
-        return length
-
-    def finish(self) -> list[dict[str, Any]]:
-        """Send what is left and return the parts, as the bucket wants them named."""
-        if self._part or not self._sent:
-            self._send()
-        return [sent.result() for sent in self._sent]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *fault: object) -> None:
-        self._open = False
-        self._pool.shutdown(cancel_futures=True)
-
-    def _send(self) -> None:
-        """Hand over the part; wait while too many are on their way, so that memory is bounded."""
-        if len(self._sent) >= _PARTS_AT_ONCE:
-            self._sent[-_PARTS_AT_ONCE].result()
-        part, self._part = bytes(self._part), bytearray()
-        self._sent.append(self._pool.submit(self._upload.send, len(self._sent) + 1, part))
-
-
-class S3Source:
-    """Reads one object by ranges, bound to the entity it found when it opened."""
-
-    def __init__(self, store: Bytes, name: str) -> None:
-        self._store, self._name = store, name
-        try:
-            with _store_faults(f"opening object {name}"):
-                self._meta, self._first = _first_of(store, name)
-        except _Absent as fault:
-            raise absent(name) from fault
-        self._open = True
-
-    @property
-    def size(self) -> int:
-        """The object's length in bytes."""
-        return int(self._meta["size"])
-
-    def read_into(self, offset: int, buffer: bytearray | memoryview, /) -> int:
-        """Fill `buffer` from `offset` on; returns how many bytes. Raises Gone; see the module."""
-        if offset < 0 or not self._open:
-            raise ValueError("an offset is not negative, and a closed object is not read")
-        view = memoryview(buffer).cast("B")
-        length = max(0, min(len(view), self.size - offset))
-        if length:
-            view[:length] = self._range(offset, offset + length)
-        return length
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *fault: object) -> None:
-        self._open = False
-
-    def _range(self, start: int, end: int) -> memoryview:
-        if end <= len(self._first):
-            return memoryview(self._first)[start:end]
-        wanted: GetOptions = {"range": (start, end), "if_match": self._meta["e_tag"]}
-        try:
-            with _store_faults(f"reading object {self._name}"):
-                content = memoryview(obstore.get(self._store, self._name, options=wanted).bytes())
-        except (_Absent, _Refused) as fault:
-            raise Gone(
-                f"Object {self._name} was replaced or deleted while it was read.", name=self._name
-            ) from fault
-        if len(content) != end - start:
-            raise Unavailable(f"The store gave back a part of object {self._name} only. Try again.")
-        return content
-
-
-@dataclass(frozen=True)
-class _Upload:
-    """One multipart upload."""
-
-    client: Any
-    bucket: str
-    name: str
-    key: str
-    upload_id: str
-    token: str
-
-    def send(self, number: int, part: bytes) -> dict[str, Any]:
-        """Send one part; raises Gone when the upload was discarded."""
-        try:
-            answer = _Call(self.client, self.bucket, f"writing object {self.name}").upload_part(
-                Key=self.key, UploadId=self.upload_id, PartNumber=number, Body=part
-            )
-        except _Absent as fault:
-            raise discarded(self.name) from fault
-        return {"ETag": answer["ETag"], "PartNumber": number}
-
-    def abort(self) -> None:
-        """Throw the parts away; may be repeated."""
-        with contextlib.suppress(_Absent):
-            _Call(self.client, self.bucket, f"giving up object {self.name}").abort_multipart_upload(
-                Key=self.key, UploadId=self.upload_id
-            )
-
-
-class _Absent(Exception):
-    """The bucket does not have what was asked for."""
-
-
-class _Refused(Exception):
-    """The bucket holds an object of that name."""
-
-
-@dataclass(frozen=True)
-class _Call:
-    """Calls boto3 on one bucket and turns its faults into ours."""
-
-    client: Any
-    bucket: str
-    doing: str
-
-    def __getattr__(self, verb: str) -> Any:
-        def call(**wanted: Any) -> Any:
-            with _store_faults(self.doing):
-                return getattr(self.client, verb)(Bucket=self.bucket, **wanted)
-
-        return call
-
-
-@contextlib.contextmanager
-def _store_faults(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except ClientError as fault:
-        raise _fault_of(fault, doing) from fault
-    except _NOT_THERE as fault:
-        raise _Absent from fault
-    except PreconditionError as fault:
-        raise _Refused from fault
-    except (BotoCoreError, BaseError, OSError) as fault:
-        raise _away(doing) from fault
-
-
-def _fault_of(fault: ClientError, doing: str) -> Exception:
-    code = str(fault.response["Error"]["Code"])
-    if code in _ABSENT or code == "NoSuchUpload":
-        return _Absent()
-    if code in _TAKEN:
-        return _Refused()
-    if code in _FULL:
-        return DiskFull(f"The store has no room left ({doing}). Make room, then try again.")
-    return _away(doing)
-
-
-def _first_of(store: Bytes, name: str) -> tuple[Any, bytes]:
-    """Return what is known of an object and its first bytes, in one question where it has any."""
-    try:
-        found = obstore.get(store, name, options={"range": (0, _FIRST_BYTES)})
-        return found.meta, bytes(found.bytes())
-    except _NOT_THERE:
-        raise
-    except BaseError:
-        # An empty object has no range to give.
-        return obstore.head(store, name), b""
-
-
 def open_bucket(url: str) -> S3Store:
     """Open the store at an `s3://` address; raises SettingsFault."""
     return S3Store(Bucket.of(urlsplit(url)))
-
-
-def _require_safe(endpoint: str) -> None:
-    parts = urlsplit(endpoint)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOCAL):
-        raise _wrong("takes an endpoint with https, or http on this machine only")
-
-
-def _away(doing: str) -> ConsentServiceError:
-    return Unavailable(f"The store is away or refused ({doing}). Nothing is lost: try again.")
-
-
-def _wrong(what: str) -> SettingsFault:
-    return SettingsFault(
-        f"{SETTING} {what}. Write s3://bucket/prefix?endpoint=https://host&region=name"
-        "&credentials_file=/path.",
-        setting=SETTING,
-    )
-
-
-_BOTO = Config(
-    connect_timeout=3,
-    read_timeout=60,
-    max_pool_connections=32,
-    retries={"total_max_attempts": 4, "mode": "standard"},
-    s3={"addressing_style": "path"},
-    request_checksum_calculation="when_required",
-    response_checksum_validation="when_required",
-)
