@@ -321,7 +321,6 @@ def test_an_address_opens_its_store(tmp_path: Path) -> None:
     [
         "",
         "/var/films",
-        "s3://bucket/prefix",
         "file://host/films",
         "file:films",
         "file:///films?mode=fast",
