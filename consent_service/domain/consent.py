@@ -65,8 +65,7 @@ class SignatureKind(StrEnum):
 class EndingKind(StrEnum):
     """What ended, or settled, a consent after it was given.
 
-    A *refused* one stands for the no of an act that a restored backup has lost: the journal knows
-    who said no to what, and nothing else of that act.
+    A *refused* one stands for the no of an act that a restored backup has lost.
     """
 
     REFUSED = "refused"
@@ -398,25 +397,4 @@ def decision_superseded(decision: Decision, others: Iterable[Decision]) -> bool:
         == (decision.person, decision.purpose, decision.decided_by, decision.position)
         and _order(other) > _order(decision)
         for other in others
-    )
-
-
-FROZEN = frozenset({ConsentState.DISPUTED})
-
-
-@dataclass(frozen=True)
-class Missing:
-    """One reason why a use is not permitted: whose consent, for what, and its state."""
-
-    person: str
-    purpose: str
-    state: ConsentState
-
-
-def missing_for(findings: Iterable[tuple[str, Finding]], purpose: str) -> tuple[Missing, ...]:
-    """Name everyone whose state is not *given* (rule 3); empty means permitted by consent."""
-    return tuple(
-        Missing(person, purpose, finding.state)
-        for person, finding in findings
-        if finding.state is not ConsentState.GIVEN
     )

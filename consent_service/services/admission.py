@@ -22,7 +22,8 @@ from consent_service.db.queries.consent import Pair, Question, findings, lacking
 from consent_service.db.queries.recordings import roles_in
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.assets import Depiction
-from consent_service.domain.consent import ConsentState, Finding, missing_for
+from consent_service.domain.consent import ConsentState, Finding
+from consent_service.domain.missing import missing_for
 from consent_service.domain.people import FamilyRole
 from consent_service.domain.purposes import CARE
 from consent_service.errors import InvalidInput, NotFound, Refused

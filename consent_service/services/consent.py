@@ -19,16 +19,14 @@ from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day
 from consent_service.db.models.consent import ConsentAct, ConsentActCheck, ConsentDecision
-from consent_service.db.models.people import Involvement, InvolvementPerson
+from consent_service.db.models.people import Involvement
 from consent_service.db.models.policies import LeafletIssue, LeafletVersion
-from consent_service.db.queries.consent import Question as StateQuestion
-from consent_service.db.queries.consent import findings
 from consent_service.db.queries.people import children_among, members, responsibilities_for
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.answers import Sitting
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.calendar import Unit, gone_by
-from consent_service.domain.consent import Answer, ConsentState
+from consent_service.domain.consent import Answer
 from consent_service.domain.forms import (
     AskedOf,
     Audience,
@@ -44,7 +42,7 @@ from consent_service.domain.roles import Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
 from consent_service.ids import new_id
 from consent_service.services import depicted_keys, disputes, erasure_journal
-from consent_service.services.access import Caller, involvement_for, person_for
+from consent_service.services.access import Caller, involvement_for
 from consent_service.services.consent_checks import (
     CaptureConsent,
     Ground,
@@ -52,6 +50,7 @@ from consent_service.services.consent_checks import (
     require_sound,
     version_asked,
 )
+from consent_service.services.consent_states import StateView, state, states_in
 from consent_service.services.consent_views import (
     ConsentActView,
     DecisionView,
@@ -67,6 +66,7 @@ __all__ = [
     "ConsentActView",
     "DecisionView",
     "Signature",
+    "StateView",
     "act_view",
     "acts",
     "capture",
@@ -100,18 +100,6 @@ class Questions:
     text: str
     digest: str
     facts: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class StateView:
-    """The state of one purpose for one person in one involvement."""
-
-    person: str
-    purpose: str
-    involvement: str
-    state: ConsentState
-    since: datetime | None
-    valid_until: date | None
 
 
 def questions(
@@ -201,54 +189,6 @@ def acts(ctx: Context, caller: Caller, involvement: str) -> list[ConsentActView]
             .order_by(ConsentAct.event_at, ConsentAct.recorded_at, ConsentAct.id)
         ).all()
         return act_views(session, rows)
-
-
-def state(
-    ctx: Context, caller: Caller, person: str, at: datetime | None, known_at: datetime | None
-) -> list[StateView]:
-    """Return the state of every purpose in every involvement of a person, for any two moments."""
-    now = ctx.clock.now()
-    moment, known = at or now, known_at or now
-    with ctx.read() as session:
-        person_for(ctx, session, caller, Permission.CONSENT_READ, person)
-        involvements = session.scalars(
-            select(InvolvementPerson.involvement_id)
-            .where(InvolvementPerson.person_id == person)
-            .order_by(InvolvementPerson.added_at, InvolvementPerson.involvement_id)
-        )
-        return [
-            view
-            for involvement in involvements
-            for view in states_in(ctx, session, involvement, (person,), moment, known)
-        ]
-
-
-def states_in(
-    ctx: Context,
-    session: Session,
-    involvement: str,
-    persons: tuple[str, ...],
-    at: datetime,
-    known_at: datetime,
-) -> list[StateView]:
-    """Return the state of every purpose for these people in one involvement."""
-    purposes = _purposes_with_uses(ctx, session, involvement)
-    question = StateQuestion(involvement, persons, purposes, london_day(at))
-    found = findings(session, question, at, known_at)
-    return [
-        StateView(person, purpose, involvement, f.state, f.since, f.valid_until)
-        for (person, purpose), f in found.items()
-    ]
-
-
-def _purposes_with_uses(ctx: Context, session: Session, involvement: str) -> tuple[str, ...]:
-    rows = session.execute(
-        select(ConsentDecision.purpose, ConsentDecision.named).where(
-            ConsentDecision.involvement_id == involvement, ConsentDecision.purpose.is_not(None)
-        )
-    )
-    spelt = {f"{purpose}:{use}" for purpose, named in rows for use in named}
-    return (*ctx.policies.purposes, *sorted(spelt))
 
 
 def _ground(ctx: Context, uow: UnitOfWork, row: Involvement, request: CaptureConsent) -> Ground:

@@ -23,22 +23,23 @@ from consent_service.db.models.recordings import Asset
 from consent_service.db.models.retention import Hold
 from consent_service.db.queries.erasure import OrderScope
 from consent_service.db.unit_of_work import UnitOfWork
-from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
+from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.checkpoint import Checkpoint
-from consent_service.domain.consent import EndingKind
 from consent_service.domain.erasure import OrderCause
 from consent_service.domain.holds import HoldKind
-from consent_service.domain.withdrawal import Route, Speed, WithdrawalScope
-from consent_service.ids import new_id
-from consent_service.services import disputes, erasure, invalidation, revocation, withdrawal_undo
+from consent_service.services import (
+    disputes,
+    erasure,
+    invalidation,
+    journal_endings,
+    withdrawal_undo,
+)
 from consent_service.services.audit import checkpoint_of_line
 from consent_service.services.context import Context
+from consent_service.services.journal_endings import FROM_JOURNAL, REPLAYER
 from consent_service.vault.journal import JournalLine, LineKind
 
-REPLAYER = Actor(ActorKind.SYSTEM, "journal-replay")
 RESTORING = "restoring"
-FROM_JOURNAL = "Placed again from the journal after a restore."
-FROM_JOURNAL_ENDED = "Ended again from the journal after a restore."
 
 
 @dataclass
@@ -84,18 +85,18 @@ def _consent_ended(ctx: Context, line: JournalLine, report: ReplayReport) -> Non
         ended = _known_among(uow, _ended_in(body))
         reached = disputes.lock_reached(uow, body["involvement"], *ended)
         if body.get("withdrawal") is not None:
-            _append_withdrawal(uow, body, ended)
+            journal_endings.append_withdrawal(uow, body, ended)
         if body.get("dispute") is not None:
-            _append_settlement(uow, body["involvement"], body["dispute"])
+            journal_endings.append_settlement(uow, body["involvement"], body["dispute"])
         if body.get("refusal") is not None:
-            _append_refusal(uow, body["involvement"], body["refusal"])
+            journal_endings.append_refusal(uow, body["involvement"], body["refusal"])
         if body.get("invalidated") is not None:
             invalidation.void_again(ctx, uow, REPLAYER, body["invalidated"])
         uow.session.flush()
         if body["order"] is not None:
             _order_again(uow, line)
         if body.get("revoked") is not None:
-            _append_revocation(uow, body)
+            journal_endings.append_revocation(uow, body)
         disputes.open_where_parents_disagree(ctx, uow, reached)
         # Keys follow once every line is read: a later one may end what this one leaves given.
         uow.effects.clear()
@@ -155,122 +156,6 @@ def _is_void_of_nothing(uow: UnitOfWork, body: Mapping[str, Any]) -> bool:
     """Tell whether an act was found invalid that this database never had."""
     voided = body.get("invalidated")
     return voided is not None and uow.session.get(ConsentAct, voided["id"]) is None
-
-
-def _append_revocation(uow: UnitOfWork, body: Mapping[str, Any]) -> None:
-    order = uow.session.get_one(ErasureOrder, body["order"])
-    revocation.append_endings(uow, order, body["revoked"]["by"], FROM_JOURNAL_ENDED)
-    scope = OrderScope.from_json(order.scope)
-    details: dict[str, str | list[str]] = {"purposes": list(scope.purposes), "order": order.id}
-    for person in scope.persons:
-        uow.record(
-            AuditEvent(EventKind.CONSENT_REVOKED, REPLAYER, person, order.involvement_id, details)
-        )
-
-
-def _append_withdrawal(
-    uow: UnitOfWork, body: Mapping[str, Any], ended: Mapping[str, list[str]]
-) -> None:
-    """Append the act and all that it ended, unless another line of it was read before."""
-    given = body["withdrawal"]
-    if uow.session.get(Withdrawal, given["id"]) is not None:
-        return
-    # The involvement that it was said in may have come after the backup, and another not.
-    named = given.get("involvement", body["involvement"])
-    row = Withdrawal(
-        id=given["id"],
-        involvement_id=named if named in ended or not ended else body["involvement"],
-        person_id=given["person"],
-        by_person_id=given["by"],
-        scope=WithdrawalScope(given["scope"]),
-        purposes=list(given["purposes"]),
-        asset_ids=list(given["assets"]),
-        keep_purposes=list(given["keep_purposes"]),
-        speed=Speed(given["speed"]),
-        route=Route.JOURNAL_REPLAY,
-        undo_until=_moment(given["undo_until"]),
-        recorded_by=given["recorded_by"],
-        event_at=datetime.fromisoformat(given["event_at"]),
-        recorded_at=uow.at,
-    )
-    uow.session.add(row)
-    uow.session.flush()
-    for involvement, purposes in ended.items():
-        for purpose in purposes:
-            ending = _ending(uow, EndingKind.WITHDRAWN, involvement, row.person_id, purpose)
-            ending.by_person_id, ending.by_user_id = row.by_person_id, row.recorded_by
-            ending.ref, ending.event_at = row.id, row.event_at
-            ending.may_overrule = given["overrules"]
-    uow.record(
-        AuditEvent(
-            EventKind.WITHDRAWAL_RECORDED,
-            REPLAYER,
-            row.id,
-            row.involvement_id,
-            {"person": row.person_id, "scope": row.scope.value, "when": row.speed.value},
-        )
-    )
-
-
-def _append_refusal(uow: UnitOfWork, involvement: str, refusal: Mapping[str, Any]) -> None:
-    """Append the no of an act that this database has lost: all that is known of it."""
-    for one in refusal["refused"]:
-        ending = _ending(uow, EndingKind.REFUSED, involvement, one["person"], one["purpose"])
-        ending.by_person_id, ending.by_user_id = refusal["by"], refusal["recorded_by"]
-        ending.ref, ending.may_overrule = refusal["act"], one["overrules"]
-        ending.event_at = datetime.fromisoformat(refusal["event_at"])
-    uow.record(
-        AuditEvent(
-            EventKind.CONSENT_DECLINED,
-            REPLAYER,
-            refusal["act"],
-            involvement,
-            {"person": str(refusal["by"]), "route": Route.JOURNAL_REPLAY.value},
-        )
-    )
-
-
-def _append_settlement(uow: UnitOfWork, involvement: str, settled: Mapping[str, Any]) -> None:
-    uow.session.add(
-        ConsentEnding(
-            id=new_id(),
-            kind=EndingKind(settled["kind"]),
-            involvement_id=involvement,
-            person_id=settled["person"],
-            purpose=settled["purpose"],
-            by_user_id=settled["by"],
-            ref=settled["id"],
-            reason=FROM_JOURNAL,
-            event_at=datetime.fromisoformat(settled["event_at"]),
-            recorded_at=uow.at,
-        )
-    )
-    uow.record(
-        AuditEvent(
-            EventKind.DISPUTE_RESOLVED,
-            REPLAYER,
-            settled["id"],
-            involvement,
-            {"decision": settled["kind"]},
-        )
-    )
-
-
-def _ending(
-    uow: UnitOfWork, kind: EndingKind, involvement: str, person: str, purpose: str
-) -> ConsentEnding:
-    """Add an ending of now; whose word it is, and since when, is for the caller to fill in."""
-    ending = ConsentEnding(
-        id=new_id(),
-        kind=kind,
-        involvement_id=involvement,
-        person_id=person,
-        purpose=purpose,
-        event_at=uow.at,
-        recorded_at=uow.at,
-    )
-    uow.session.add(ending)
-    return ending
 
 
 def _order_again(uow: UnitOfWork, line: JournalLine) -> None:
@@ -416,7 +301,3 @@ def set_mark(uow: UnitOfWork, name: str, line: JournalLine) -> None:
         mark = JournalMark(name=name)
         uow.session.add(mark)
     mark.number, mark.hash, mark.marked_at = line.number, line.hash, uow.at
-
-
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)

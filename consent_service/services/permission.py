@@ -17,8 +17,9 @@ from consent_service.db.models.recordings import Asset, DepictedPerson
 from consent_service.db.queries.consent import states_now
 from consent_service.db.queries.recordings import references_of_erased
 from consent_service.domain.assets import ARRIVING, AssetState, Depiction
-from consent_service.domain.consent import ConsentState, Finding, missing_for
+from consent_service.domain.consent import ConsentState, Finding
 from consent_service.domain.erasure import OrderState
+from consent_service.domain.missing import missing_for
 from consent_service.domain.purposes import CARE, split_use
 from consent_service.errors import Conflict, Gone, Refused
 from consent_service.services.access import Caller, roles_of

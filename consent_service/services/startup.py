@@ -23,8 +23,8 @@ from consent_service.errors import Unavailable
 from consent_service.services import keys
 from consent_service.services.audit import LOG_NAME
 from consent_service.services.context import Context
+from consent_service.services.journal_endings import REPLAYER
 from consent_service.services.journal_replay import (
-    REPLAYER,
     RESTORING,
     ReplayReport,
     note_restore,

@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from consent_service.db.models.erasure import ErasureOrder
 from consent_service.db.models.recordings import Asset, AssetWrap
-from consent_service.db.queries.consent import superseded_yeses
 from consent_service.db.queries.erasure import OrderScope, consent_keys_ended
+from consent_service.db.queries.superseded import superseded_yeses
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.erasure import OrderState
 from consent_service.errors import Refused

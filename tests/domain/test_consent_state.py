@@ -16,9 +16,9 @@ from consent_service.domain.consent import (
     Finding,
     Story,
     decision_superseded,
-    missing_for,
     state_at,
 )
+from consent_service.domain.missing import missing_for
 
 T0 = datetime(2026, 11, 2, 10, tzinfo=UTC)
 LATER = T0 + timedelta(days=400)
