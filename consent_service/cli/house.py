@@ -132,20 +132,23 @@ def check(as_json: bool) -> None:
 
 
 @click.command()
+@json_option
 @plain_errors
-def upgrade() -> None:
+def upgrade(as_json: bool) -> None:
     """Bring the database to this version of the service. Make a backup first.
 
     Example: consent-service upgrade
     """
     ctx = open_context()
-    if schema.is_current(ctx.engine):
-        click.echo("The database is at this version already.")
-        return
-    schema.upgrade(ctx.engine)
-    with ctx.begin() as uow:
-        uow.record(AuditEvent(EventKind.DATABASE_UPGRADED, operator().actor, "database"))
-    click.echo("The database is at this version now.")
+    upgraded = not schema.is_current(ctx.engine)
+    if upgraded:
+        schema.upgrade(ctx.engine)
+        with ctx.begin() as uow:
+            uow.record(AuditEvent(EventKind.DATABASE_UPGRADED, operator().actor, "database"))
+    if as_json:
+        print_json({"upgraded": upgraded})
+    else:
+        click.echo(f"The database is at this version {'now' if upgraded else 'already'}.")
 
 
 @click.command()

@@ -80,14 +80,15 @@ def show(code: str, version: int | None, language: str, as_json: bool) -> None:
 @leaflets.command("review")
 @click.argument("code")
 @click.argument("version", type=int)
+@json_option
 @plain_errors
-def review(code: str, version: int) -> None:
+def review(code: str, version: int, as_json: bool) -> None:
     """Record that a version was reviewed; its reminders stop.
 
     Example: consent-service leaflets review L1111 2
     """
     use_cases.record_review(open_context(), operator(), code, version)
-    click.echo(f"Recorded: {code} version {version} was reviewed.")
+    print_fields({"code": code, "version": version, "reviewed": True}, as_json=as_json)
 
 
 @leaflets.command("override")
@@ -95,8 +96,9 @@ def review(code: str, version: int) -> None:
 @click.argument("version", type=int)
 @click.option("--until", required=True, help="Last day excluded, as 2026-12-31.")
 @click.option("--reason", required=True, help="Why an archived version may be given.")
+@json_option
 @plain_errors
-def override(code: str, version: int, until: str, reason: str) -> None:
+def override(code: str, version: int, until: str, reason: str, as_json: bool) -> None:
     """Let an archived version be given until a day.
 
     Example: consent-service leaflets override L1111 1 --until 2026-12-31 --reason "Reprint late"
@@ -107,4 +109,4 @@ def override(code: str, version: int, until: str, reason: str) -> None:
         sentence = "Give the day as year-month-day, such as 2026-12-31."
         raise InvalidInput(sentence, {"until": sentence}) from None
     use_cases.grant_override(open_context(), operator(), code, version, day, reason)
-    print_fields({"code": code, "version": version, "until": day}, as_json=False)
+    print_fields({"code": code, "version": version, "until": day}, as_json=as_json)

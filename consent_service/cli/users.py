@@ -6,10 +6,12 @@ import click
 
 from consent_service.cli.terminal import (
     confirm,
+    dry_run_option,
     json_option,
     open_context,
     operator,
     plain_errors,
+    print_fields,
     print_json,
     print_rows,
     yes_option,
@@ -72,18 +74,21 @@ def list_(as_json: bool) -> None:
 
 @users.command("disable")
 @click.argument("email")
+@dry_run_option
 @yes_option
+@json_option
 @plain_errors
-def disable(email: str, yes: bool) -> None:
+def disable(email: str, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Close an account: its sessions and tokens end at once, here and after any restore.
 
     Example: consent-service users disable ada@trust.example --yes
     """
     ctx = open_context()
     user = _account(ctx, email)
-    confirm(f"Close the account {email}?", yes=yes)
-    accounts.disable_user(ctx, operator(), user)
-    click.echo("Closed. Sessions and tokens of this account have ended.")
+    if not dry_run:
+        confirm(f"Close the account {email}?", yes=yes)
+        accounts.disable_user(ctx, operator(), user)
+    print_fields({"id": user, "closed": not dry_run, "dry_run": dry_run}, as_json=as_json)
 
 
 @users.command("reset")
@@ -174,17 +179,22 @@ def list_made(as_json: bool) -> None:
 
 @tokens.command("revoke")
 @click.argument("token")
+@dry_run_option
 @yes_option
+@json_option
 @plain_errors
-def revoke(token: str, yes: bool) -> None:
+def revoke(token: str, dry_run: bool, yes: bool, as_json: bool) -> None:
     """End a token, here and after any restore.
 
     Example: consent-service tokens revoke ID --yes
     """
     ctx = open_context()
-    confirm(f"End token {token}?", yes=yes)
-    token_cases.revoke_token(ctx, operator(), token)
-    click.echo("Ended.")
+    if token not in {made.id for made in token_cases.list_tokens(ctx, operator())}:
+        raise NotFound("There is no token with this id. See `consent-service tokens list`.")
+    if not dry_run:
+        confirm(f"End token {token}?", yes=yes)
+        token_cases.revoke_token(ctx, operator(), token)
+    print_fields({"id": token, "ended": not dry_run, "dry_run": dry_run}, as_json=as_json)
 
 
 def _account(ctx: "Context", email: str) -> str:

@@ -98,6 +98,41 @@ def test_every_verb_explains_itself_with_an_example(empty: CommandLine, noun: st
         assert "Example: consent-service" in " ".join(said.out.split()), verb
 
 
+STAY = {"run", "serve", "worker"}
+DESTROY = {
+    ("appraisals", "approve"),
+    ("consent", "revoke"),
+    ("dispositions", "decide"),
+    ("erasure", "run"),
+    ("holds", "release"),
+    ("keys", "rotate"),
+    ("retention", "run"),
+    ("tokens", "revoke"),
+    ("users", "disable"),
+    ("withdrawals", "record"),
+}
+
+
+@pytest.mark.parametrize("noun", sorted(set(NOUNS) - STAY))
+def test_every_verb_that_ends_speaks_to_programs_too(noun: str) -> None:
+    """A clinic's own scripts call these verbs; a table on the screen is not for them."""
+    without = [verb for verb in _verbs_of(noun) if "--json" not in _options_of(verb)]
+
+    assert without == []
+
+
+@pytest.mark.parametrize("verb", sorted(DESTROY), ids=" ".join)
+def test_a_verb_that_destroys_can_be_tried_first(verb: tuple[str, str]) -> None:
+    """Nobody should have to find out what goes by letting it go."""
+    assert {"--dry-run", "--yes"} <= _options_of(list(verb))
+
+
+def _options_of(verb: list[str]) -> set[str]:
+    command = root.get_command(None, verb[0])  # type: ignore[arg-type]
+    found = command.commands[verb[1]] if len(verb) > 1 else command  # type: ignore[union-attr]
+    return {option for parameter in found.params for option in parameter.opts}
+
+
 def test_an_uninitialised_folder_says_what_to_do(empty: CommandLine) -> None:
     """The first thing that a newcomer meets must be the way on."""
     for call in ("audit verify", "erasure list", "policies show", f"consent show {NOBODY}"):
