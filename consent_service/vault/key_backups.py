@@ -22,10 +22,11 @@ from typing import Any, BinaryIO
 import pyrage
 from sqlalchemy import insert, select, update
 
-from consent_service.errors import IntegrityFault, SettingsFault
+from consent_service.errors import IntegrityFault
 from consent_service.ids import new_id
 from consent_service.vault import keyring_rows as rows
 from consent_service.vault import keyring_tables as t
+from consent_service.vault.age import recipient_of
 from consent_service.vault.key_providers import Assurance
 from consent_service.vault.keyring_database import KeyringDatabase
 from consent_service.vault.keyring_values import (
@@ -34,6 +35,7 @@ from consent_service.vault.keyring_values import (
     KeyKind,
     Tombstone,
     Zone,
+    home_shard,
     require_key_id,
     require_shard,
 )
@@ -71,7 +73,7 @@ class KeyBackups:
 
         `recipient` is an age X25519 recipient (`age1...`); another text raises SettingsFault.
         """
-        reader = _recipient(recipient)
+        reader = recipient_of(recipient)
         held, opened, stones, fences = until_settled(self._snapshot)
         backup = KeyBackup(new_id(), at, at + LIFETIME, None)
         lines: Iterable[dict[str, object]] = chain(
@@ -158,7 +160,10 @@ class KeyBackups:
         shards: dict[Place, OpenShard] = {}
         for zone in Zone:
             shards |= self._shards.ensured(zone, {shard for held, shard in places if held is zone})
-        new = [rows.new_key_row(shards, entry, secret, at) for entry, secret in secrets.items()]
+        new = [
+            rows.new_key_row(shards[entry.zone, entry.shard], entry, secret, at)
+            for entry, secret in secrets.items()
+        ]
         with self._database.write() as connection:
             require_generations(connection, shards)
             dead = rows.ids_in(connection, t.tombstones, [row["key_id"] for row in new])
@@ -167,16 +172,6 @@ class KeyBackups:
                 row for row in new if row["key_id"] not in dead and row["fingerprint"] not in prints
             ]
             return len(rows.insert_missing(connection, alive, taken=set())), len(new) - len(alive)
-
-
-def _recipient(text: str) -> pyrage.x25519.Recipient:
-    try:
-        return pyrage.x25519.Recipient.from_str(text)
-    except pyrage.RecipientError as fault:
-        raise SettingsFault(
-            "CONSENT_BACKUP_RECIPIENT is no age recipient. Make one with `age-keygen` and set the "
-            "line that begins with age1."
-        ) from fault
 
 
 def _decrypted(source: BinaryIO, identity: str) -> list[bytes]:
@@ -230,7 +225,7 @@ def _key_line(row: t.AnyRow, opened: dict[Place, OpenShard]) -> dict[str, object
         "key": entry.key_id,
         "kind": entry.kind,
         "zone": entry.zone,
-        "shard": entry.shard,
+        "shard": home_shard(entry.shard),
         "secret": base64.b64encode(secret).decode("ascii"),
     }
 

@@ -8,12 +8,12 @@ Rules kept here:
 - a tombstoned id is never created, unsealed or restored, so whoever runs late brings nothing back;
 - an id that is sealed before its key was made gets no key until it is unsealed;
 - sealing, unsealing and destroying mark the shards they leave as dirty, in the same transaction;
+- sealing asks the escrow provider to wrap and, where this process may do no more, for nothing else;
 - no key bytes in any message, log or representation.
 """
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -39,10 +39,10 @@ from consent_service.vault.keyring_values import (
 )
 from consent_service.vault.rotation import Progress, Rotation
 from consent_service.vault.shard_keys import (
+    Room,
     ShardKeys,
     ShardMoved,
     entry_of,
-    require_generations,
     until_settled,
 )
 
@@ -64,6 +64,10 @@ class Keyring:
             self.close()
             raise
         self.backups = KeyBackups(self._database, self._shards)
+
+    def check(self) -> None:
+        """Open one live key and ask after escrow's; raises what keeps keys from being used."""
+        self._shards.require_fitting_masters()
 
     def close(self) -> None:
         """Let go of the database."""
@@ -144,7 +148,8 @@ class Keyring:
     def seal(self, key_ids: Collection[str], at: datetime) -> set[str]:
         """Move live keys to escrow and return the ids that this call sealed.
 
-        An id without a key is sealed too: none is made for it until it is unsealed.
+        An id without a key is sealed too: none is made for it until it is unsealed. The escrow
+        provider need only wrap.
         """
         for key_id in key_ids:
             require_key_id(key_id)
@@ -230,11 +235,11 @@ class Keyring:
         return secrets
 
     def _add(self, zone: Zone, secrets: Mapping[KeyEntry, bytes], at: datetime) -> set[str]:
-        shards = self._shards.ensured(zone, {entry.shard for entry in secrets})
-        new = [rows.new_key_row(shards, entry, secret, at) for entry, secret in secrets.items()]
-        wanted = [entry.key_id for entry in secrets]
+        room = self._shards.room(zone, {entry.shard for entry in secrets})
+        new = _placed(room, secrets, at)
+        wanted = [row["key_id"] for row in new]
         with self._database.write() as connection:
-            require_generations(connection, shards)
+            room.enter(connection)
             rows.require_no_tombstone(connection, wanted)
             fenced = zone is Zone.LIVE and rows.ids_in(connection, t.seal_fences, wanted)
             return rows.insert_missing(connection, new, taken=fenced or set())
@@ -243,21 +248,25 @@ class Keyring:
         secrets = self._read(source, key_ids)
         if target is Zone.LIVE and any(entry.kind is KeyKind.DATA for entry in secrets):
             raise ValueError("a data key stays sealed: read it with read_sealed")
-        shards = self._shards.ensured(target, {entry.shard for entry in secrets})
-        new = {
-            entry.key_id: rows.new_key_row(shards, replace(entry, zone=target), secret, at)
-            for entry, secret in secrets.items()
-        }
+        room = self._shards.room(target, {entry.shard for entry in secrets})
+        new = {row["key_id"]: row for row in _placed(room, secrets, at)}
         with self._database.write() as connection:
-            require_generations(connection, shards)
+            room.enter(connection)
             present = rows.ids_in(connection, t.keys, key_ids, source)
             if not present <= new.keys():
                 raise ShardMoved  # made since we looked
-            rows.move(connection, [new[key_id] for key_id in sorted(present)], source)
+            rows.move(connection, [new[key_id] for key_id in sorted(present)])
             if target is Zone.ESCROW:
                 return present | rows.fence(connection, key_ids, at)
             rows.require_no_tombstone(connection, key_ids)
             return present | rows.lift_fence(connection, key_ids)
+
+
+def _placed(room: Room, secrets: Mapping[KeyEntry, bytes], at: datetime) -> list[rows.NewRow]:
+    return [
+        rows.new_key_row(shard, place, secret, at)
+        for (place, shard), secret in ((room.place(e), secret) for e, secret in secrets.items())
+    ]
 
 
 def _by_id(secrets: Mapping[KeyEntry, bytes]) -> dict[str, bytes]:

@@ -7,30 +7,28 @@ Rules kept here:
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, Table, bindparam, delete, exists, insert, select, update
 
 from consent_service.errors import KeyDestroyed
 from consent_service.vault import keyring_tables as t
-from consent_service.vault.keyring_values import KeyEntry, KeyStatus, Tombstone, Zone
+from consent_service.vault.keyring_values import SHARDS, KeyEntry, KeyStatus, Tombstone, Zone
 from consent_service.vault.shard_keys import SHARD_COLUMNS, OpenShard, Place
 
 NewRow = dict[str, Any]
 
 
-def new_key_row(
-    shards: Mapping[Place, OpenShard], entry: KeyEntry, secret: bytes, at: datetime
-) -> NewRow:
+def new_key_row(shard: OpenShard, entry: KeyEntry, secret: bytes, at: datetime) -> NewRow:
     """Return the row of a key in its place, wrapped under its shard's key."""
     return {
         "key_id": entry.key_id,
         "kind": entry.kind,
         "zone": entry.zone,
         "shard": entry.shard,
-        "wrapped": shards[entry.zone, entry.shard].wrap(entry, secret),
+        "wrapped": shard.wrap(entry, secret),
         "fingerprint": hashlib.sha256(secret).digest(),
         "created_at": at,
         "sealed_at": at if entry.zone is Zone.ESCROW else None,
@@ -117,16 +115,18 @@ def bury(connection: Connection, stones: Iterable[Tombstone]) -> set[str]:
     return gone
 
 
-def move(connection: Connection, rows: Sequence[NewRow], source: Zone) -> None:
-    """Put already held keys into the zone their new rows name; their old shards become dirty."""
+def move(connection: Connection, rows: Sequence[NewRow]) -> None:
+    """Put already held keys where their new rows say; the shards that they leave become dirty."""
     if not rows:
         return
-    changed = [
-        {"moved": row["key_id"]} | {name: row[name] for name in ("zone", "wrapped", "sealed_at")}
-        for row in rows
+    left = [
+        (Zone(row.zone), row.shard)
+        for batch in t.batches([row["key_id"] for row in rows])
+        for row in connection.execute(_HELD_PLACES.where(t.keys.c.key_id.in_(batch)))
     ]
+    changed = [{"moved": row["key_id"]} | {name: row[name] for name in _MOVED} for row in rows]
     connection.execute(_MOVE, changed)
-    mark_dirty(connection, [(source, row["shard"]) for row in rows])
+    mark_dirty(connection, left)
 
 
 def fence(connection: Connection, key_ids: Collection[str], at: datetime) -> set[str]:
@@ -162,6 +162,11 @@ def mark_dirty(connection: Connection, places: Iterable[Place]) -> None:
             .where(t.shard_keys.c.zone == zone, t.shard_keys.c.shard.in_(mine))
             .values(dirty=True)
         )
+
+
+def drop_empty_pockets(connection: Connection) -> None:
+    """Forget pockets that hold no key any more: nothing is ever put into one again."""
+    connection.execute(_EMPTY_POCKETS)
 
 
 def dirty_places(connection: Connection) -> list[Place]:
@@ -236,10 +241,15 @@ _HELD_PLACES = select(t.keys.c.key_id, t.keys.c.zone, t.keys.c.shard, t.keys.c.f
 DIRTY_SHARDS = SHARD_COLUMNS.where(t.shard_keys.c.dirty).order_by(
     t.shard_keys.c.zone, t.shard_keys.c.shard
 )
+_MOVED = ("zone", "shard", "wrapped", "sealed_at")
 _MOVE = (
     update(t.keys)
     .where(t.keys.c.key_id == bindparam("moved"))
-    .values(zone=bindparam("zone"), wrapped=bindparam("wrapped"), sealed_at=bindparam("sealed_at"))
+    .values({name: bindparam(name) for name in _MOVED})
+)
+_EMPTY_POCKETS = delete(t.shard_keys).where(
+    t.shard_keys.c.shard >= SHARDS,
+    ~exists().where(t.keys.c.zone == t.shard_keys.c.zone, t.keys.c.shard == t.shard_keys.c.shard),
 )
 _BACK = select(t.keys.c.key_id, t.tombstones.c.order_id)
 _BACK_BY_ID = _BACK.join(t.tombstones, t.tombstones.c.key_id == t.keys.c.key_id)

@@ -1,8 +1,9 @@
 """The keyring's words: kinds, zones, states, and the bytes that tie a wrapped key to its place.
 
-Pure: no database, no clock.
+No database, no clock.
 """
 
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -10,6 +11,7 @@ from enum import StrEnum
 from consent_service.vault.key_providers import Assurance
 
 SHARDS = 1024
+POCKETS = 2**21 - 1  # so that the number of the last one still fits 31 bits
 KEY_BYTES = 32
 KEY_ID_MAX = 100
 
@@ -99,6 +101,20 @@ class KeyBackup:
 def shard_of(involvement_id: str) -> int:
     """Return the shard of everything that belongs to an involvement (its first 32 bits)."""
     return int(involvement_id[:8], 16) % SHARDS
+
+
+def home_shard(number: int) -> int:
+    """Return the shard (0 to 1023) that a shard or one of its pockets belongs to."""
+    return number % SHARDS
+
+
+def new_pocket(shard: int) -> int:
+    """Return the number of a pocket of `shard`, by chance: 1024 and above.
+
+    A pocket is a shard key of its own beside the shard's: whoever may not open the shard's key can
+    make one, put keys under it, and forget it.
+    """
+    return shard + SHARDS * (1 + secrets.randbelow(POCKETS))
 
 
 def shard_place(zone: Zone, shard: int, generation: int) -> bytes:

@@ -28,7 +28,7 @@ from consent_service.vault import keyring_tables as t
 from consent_service.vault import rotation_log as log
 from consent_service.vault.key_providers import Assurance, master_version_of
 from consent_service.vault.keyring_database import KeyringDatabase, rotation_runs
-from consent_service.vault.keyring_rows import DIRTY_SHARDS
+from consent_service.vault.keyring_rows import DIRTY_SHARDS, drop_empty_pockets
 from consent_service.vault.keyring_values import KEY_BYTES, RotationReport, Zone, shard_place
 from consent_service.vault.shard_keys import (
     SHARD_COLUMNS,
@@ -110,6 +110,7 @@ class Rotation:
         while due := self._due_shards():
             self._replace(due)
         with self._database.write() as connection:
+            drop_empty_pockets(connection)
             log.close_shards(connection)
         self._tell(RotationStep.SHARDS_DONE)
 

@@ -4,14 +4,16 @@ Rules kept here:
 - a provider is never asked from inside a transaction of the keyring;
 - what was prepared outside is used inside a write transaction only if the shard's generation is
   still the one it was prepared for; otherwise `ShardMoved`, and the caller prepares again;
+- where this process may wrap but not open, keys go into a *pocket*: a shard key of its own that it
+  makes, uses once and forgets, written with the first key in it;
 - a shard key wrapped under a master version below the zone's floor is not accepted, so a
   rotation that has begun to rewrap cannot miss one.
 """
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -21,19 +23,22 @@ from consent_service.errors import (
     ConsentServiceError,
     IntegrityFault,
     KeyDestroyed,
+    Refused,
     SettingsFault,
     Unavailable,
 )
 from consent_service.vault import keyring_tables as t
 from consent_service.vault.key_providers import KeyProvider, master_version_of
-from consent_service.vault.key_providers.port import NONCE_BYTES
+from consent_service.vault.key_providers.port import NONCE_BYTES, is_forbidden
 from consent_service.vault.keyring_database import KeyringDatabase
 from consent_service.vault.keyring_values import (
     KEY_BYTES,
     KeyEntry,
     KeyKind,
     Zone,
+    home_shard,
     key_place,
+    new_pocket,
     shard_place,
 )
 
@@ -81,6 +86,35 @@ class OpenShard:
             ) from fault
 
 
+@dataclass(frozen=True)
+class Room:
+    """Where keys of some shards may be put in one zone, for the length of a call.
+
+    `shards` leads from a shard (0 to 1023) to the number that its key stands under, which is its
+    own or a new pocket's, and to that key. `pockets` are the rows of those that are new.
+    """
+
+    zone: Zone
+    shards: Mapping[int, tuple[int, OpenShard]]
+    pockets: Sequence[Mapping[str, Any]] = ()
+
+    def place(self, entry: KeyEntry) -> tuple[KeyEntry, OpenShard]:
+        """Return where a key stands here, and the shard key that wraps it."""
+        number, opened = self.shards[home_shard(entry.shard)]
+        return replace(entry, zone=self.zone, shard=number), opened
+
+    def enter(self, connection: Connection) -> None:
+        """Inside a write transaction: write new pockets down, or raise ShardMoved.
+
+        Raised also unless every shard is as it was opened.
+        """
+        if _insert_missing(connection, self.zone, self.pockets) != len(self.pockets):
+            raise ShardMoved  # the number was taken: chance gives another
+        require_generations(
+            connection, {(self.zone, number): key for number, key in self.shards.values()}
+        )
+
+
 class ShardKeys:
     """Opens and makes shard keys in both zones."""
 
@@ -122,21 +156,43 @@ class ShardKeys:
                 rows = _shard_rows(connection, zone, shards)
         return self.opened(rows)
 
+    def room(self, zone: Zone, shards: Collection[int]) -> Room:
+        """Return room for keys of these shards, or pockets: of their homes, not beside them.
+
+        Where this process may wrap but not open, each shard gets a new pocket.
+        """
+        homes = sorted({home_shard(shard) for shard in shards})
+        try:
+            opened = self.ensured(zone, homes)
+        except Refused as fault:
+            if not is_forbidden(fault):
+                raise
+            return self._new_pockets(zone, homes)
+        return Room(zone, {shard: (shard, key) for (_, shard), key in opened.items()})
+
+    def _new_pockets(self, zone: Zone, shards: Sequence[int]) -> Room:
+        numbers = [new_pocket(shard) for shard in shards]
+        secrets, rows = self._fresh(zone, numbers)
+        opened = [OpenShard(1, AESGCM(secret)) for secret in secrets]
+        placed = zip(shards, zip(numbers, opened, strict=True), strict=True)
+        return Room(zone, dict(placed), rows)
+
     def _make(self, zone: Zone, shards: Sequence[int]) -> None:
-        fresh = [(os.urandom(KEY_BYTES), shard_place(zone, shard, 1)) for shard in shards]
-        wrapped = self.providers[zone].wrap_many(fresh)
+        _, rows = self._fresh(zone, shards)
         with self._database.write() as connection:
-            floor = _floor(connection, zone, newest=1)
-            if any(master_version_of(one) < floor for one in wrapped):
-                raise ShardMoved
-            there = {row.shard for row in _shard_rows(connection, zone, shards)}
-            made = [
-                new_shard_row(zone, shard, 1, one)
-                for shard, one in zip(shards, wrapped, strict=True)
-                if shard not in there
-            ]
-            if made:
-                connection.execute(insert(t.shard_keys), made)
+            _insert_missing(connection, zone, rows)
+
+    def _fresh(
+        self, zone: Zone, numbers: Sequence[int]
+    ) -> tuple[list[bytes], list[dict[str, object]]]:
+        """Return new shard keys, and the rows that they are to have."""
+        secrets = [os.urandom(KEY_BYTES) for _ in numbers]
+        places = [shard_place(zone, number, 1) for number in numbers]
+        wrapped = self.providers[zone].wrap_many(list(zip(secrets, places, strict=True)))
+        return secrets, [
+            new_shard_row(zone, number, 1, one)
+            for number, one in zip(numbers, wrapped, strict=True)
+        ]
 
     def _check_fit(self) -> None:
         for zone, provider in self.providers.items():
@@ -210,6 +266,24 @@ def unwrap_shard_keys(provider: KeyProvider, items: Sequence[tuple[bytes, bytes]
 
 def _place_of(row: t.AnyRow) -> bytes:
     return shard_place(Zone(row.zone), row.shard, row.generation)
+
+
+def _insert_missing(connection: Connection, zone: Zone, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Insert the shard keys that are not there; returns how many.
+
+    Raises ShardMoved when one was wrapped under a master key that a rotation moves away from.
+    """
+    if not rows:
+        return 0
+    floor = _floor(connection, zone, newest=1)
+    if any(row["master_version"] < floor for row in rows):
+        raise ShardMoved
+    numbers = [row["shard"] for row in rows]
+    there = {row.shard for row in _shard_rows(connection, zone, numbers)}
+    made = [dict(row) for row in rows if row["shard"] not in there]
+    if made:
+        connection.execute(insert(t.shard_keys), made)
+    return len(made)
 
 
 def _floor(connection: Connection, zone: Zone, newest: int) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from consent_service.errors import Refused
 from consent_service.ids import new_id
 from consent_service.vault.key_providers import (
     Assurance,
@@ -16,6 +17,7 @@ from consent_service.vault.key_providers import (
     KeyProvider,
     MemoryKeyProvider,
 )
+from consent_service.vault.key_providers.port import FORBIDDEN
 from consent_service.vault.keyring import KeyKind, Keyring, NewKey, shard_of
 
 AT = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
@@ -104,3 +106,25 @@ class OnSnapshotDisk(MemoryKeyProvider):
     def destroy_before(self, version: int) -> Assurance:
         super().destroy_before(version)
         return Assurance.UNLINKED_ONLY
+
+
+class WrapsOnly:
+    """A provider as a web process has it in escrow: the key server lets it wrap, and no more."""
+
+    def __init__(self, inner: KeyProvider) -> None:
+        self._inner = inner
+
+    def wrap_many(self, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        return self._inner.wrap_many(items)
+
+    def unwrap_many(self, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        raise Refused("Not with this token.", code=FORBIDDEN)
+
+    def rotate(self) -> int:
+        raise Refused("Not with this token.", code=FORBIDDEN)
+
+    def destroy_before(self, version: int) -> Assurance:
+        raise Refused("Not with this token.", code=FORBIDDEN)
+
+    def versions(self) -> list[int]:
+        return self._inner.versions()

@@ -32,6 +32,7 @@ from consent_service.errors import (
     Unavailable,
 )
 from consent_service.vault.key_providers.port import (
+    FORBIDDEN,
     Assurance,
     joined_version,
     master_version_of,
@@ -296,7 +297,7 @@ def _answer_in(response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
         raise Refused(
             "The key server does not allow this to this process's token. "
             "See docs/operations/key-server.md for the policy each process needs.",
-            code="key_server_forbids",
+            code=FORBIDDEN,
         )
     if response.status == 204 or not response.data:
         return {}

@@ -4,6 +4,7 @@ Rules every adapter keeps (one contract suite runs against all of them):
 - wrapped bytes begin with the version of the master key that made them (4 bytes, big-endian);
 - wrapping always uses the newest version, also one that another process made a moment ago;
 - the associated data must be the same on both sides, otherwise nothing opens;
+- what this process may not ask for is `Refused` (code `key_server_forbids`): see `is_forbidden`;
 - `destroy_before` never leaves the provider without a master key, and may be repeated.
 """
 
@@ -15,11 +16,12 @@ from typing import Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from consent_service.errors import IntegrityFault, KeyDestroyed
+from consent_service.errors import ConsentServiceError, IntegrityFault, KeyDestroyed, Refused
 
 MASTER_BYTES = 32
 NONCE_BYTES = 12
 _VERSION_BYTES = 4
+FORBIDDEN = "key_server_forbids"
 
 
 class Assurance(StrEnum):
@@ -57,6 +59,11 @@ class KeyProvider(Protocol):
     def versions(self) -> list[int]:
         """Return the versions held, oldest first."""
         ...
+
+
+def is_forbidden(fault: ConsentServiceError) -> bool:
+    """Tell whether this process's provider may not do it at all, though another's may."""
+    return isinstance(fault, Refused) and fault.code == FORBIDDEN
 
 
 def master_version_of(wrapped: bytes) -> int:
