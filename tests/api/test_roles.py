@@ -33,7 +33,7 @@ TABLE = {
     ("GET", "/leaflets/{code}/versions/{n}"): "leaflet.read",
     ("POST", "/leaflet-issues"): "leaflet.give",
     ("GET", "/consent-forms"): "form.read",
-    ("GET", "/consent-forms/{id}/changes"): "form.read",
+    ("GET", "/consent-forms/{form}/changes"): "form.read",
     ("GET", "/consent-forms/{form}/versions/{n}"): "form.read",
     ("GET", "/involvements/{id}/questions"): "consent.capture",
     ("POST", "/consents"): "consent.capture",

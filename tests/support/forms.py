@@ -3,7 +3,7 @@
 import dataclasses
 import shutil
 
-from consent_service.policy_files import read_policies
+from consent_service.policy_files import default_policy_dir, read_policies
 from consent_service.services.policies import policy_folder
 from tests.support.clinic import Clinic
 
@@ -19,8 +19,11 @@ I know that my guider writes down in the health record that we filmed, and never
 
 
 def add_version(clinic: Clinic) -> None:
-    """Write version 2 of the form into the clinic's policy folder, as a draft, and read it."""
-    forms = policy_folder(clinic.ctx) / "consent-forms/vig"
+    """Write version 2 of the form into the clinic's own policy folder, as a draft, and read it."""
+    folder = policy_folder(clinic.ctx)
+    if folder.resolve() == default_policy_dir().resolve():
+        raise AssertionError("A clinic without a policy folder of its own changes everybody's.")
+    forms = folder / "consent-forms/vig"
     shutil.copytree(forms / "v1", forms / "v2")
     asked = (forms / "v2/form.yaml").read_text()
     asked = asked.replace("\nversion: 1\n", "\nversion: 2\n")

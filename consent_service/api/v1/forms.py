@@ -14,7 +14,6 @@ from consent_service.api.shapes import (
     PageQuery,
     Reply,
     Request,
-    Version,
 )
 from consent_service.domain.form_changes import ChangeKind
 from consent_service.domain.forms import AnswerKind, AskedOf, Condition, Layer, Named, Statement
@@ -189,8 +188,8 @@ def read_questions(ask: Ask, id: str, query: QuestionsQuery) -> Answer:
 class ChangesQuery(Request):
     """From which version to which, in which language."""
 
-    old: Version
-    new: Version
+    old: Annotated[int, Field(ge=1, le=9999)]
+    new: Annotated[int, Field(ge=1, le=9999)]
     language: Language = "en"
 
 
@@ -215,10 +214,10 @@ class ChangesReply(Reply):
     lines: tuple[LineChangeReply, ...]
 
 
-@room.get("/consent-forms/{id}/changes", P.FORM_READ, ChangesReply, query=ChangesQuery)
-def read_form_changes(ask: Ask, id: str, query: ChangesQuery) -> Answer:
+@room.get("/consent-forms/{form}/changes", P.FORM_READ, ChangesReply, query=ChangesQuery)
+def read_form_changes(ask: Ask, form: str, query: ChangesQuery) -> Answer:
     """Read what differs between two published versions of a form, line by line."""
-    found = use.changes(ask.ctx, id, query.old, query.new, query.language)
+    found = use.changes(ask.ctx, form, query.old, query.new, query.language)
     lines = tuple(LineChangeReply.model_validate(line) for line in found.lines)
     reply = ChangesReply(
         form=found.form,

@@ -1,0 +1,1 @@
+"""One file for each fault that was found: it failed before the fault was mended."""
