@@ -30,7 +30,8 @@ from consent_service.settings import PREFIX, Settings
 from consent_service.wiring import build_context
 
 STOP_SECONDS = 15
-THREADS = 8
+THREADS = min(8, 2 * (os.cpu_count() or 1) + 1)
+"""Requests at once in one web process: as many as granian holds sensible for the machine."""
 APP = "consent_service.app"
 
 
