@@ -38,6 +38,7 @@ NOUNS: dict[str, str] = {
     "subject-access": "subject_access:subject_access",
     "audit": "audit:audit",
     "keys": "keys:keys",
+    "backups": "backups:backups",
     "reconcile": "keys:reconcile",
     "jobs": "jobs:jobs",
     "users": "users:users",

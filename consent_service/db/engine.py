@@ -31,12 +31,17 @@ def open_engine(url: str) -> Engine:
     engine = create_engine(
         url, hide_parameters=True, connect_args={"timeout": 30, "check_same_thread": False}
     )
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
+    prepare_sqlite(engine)
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def prepare_sqlite(engine: Engine) -> None:
+    """Have every connection of a SQLite engine set up as this service needs it."""
+    event.listen(engine, "connect", _set_up)
+    event.listen(engine, "begin", _begin_sqlite)
+
+
+def _set_up(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
     for pragma in PRAGMAS:
         connection.execute(pragma)

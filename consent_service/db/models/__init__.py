@@ -3,6 +3,7 @@
 from consent_service.db.models import (
     accounts,
     audit,
+    backups,
     consent,
     erasure,
     handovers,
@@ -18,6 +19,7 @@ from consent_service.db.models import (
 __all__ = [
     "accounts",
     "audit",
+    "backups",
     "consent",
     "erasure",
     "handovers",
