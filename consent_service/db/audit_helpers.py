@@ -4,18 +4,20 @@ Rules kept here:
   * helpers only make it faster: what one of them cannot do, this process does itself;
   * whoever is free takes the next range; results are handed out in order, and nobody runs further
     ahead than a few ranges, so that memory stays bounded;
+  * a helper that does not answer in time is ended: whoever waits for a log never waits for it;
   * helpers are fresh processes, no forks: a forked SQLite connection loses its locks;
   * what a helper is told (the password of the database, too) goes through its standard input.
 """
 
+import contextlib
 import logging
 import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from threading import Condition, Thread
+from threading import Condition, Thread, Timer
 from typing import IO, NamedTuple, cast
 
 from sqlalchemy import Engine
@@ -35,6 +37,9 @@ MOST_HELPERS = 7
 
 _WORTH_HELP = 4
 """Fewer ranges are done before a helper has begun."""
+
+_PATIENCE = 60.0
+"""Seconds that a helper may take over a range, which is a tenth of a second of work."""
 
 _SQLITE_PATIENCE = 30.0
 _PROGRAM = "from consent_service.db.audit_ranges import main; main()"
@@ -146,33 +151,52 @@ class _SharedWork:
 
 
 def _help(work: _SharedWork, database: Database) -> None:
-    """Let one helping process do ranges until there are no more, or it fails."""
-    with _helper() as process:
-        asked, answers = cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)
-        claimed = None
-        try:
-            pickle.dump(database, asked)
+    """Let one helping process do ranges until there are no more, or it fails or hangs."""
+    claimed = None
+    try:
+        with _helper() as process:
+            pickle.dump(database, cast(IO[bytes], process.stdin))
             while (claimed := work.wait_for_claim()) is not None:
-                pickle.dump(work.spans.at(claimed), asked)
-                asked.flush()
-                work.put(claimed, pickle.load(answers))  # noqa: S301 - from our own child
-        except (OSError, EOFError, pickle.UnpicklingError):
-            _log.warning("A process that helped to verify the log failed; its part is done here.")
-            if claimed is not None:
-                work.leave(claimed)
-        finally:
-            process.kill()
+                work.put(claimed, _answer(process, work.spans.at(claimed)))
+    except (OSError, EOFError, pickle.UnpicklingError):
+        _log.warning("A process that helped to verify the log failed; its part is done here.")
+        if claimed is not None:
+            work.leave(claimed)
 
 
-def _helper() -> "subprocess.Popen[bytes]":
+def _answer(process: "subprocess.Popen[bytes]", span: Span) -> CheckedRange:
+    """Return what a helper says of a range; one that takes too long is ended, which is EOFError."""
+    asked, answers = cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)
+    alarm = Timer(_PATIENCE, process.kill)
+    alarm.start()
+    try:
+        pickle.dump(span, asked)
+        asked.flush()
+        return cast(CheckedRange, pickle.load(answers))  # noqa: S301 - from our own child
+    finally:
+        alarm.cancel()
+
+
+@contextlib.contextmanager
+def _helper() -> "Iterator[subprocess.Popen[bytes]]":
+    """Start a helping process; it is ended, whatever it is at, when the block is left."""
     path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100
-    return subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
         [sys.executable, "-P", "-s", "-c", _PROGRAM],
         env={**os.environ, "PYTHONPATH": path},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
+    try:
+        yield process
+    finally:
+        process.kill()
+        # What was not sent yet cannot be: the reader is gone.
+        with contextlib.suppress(BrokenPipeError):
+            cast(IO[bytes], process.stdin).close()
+        cast(IO[bytes], process.stdout).close()
+        process.wait()
 
 
 def _database_of(engine: Engine) -> Database | None:
