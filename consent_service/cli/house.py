@@ -18,7 +18,7 @@ from consent_service.clock import SystemClock
 from consent_service.db import engine as engines
 from consent_service.db import schema
 from consent_service.domain.audit import AuditEvent, EventKind
-from consent_service.errors import SettingsFault
+from consent_service.errors import ConsentServiceError, SettingsFault
 from consent_service.services import checks, installation
 from consent_service.settings import Settings
 
@@ -121,7 +121,7 @@ def check(as_json: bool) -> None:
     lines = checks.check_settings(settings)
     try:
         lines += checks.check(wiring.build_context(settings))
-    except SettingsFault as fault:
+    except ConsentServiceError as fault:
         lines.append(checks.CheckLine("set-up", checks.FAULT, fault.message))
     if as_json:
         print_json(lines)

@@ -6,12 +6,13 @@ done by the second or belongs to one process alone is a heartbeat of the worker,
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from consent_service.jobs.timetable import Daily, Every, Trigger
 from consent_service.services import (
     clock_guard,
     depicted,
+    jobs,
     key_rotation,
     leaflets,
     notices,
@@ -28,6 +29,7 @@ Figures = Mapping[str, int | str]
 Act = Callable[[Context], Figures]
 
 KEYS_LOOKED_BACK = timedelta(hours=1)
+_EVER = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,9 @@ def settle_awaiting(ctx: Context) -> Figures:
 
 
 def make_keys(ctx: Context) -> Figures:
-    """Make keys that a crash between a yes and its key left out."""
-    return {"involvements": upkeep.make_keys(ctx, ctx.clock.now() - KEYS_LOOKED_BACK)}
+    """Make keys that a crash, or a key server out of reach, left out since this last went well."""
+    since = jobs.last_done(ctx, "make-keys") or _EVER
+    return {"involvements": upkeep.make_keys(ctx, since - KEYS_LOOKED_BACK)}
 
 
 def watch_leaflets(ctx: Context) -> Figures:

@@ -9,8 +9,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
-from consent_service.clock import london_day
+from consent_service.clock import LONDON, london_day
 from consent_service.db import schema
 from consent_service.db.models.jobs import ClockPause
 from consent_service.db.models.policies import LeafletVersion
@@ -81,6 +82,9 @@ def _try(what: str, probe: Callable[[Context], str], ctx: Context) -> CheckLine:
         return CheckLine(what, OK, probe(ctx))
     except ConsentServiceError as fault:
         return CheckLine(what, FAULT, fault.message)
+    except (SQLAlchemyError, OSError) as fault:
+        # The text of either could quote an address with its password, or a row.
+        return CheckLine(what, FAULT, f"It cannot be used at the moment ({type(fault).__name__}).")
 
 
 def _database(ctx: Context) -> str:
@@ -91,7 +95,12 @@ def _database(ctx: Context) -> str:
 
 def _keyring(ctx: Context) -> str:
     dirty = len(ctx.keyring.dirty_shards())
-    return f"opens; {dirty} shards wait for rotation"
+    return f"reached; {dirty} shards wait for rotation"
+
+
+def _master_keys(ctx: Context) -> str:
+    ctx.keyring.check()
+    return "in reach: live keys open, escrow takes keys in"
 
 
 def _store(ctx: Context) -> str:
@@ -127,12 +136,15 @@ def _clock(ctx: Context) -> str:
             "The clock jumped; automatic destruction waits for"
             " `consent-service retention run --confirm-clock`."
         )
-    return f"{ctx.clock.now():%Y-%m-%d %H:%M} UTC"
+    local = ctx.clock.now().astimezone(LONDON)
+    hour = f"{local:%I:%M}".lstrip("0") + f"{local:%p}".lower()
+    return f"{local.day} {local:%B %Y}, {hour} {local.tzname()}"
 
 
 _PROBES: tuple[tuple[str, Callable[[Context], str]], ...] = (
     ("database", _database),
     ("keyring", _keyring),
+    ("master keys", _master_keys),
     ("film store", _store),
     ("journal", _journal),
     ("policies", _policies),

@@ -43,6 +43,7 @@ from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
 from consent_service.ids import new_id
 from consent_service.services import depicted_keys, disputes, erasure_journal
 from consent_service.services.access import Caller, involvement_for
+from consent_service.services.at_once import at_once
 from consent_service.services.consent_checks import (
     CaptureConsent,
     Ground,
@@ -150,7 +151,7 @@ def capture(ctx: Context, caller: Caller, request: CaptureConsent) -> ConsentAct
         disputes.open_where_parents_disagree(ctx, uow, reached)
         _record_capture(uow, caller, act, request)
         view = act_view(uow.session, act)
-    depicted_keys.settle_awaiting(ctx, request.involvement)
+    at_once(ctx, depicted_keys.settle_awaiting, request.involvement)
     return view
 
 
@@ -169,7 +170,7 @@ def check_late(ctx: Context, caller: Caller, act: str) -> ConsentActView:
             uow.session.flush()
             disputes.open_where_parents_disagree(ctx, uow, reached)
         view = act_view(uow.session, row)
-    depicted_keys.settle_awaiting(ctx, row.involvement_id)
+    at_once(ctx, depicted_keys.settle_awaiting, row.involvement_id)
     return view
 
 

@@ -23,6 +23,7 @@ from consent_service.errors import Conflict, Gone, InvalidInput, NotFound, Refus
 from consent_service.services import depicted_keys, keys, permission
 from consent_service.services.access import Caller
 from consent_service.services.assets import AssetView, asset_for, read_view
+from consent_service.services.at_once import at_once
 from consent_service.services.context import Context
 from consent_service.services.depicted_keys import settle_awaiting
 
@@ -55,8 +56,8 @@ def add_depicted(ctx: Context, caller: Caller, asset: str, person: str) -> Asset
                 _await(ctx, uow, caller, one, person)
         involvement.consent_epoch += 1
         involvement.last_entry_at = uow.at
-    keys.ensure_consent_keys(ctx, row.involvement_id)
-    depicted_keys.settle(ctx, row.involvement_id)
+    at_once(ctx, keys.ensure_consent_keys, row.involvement_id)
+    at_once(ctx, depicted_keys.settle, row.involvement_id)
     return read_view(ctx, asset)
 
 
@@ -103,8 +104,8 @@ def confirm_removal(ctx: Context, caller: Caller, asset: str, person: str) -> As
         involvement = uow.lock_involvement(row.involvement_id)
         involvement.consent_epoch += 1
         involvement.last_entry_at = uow.at
-    depicted_keys.settle(ctx, row.involvement_id)
-    keys.ensure_wraps(ctx, row.involvement_id)
+    at_once(ctx, depicted_keys.settle, row.involvement_id)
+    at_once(ctx, keys.ensure_wraps, row.involvement_id)
     return read_view(ctx, asset)
 
 

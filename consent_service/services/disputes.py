@@ -36,6 +36,7 @@ from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import new_id
 from consent_service.services import erasure_again, erasure_journal, keys
 from consent_service.services.access import Caller, involvement_for, reaches
+from consent_service.services.at_once import at_once
 from consent_service.services.context import Context
 from consent_service.services.erasure_orders import OrderErasure, order_erasure
 from consent_service.services.notices import notify
@@ -80,7 +81,7 @@ def open_where_parents_disagree(ctx: Context, uow: UnitOfWork, reached: Sequence
     for involvement in reached:
         uow.session.get_one(Involvement, involvement).consent_epoch += 1
         opened += _open_in(uow, involvement)
-        uow.after_commit(partial(keys.settle, ctx, involvement))
+        uow.after_commit(partial(at_once, ctx, keys.settle, involvement))
     return opened
 
 
@@ -182,7 +183,7 @@ def resolve(ctx: Context, caller: Caller, dispute: str, *, give: bool, reason: s
     erasure_journal.pay(ctx)
     for order in orders:
         erasure_journal.journal_order(ctx, order)
-    keys.settle(ctx, row.involvement_id)
+    at_once(ctx, keys.settle, row.involvement_id)
 
 
 def _line_body(row: Dispute, kind: EndingKind, by: str, at: datetime) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Rules kept here:
   * every step is written down as started before it acts and as done after; acting twice is safe;
   * the consent key goes before the ciphertext: a crash half-way leaves noise, never a film;
   * a step belongs to whoever holds its lease; completing it needs the fencing token;
+  * what the key server forbids to this process is left to one with another token;
   * an order never ends in failure: it is tried again, slowly and with an alarm after many attempts.
 """
 
@@ -42,6 +43,7 @@ from consent_service.services.erasure_lease import (
 )
 from consent_service.services.erasure_orders import OrderErasure, order_erasure
 from consent_service.services.notices import notify
+from consent_service.vault.key_providers import is_forbidden
 
 __all__ = [
     "Claimed",
@@ -60,6 +62,7 @@ __all__ = [
 ATTEMPT_CAP = 8
 FIRST_RETRY = timedelta(seconds=5)
 SLOW_RETRY = timedelta(hours=1)
+NEXT_BEAT = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -113,11 +116,13 @@ def work(ctx: Context, worker: str, limit: int = 1000) -> dict[str, int]:
     Returns figures; a step that fails is written down and tried again later.
     """
     erasure_journal.write_missing_lines(ctx)
-    erasure_keys.seal_waiting(ctx)
-    _open_waiting(ctx)
     went_well: list[bool] = []
-    while len(went_well) < limit and (claimed := claim(ctx, worker, None)) is not None:
-        went_well.append(perform(ctx, claimed))
+    try:
+        erasure_keys.seal_waiting(ctx)
+    finally:  # a key server that is away keeps nobody's film from going
+        _open_waiting(ctx)
+        while len(went_well) < limit and (claimed := claim(ctx, worker, None)) is not None:
+            went_well.append(perform(ctx, claimed))
     return {"steps_done": sum(went_well), "steps_failed": went_well.count(False)}
 
 
@@ -127,7 +132,10 @@ def perform(ctx: Context, claimed: Claimed) -> bool:
         with renewed(ctx, claimed):
             figures = erasure_steps.ACTS[claimed.kind](ctx, claimed.order)
     except Exception as fault:  # noqa: BLE001  (any fault of any store is written down and retried)
-        _fail(ctx, claimed, fault)
+        if isinstance(fault, ConsentServiceError) and is_forbidden(fault):
+            _leave(ctx, claimed)
+        else:
+            _fail(ctx, claimed, fault)
         return False
     _complete(ctx, claimed, figures)
     return True
@@ -209,6 +217,19 @@ def _close(ctx: Context, uow: UnitOfWork, order: ErasureOrder) -> None:
     uow.record(AuditEvent(EventKind.ERASURE_COMPLETED, ERASER, order.id, order.involvement_id))
     uow.session.flush()
     erasure_again.order_again(ctx, uow, ERASER, order.involvement_id)
+
+
+def _leave(ctx: Context, claimed: Claimed) -> None:
+    """Let go of a step that another process's token is for; that it was tried here is no attempt.
+
+    Should no process be allowed to do it, the order is late, and that is told by its age.
+    """
+    with ctx.begin() as uow:
+        row = held_step(uow, claimed)
+        if row is not None:
+            row.state, row.lease_until = StepState.PENDING, None
+            row.attempts -= 1
+            row.next_try_at = uow.at + NEXT_BEAT
 
 
 def _fail(ctx: Context, claimed: Claimed, fault: Exception) -> None:

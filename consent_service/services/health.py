@@ -1,4 +1,4 @@
-"""Whether the service can do its work now: database, schema, keys, store, journal."""
+"""Whether the service can do its work now: database, schema, keyring, keys, store, journal."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,8 +35,13 @@ def _schema(ctx: Context) -> bool:
     return schema.is_current(ctx.engine)
 
 
-def _keys(ctx: Context) -> bool:
+def _keyring(ctx: Context) -> bool:
     ctx.keyring.status([NOTHING])
+    return True
+
+
+def _keys(ctx: Context) -> bool:
+    ctx.keyring.check()
     return True
 
 
@@ -53,6 +58,7 @@ def _journal(ctx: Context) -> bool:
 CHECKS: dict[str, Callable[[Context], bool]] = {
     "database": _database,
     "schema": _schema,
+    "keyring": _keyring,
     "keys": _keys,
     "store": _store,
     "journal": _journal,

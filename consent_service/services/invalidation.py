@@ -38,6 +38,7 @@ from consent_service.services import (
     retention_dates,
 )
 from consent_service.services.access import Caller, involvement_for
+from consent_service.services.at_once import at_once
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
 from consent_service.services.retention_plan import ASSET, Fate, PlanLine, is_open
@@ -91,8 +92,8 @@ def invalidate(
         notify(uow, WHY, user=involvement.guider_id, subject=act)
         view = InvalidationView(act, involvement.id, because, uow.at, ended, apart)
     erasure_journal.pay(ctx)
-    keys.settle(ctx, view.involvement)
-    depicted_keys.settle_awaiting(ctx, view.involvement)
+    at_once(ctx, keys.settle, view.involvement)
+    at_once(ctx, depicted_keys.settle_awaiting, view.involvement)
     return view
 
 

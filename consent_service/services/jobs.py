@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CursorResult, delete, or_, select, update
+from sqlalchemy import CursorResult, delete, func, or_, select, update
 
 from consent_service.db.models.jobs import Schedule, ScheduleRun
 from consent_service.db.unit_of_work import UnitOfWork
@@ -144,6 +144,37 @@ def run_now(ctx: Context, caller: Caller, name: str) -> JobRunView:
                 AuditEvent(EventKind.JOB_RUN, caller.actor, name, details={"outcome": "asked"})
             )
         return JobRunView(name, uow.at, 0, None, None, None, {})
+
+
+def ask(ctx: Context, names: Iterable[str]) -> None:
+    """Let the worker do these jobs at once, if no run of theirs waits already.
+
+    A job that has no row yet is done anyway when the first worker starts.
+    """
+    for name in names:
+        try:
+            with ctx.begin() as uow:
+                waiting = select(ScheduleRun.schedule).where(
+                    ScheduleRun.schedule == name, ScheduleRun.attempts == 0
+                )
+                known = uow.session.get(Schedule, name) is not None
+                if known and uow.session.scalar(waiting.limit(1)) is None:
+                    uow.session.add(ScheduleRun(schedule=name, fire_at=uow.at))
+        except TakenMeanwhile:
+            # Another process asked for the same in this moment.
+            continue
+
+
+def last_done(ctx: Context, name: str) -> datetime | None:
+    """Return when the newest run that went well began; None when none is known."""
+    with ctx.read() as session:
+        return session.scalar(
+            select(func.max(ScheduleRun.started_at)).where(
+                ScheduleRun.schedule == name,
+                ScheduleRun.finished_at.is_not(None),
+                ScheduleRun.fault.is_(None),
+            )
+        )
 
 
 def register(ctx: Context, timed: Iterable[Timed]) -> None:

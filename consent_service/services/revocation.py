@@ -30,6 +30,7 @@ from consent_service.errors import Conflict, NotFound
 from consent_service.ids import new_id
 from consent_service.services import disputes, erasure, erasure_journal, erasure_keys, keys
 from consent_service.services.access import Caller, involvement_for, require_fresh
+from consent_service.services.at_once import at_once
 from consent_service.services.context import Context
 from consent_service.services.invalidation import reason_said
 from consent_service.services.notices import notify
@@ -122,11 +123,11 @@ def revoke(ctx: Context, caller: Caller, request: RevokeConsent) -> RevocationVi
             order.id,
             order.reference,
         )
-    keys.ensure_consent_keys(ctx, view.involvement)
+    at_once(ctx, keys.ensure_consent_keys, view.involvement)
     erasure_journal.pay(ctx)
     erasure_journal.journal_order(ctx, view.erasure_order)
     if waiting:
-        erasure_keys.seal_waiting(ctx)
+        at_once(ctx, erasure_keys.seal_waiting)
     else:
         last = StepKind.DESTROY_CONSENT_KEY
         erasure.carry_out(ctx, view.erasure_order, "at-once", until=last)

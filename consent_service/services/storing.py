@@ -30,6 +30,7 @@ from consent_service.errors import Conflict, ConsentServiceError, Gone, Unavaila
 from consent_service.services import erasure, film_objects, keys, permission, retention_dates
 from consent_service.services.access import Caller
 from consent_service.services.assets import permitted
+from consent_service.services.at_once import at_once
 from consent_service.services.context import Context
 from consent_service.services.film_objects import StoredObject
 from consent_service.vault.keyring import KeyKind, KeyStatus
@@ -247,7 +248,7 @@ def live_keys(ctx: Context, place: Place) -> LiveKeys:
 
     Raises Gone when consent to `care` or the asset ended, Unavailable when keys cannot be had.
     """
-    keys.ensure_consent_keys(ctx, place.involvement)
+    at_once(ctx, keys.ensure_consent_keys, place.involvement)
     with ctx.read() as session:
         asset = session.get_one(Asset, place.asset)
         if asset.generation != place.generation:

@@ -20,7 +20,6 @@ from consent_service.db.queries.erasure import OrderScope, consent_keys_ended
 from consent_service.db.queries.superseded import superseded_yeses
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.erasure import OrderState
-from consent_service.errors import Refused
 from consent_service.services.context import Context
 from consent_service.vault.journal import LineKind
 from consent_service.vault.keyring_values import KeyStatus
@@ -31,19 +30,14 @@ KEY_MAKER = Actor(ActorKind.JOB, "make-keys")
 def read(ctx: Context, involvement: str, shut: Collection[str]) -> Mapping[str, bytes]:
     """Return those of these sealed keys that no order ended; none where nothing took their place.
 
-    Where this process may not open escrow there are none either: the worker's turn comes.
+    Raises Refused (`key_server_forbids`) where this process may not open escrow.
     """
     with ctx.read() as session:
         now = ctx.clock.now()
         if not superseded_yeses(session, involvement, now).keys() & set(shut):
             return {}
         ended = _ended_by_orders(ctx, session, involvement, now)
-    try:
-        return ctx.keyring.read_sealed(sorted(set(shut) - ended))
-    except Refused as refused:
-        if refused.code != "key_server_forbids":
-            raise
-        return {}
+    return ctx.keyring.read_sealed(sorted(set(shut) - ended))
 
 
 def destroy(ctx: Context, involvement: str) -> list[str]:

@@ -10,7 +10,13 @@ from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day
 from consent_service.db.models.accounts import IdempotencyKey, SetUpLink
-from consent_service.db.models.consent import ConsentAct, ConsentDecision, ConsentEnding
+from consent_service.db.models.consent import (
+    ConsentAct,
+    ConsentActCheck,
+    ConsentDecision,
+    ConsentEnding,
+    Dispute,
+)
 from consent_service.db.models.handovers import Handover, HandoverItem
 from consent_service.db.models.jobs import Notice
 from consent_service.db.models.people import Involvement, InvolvementPerson, Person
@@ -38,8 +44,8 @@ HANDOVER_ASKED_AGAIN = timedelta(days=30)
 def make_keys(ctx: Context, since: datetime) -> int:
     """Make keys and wraps follow the consents of every involvement that changed since `since`.
 
-    A crash between a commit and its keys, or their sealing, leaves this to do; returns involvements
-    looked at.
+    A crash between a commit and its keys, or a key server that was away or forbids it to the web,
+    leaves this to do; returns involvements looked at.
     """
     with ctx.read() as session:
         changed = set(
@@ -54,6 +60,16 @@ def make_keys(ctx: Context, since: datetime) -> int:
         )
         changed |= set(
             session.scalars(select(Asset.involvement_id).where(Asset.stored_at >= since))
+        )
+        changed |= set(
+            session.scalars(select(Dispute.involvement_id).where(Dispute.resolved_at >= since))
+        )
+        changed |= set(
+            session.scalars(
+                select(ConsentAct.involvement_id)
+                .join(ConsentActCheck, ConsentActCheck.act_id == ConsentAct.id)
+                .where(ConsentActCheck.checked_at >= since)
+            )
         )
     for involvement in sorted(changed):
         keys.settle(ctx, involvement)

@@ -34,6 +34,7 @@ from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
 from consent_service.ids import new_id
 from consent_service.services import disputes, erasure, erasure_journal, erasure_keys
 from consent_service.services.access import Caller, involvement_for
+from consent_service.services.at_once import at_once
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
 from consent_service.services.withdrawal_checks import Part, faults_of, holding
@@ -137,7 +138,7 @@ def withdraw(ctx: Context, caller: Caller, request: WithdrawalRequest) -> Withdr
     for order, _ in orders:
         erasure_journal.journal_order(ctx, order)
     if any(state is OrderState.WAITING for _, state in orders):
-        erasure_keys.seal_waiting(ctx)
+        at_once(ctx, erasure_keys.seal_waiting)
     for order, state in orders:
         if state is not OrderState.WAITING:
             erasure.carry_out(ctx, order, "at-once", until=StepKind.DESTROY_CONSENT_KEY)

@@ -67,7 +67,7 @@ class Keyring:
 
     def check(self) -> None:
         """Open one live key and ask after escrow's; raises what keeps keys from being used."""
-        self._shards.require_fitting_masters()
+        self._shards.require_reach()
 
     def close(self) -> None:
         """Let go of the database."""

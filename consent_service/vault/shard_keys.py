@@ -129,6 +129,12 @@ class ShardKeys:
         except IntegrityFault as fault:
             raise stale_keyring(SettingsFault) from fault
 
+    def require_reach(self) -> None:
+        """Open a live shard key and ask after both master keys; raises what keeps us from it."""
+        for provider in self.providers.values():
+            provider.versions()
+        until_settled(self._open_one)
+
     def opened(self, rows: Iterable[t.AnyRow]) -> dict[Place, OpenShard]:
         """Open the shard keys of rows with zone, shard, generation and shard_wrapped.
 
@@ -202,6 +208,9 @@ class ShardKeys:
                 used = set(connection.scalars(_MASTERS_USED, {"zone": zone}))
             if not used <= set(held) or floor > max(held, default=0):
                 raise ShardMoved
+        self._open_one()
+
+    def _open_one(self) -> None:
         # Serving needs no more than one live shard key, and escrow may be out of reach.
         with self._database.read() as connection:
             rows = connection.execute(_ONE_LIVE_SHARD).all()

@@ -7,7 +7,12 @@ from consent_service.errors import SettingsFault
 from consent_service.vault.key_providers.file import FileKeyProvider
 from consent_service.vault.key_providers.memory import MemoryKeyProvider
 from consent_service.vault.key_providers.openbao import OpenBaoKeyProvider, TransitKey
-from consent_service.vault.key_providers.port import Assurance, KeyProvider, master_version_of
+from consent_service.vault.key_providers.port import (
+    Assurance,
+    KeyProvider,
+    is_forbidden,
+    master_version_of,
+)
 
 __all__ = [
     "Assurance",
@@ -16,6 +21,7 @@ __all__ = [
     "MemoryKeyProvider",
     "OpenBaoKeyProvider",
     "TransitKey",
+    "is_forbidden",
     "master_version_of",
     "open_provider",
 ]

@@ -42,6 +42,7 @@ from consent_service.vault.key_providers.port import (
 
 AT_ONCE = 200
 """Secrets in one request: the server refuses JSON of more than 1,000 strings, four to a secret."""
+SEALED = 503
 _SECONDS = urllib3.Timeout(connect=3, read=10)
 _TRIES = 3
 _POOL = 16
@@ -209,11 +210,11 @@ class _Server:
                 )
             except urllib3.exceptions.HTTPError as fault:
                 if not left:
-                    raise _away() from fault
+                    raise _away("does not answer") from fault
                 continue
             if response.status < 500 or not left:
                 return response
-        raise _away()
+        raise AssertionError("the last try returns or raises")
 
     def _renew_if_due(self) -> None:
         """Ask for more time once half of the token's is over; what refuses it is met later."""
@@ -291,8 +292,10 @@ _FOR_EVER = 86_400.0
 
 def _answer_in(response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
     """Return `data`; a batch with faulty items comes as 400 with its results beside."""
+    if response.status == SEALED:
+        raise _away("is sealed: its keepers have to unseal it")
     if response.status in (429, 472, 473) or response.status >= 500:
-        raise _away()
+        raise _away("is not ready")
     if response.status in (401, 403):
         raise Refused(
             "The key server does not allow this to this process's token. "
@@ -304,7 +307,7 @@ def _answer_in(response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
     try:
         found = response.json().get("data") or {}
     except ValueError as fault:
-        raise _away() from fault
+        raise _away("gave no answer that can be read") from fault
     if response.status >= 400 and "batch_results" not in found:
         raise Unavailable(
             "The key server refused the question. See that the mount and key in "
@@ -340,8 +343,8 @@ def _damaged(version: int) -> IntegrityFault:
     )
 
 
-def _away() -> Unavailable:
-    return Unavailable("The key server is sealed, away or too slow. Nothing is lost: try again.")
+def _away(how: str) -> Unavailable:
+    return Unavailable(f"The key server {how}. Nothing is lost: try again once it is back.")
 
 
 def _wrong(what: str) -> SettingsFault:
