@@ -4,7 +4,9 @@ Rules kept here:
   * nothing is guessed: a scalar stays text (or None), so `no` is not false and a day is not a
     number; the shapes decide what the text means;
   * a key written twice and an alias are faults, since a reader would miss what they do;
-  * a file that is not UTF-8 or not YAML is a fault with its line, never a traceback.
+  * a file that is not UTF-8 or not YAML is a fault with its line, never a traceback;
+  * how deep it goes is asked before it is composed, because composing follows it down on the stack,
+    in C, where too deep is not an error but the end of the process.
 """
 
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ import yaml
 from consent_service.policy_files.faults import Faults
 
 Location = tuple[int | str, ...]
+DEEPEST = 40
 NULL_TAG = "tag:yaml.org,2002:null"
 # The loader written in C reads the same, about ten times as fast; not every build has it.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -58,6 +61,9 @@ def read_yaml(folder: Path, file: str, faults: Faults) -> Document | None:
     if text is None:
         return None
     try:
+        if (too_deep := _line_too_deep(text)) is not None:
+            faults.add(file, too_deep, f"this is nested too deeply, expected {DEEPEST} levels")
+            return None
         root = yaml.compose(text, Loader=LOADER)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
@@ -70,6 +76,19 @@ def read_yaml(folder: Path, file: str, faults: Faults) -> Document | None:
         faults.add(file, 1, "the file has no keys, expected `key: value` lines")
         return None
     return Document(file, _Plain(file, faults).value(root), root)
+
+
+def _line_too_deep(text: str) -> int | None:
+    """Return the line on which the text goes deeper than DEEPEST; None when it never does."""
+    depth = 0
+    for event in yaml.parse(text, Loader=LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                return int(event.start_mark.line) + 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return None
 
 
 class _Plain:

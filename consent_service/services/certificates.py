@@ -159,7 +159,7 @@ def verify_bundle(bundle: bytes, keys: Sequence[PublicKey]) -> Verified:
         signature = base64.b64decode(read["signature"], validate=True)
         key_id = str(read["key_id"])
         order, revision = str(content["order"]), int(content["revision"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
         return Verified(False, None, None, "This is not a certificate of this service.")
     if hashlib.sha256(body).hexdigest() != read.get("digest"):
         return Verified(False, order, revision, "The certificate was changed after signing.")
