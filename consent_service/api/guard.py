@@ -13,7 +13,7 @@ from consent_service.errors import NotSignedIn, TooLarge
 from consent_service.services import access
 from consent_service.services.access import Caller
 from consent_service.services.context import Context
-from consent_service.services.tokens import caller_of_token
+from consent_service.services.tokens import caller_of_token, caller_who_watches
 
 MOST_JSON = 2**20
 LONGEST_TOKEN = 200
@@ -24,7 +24,8 @@ def admit(ctx: Context, operation: Operation) -> Caller | None:
     """Return who calls; None where nobody need say. Raises NotSignedIn, Refused, TooLarge."""
     caller = None
     if operation.needs is not Open.EVERYONE:
-        caller = g.api_caller = caller_of_token(ctx, _token())
+        known = caller_who_watches if operation.ranges else caller_of_token
+        caller = g.api_caller = known(ctx, _token())
         if not isinstance(operation.needs, Open):
             access.require(ctx, caller, operation.needs)
     _limit_body(ctx, operation)

@@ -5,15 +5,16 @@ A viewing is one person, asset and purpose until 15 minutes without a request: o
 Rules kept here:
   * permission is asked for every viewing, again at least once a minute, and at once when the
     involvement's consent epoch moves (rule 3);
-  * the last chunk is authenticated before anything is released, and the first piece of a range
-    before its first byte is sent: corruption is an error, never half a film;
+  * the last chunk is authenticated before anything is released, once in a viewing for as long as
+    the store holds that very object, and the first piece of a range before its first byte is
+    sent: corruption is an error, never half a film;
   * a stream that is not permitted any more raises; it never ends as if the film were over;
   * if keys, store or audit cannot be used, nothing is released.
 """
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain
 from types import TracebackType
@@ -40,8 +41,9 @@ from consent_service.ids import is_id, new_id
 from consent_service.services import film_keys, permission
 from consent_service.services.access import Caller
 from consent_service.services.context import Context
-from consent_service.services.film_objects import PIECE_BYTES, film_place
+from consent_service.services.film_objects import film_place
 from consent_service.services.viewing_keys import FilmFacts, Held, ViewName
+from consent_service.vault.blobs import BlobSource
 from consent_service.vault.container import ContainerReader
 
 VIEWING_ENDS_AFTER = timedelta(minutes=15)
@@ -56,29 +58,33 @@ class OpenFilm:
     """
 
     def __init__(
-        self, reader: ContainerReader, facts: FilmFacts, use: "_Use", closing: ExitStack
+        self, opened: "_Opened", facts: FilmFacts, use: "_Use", closing: ExitStack
     ) -> None:
         self.asset = facts.asset
         self.kind = facts.kind
-        self.size = reader.size
+        self.size = opened.reader.size
         self.media_type = facts.media_type
         self.sha256 = facts.sha256
         self.etag = f'"{facts.sha256}"'
         self.filename = f"{facts.asset}.{FILE_ENDINGS.get(facts.media_type, 'bin')}"
-        self._reader = reader
+        self._opened = opened
         self._use = use
         self._closing = closing
 
     def iter_range(self, start: int, end: int) -> Iterator[bytes]:
-        """Yield the bytes from `start` up to, not including, `end`, in pieces of 256 KiB.
+        """Yield the bytes from `start` up to, not including, `end`, one request to the store each.
 
         The first piece is decrypted before this returns. Raises RangeInvalid; while it runs Gone
         or Refused when the use is not permitted any more, ContainerCorrupt and Unavailable.
         """
         if not 0 <= start <= end <= self.size:
             raise RangeInvalid("That part does not lie inside the film.", size=self.size)
-        pieces = self._reader.iter_range(start, end - start, PIECE_BYTES)
-        first = list(_first(pieces))
+        pieces = self._opened.reader.iter_range(start, end - start, self._opened.source.stride)
+        try:
+            first = list(_first(pieces))
+        except ConsentServiceError:
+            self._use.forget()
+            raise
         return self._stream(chain(first, pieces))
 
     def close(self) -> None:
@@ -102,6 +108,14 @@ class OpenFilm:
         self.close()
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """A stored object, and what decrypts it."""
+
+    source: BlobSource
+    reader: ContainerReader
+
+
 class _Use:
     """One permitted use while its bytes flow."""
 
@@ -122,6 +136,10 @@ class _Use:
             self._epoch = _ask_again(self._ctx, self._caller, self._name)
             self._checked_at = now
 
+    def forget(self) -> None:
+        """Let the next request begin anew: what was known of the object is not true of it now."""
+        self._ctx.viewings.forget(self._name)
+
 
 def open_film(ctx: Context, caller: Caller, asset: str, purpose: str) -> OpenFilm:
     """Open a film for a stated purpose; every request calls this.
@@ -137,8 +155,13 @@ def open_film(ctx: Context, caller: Caller, asset: str, purpose: str) -> OpenFil
             held = _going_on(ctx, caller, name)
             if held is None:
                 return _begin(ctx, caller, name)
-    reader, closing = _opened(ctx, held)
-    return OpenFilm(reader, held.facts, _Use(ctx, caller, name, held), closing)
+    try:
+        opened, closing = _open(ctx, held)
+    except Gone:
+        # The object is another by now: everything is proven anew.
+        ctx.viewings.forget(name)
+        return _begin(ctx, caller, name)
+    return OpenFilm(opened, held.facts, _Use(ctx, caller, name, held), closing)
 
 
 def _begin(ctx: Context, caller: Caller, name: ViewName) -> OpenFilm:
@@ -147,12 +170,12 @@ def _begin(ctx: Context, caller: Caller, name: ViewName) -> OpenFilm:
         ground = film_keys.ground_for(ctx, caller, name.asset, name.purpose, Permission.FILM_WATCH)
         now = ctx.clock.now()
         held = Held(ground.facts, film_keys.data_key_of(ctx, ground), ground.epoch, now)
-        reader, closing = _opened(ctx, held)
+        opened, closing = _open(ctx, held)
         unless_permitted.enter_context(closing)
-        held = replace(held, epoch=_write_down(ctx, caller, name))
+        held = replace(held, epoch=_write_down(ctx, caller, name), seen=opened.source.seen)
         unless_permitted.pop_all()
     ctx.viewings.keep(name, held, ctx.clock.now)
-    return OpenFilm(reader, held.facts, _Use(ctx, caller, name, held), closing)
+    return OpenFilm(opened, held.facts, _Use(ctx, caller, name, held), closing)
 
 
 def _going_on(ctx: Context, caller: Caller, name: ViewName) -> Held | None:
@@ -183,21 +206,27 @@ def _ask_again(ctx: Context, caller: Caller, name: ViewName) -> int:
         raise
 
 
-def _opened(ctx: Context, held: Held) -> tuple[ContainerReader, ExitStack]:
-    """Open the stored object and authenticate its commitment and its last chunk."""
+def _open(ctx: Context, held: Held) -> tuple[_Opened, ExitStack]:
+    """Open the stored object; authenticate its commitment, and its last chunk unless that was."""
     facts = held.facts
     place = film_place(facts.asset, facts.kind, facts.generation)
     with ExitStack() as stack:
         try:
-            source = stack.enter_context(ctx.blobs.open(facts.blob))
+            source = stack.enter_context(ctx.blobs.open(facts.blob, held.seen))
         except NotFound as fault:
             raise Unavailable(
                 "The store does not hold this film. Try again, and report it if it stays.",
                 code="object_missing",
                 asset=facts.asset,
             ) from fault
-        reader = ContainerReader(source, held.key, place.context, header=facts.header)
-        return reader, stack.pop_all()
+        reader = ContainerReader(
+            source,
+            held.key,
+            place.context,
+            header=facts.header,
+            known_size=None if held.seen is None else facts.size,
+        )
+        return _Opened(source, reader), stack.pop_all()
 
 
 def _write_down(ctx: Context, caller: Caller, name: ViewName) -> int:
@@ -270,7 +299,7 @@ def _name(caller: Caller, asset: str, purpose: str) -> ViewName:
 
 
 def _epoch(ctx: Context, involvement: str, now: datetime) -> int:
-    return ctx.viewings.epoch(involvement, now, lambda: _read_epoch(ctx, involvement))
+    return ctx.viewings.epochs.get(involvement, now, lambda: _read_epoch(ctx, involvement))
 
 
 def _read_epoch(ctx: Context, involvement: str) -> int:

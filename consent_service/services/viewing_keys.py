@@ -2,7 +2,8 @@
 
 Rules kept here:
   * a key stays at most 60 seconds after the last byte, asked for or not: a timer wipes it;
-  * an involvement's consent epoch is read at most once a second in a process;
+  * an involvement's consent epoch is read at most once a second in a process, and so is who a
+    token that watches film stands for;
   * there is room for so many keys only: the one not used for longest goes first;
   * a clock that steps back makes everything look old, never fresh.
 """
@@ -13,13 +14,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from consent_service.domain.assets import AssetKind
+from consent_service.vault.blobs import Seen
+
+if TYPE_CHECKING:
+    from consent_service.services.access import Caller
+
+T = TypeVar("T")
 
 KEY_STAYS = timedelta(seconds=45)
 SWEEP_EVERY = timedelta(seconds=15)
 """Unused for 45 seconds and found within 15: gone 60 seconds after the last byte."""
-EPOCH_HOLDS = timedelta(seconds=1)
+READ_HOLDS = timedelta(seconds=1)
 ROOM = 256
 _STRIPES = 64
 
@@ -58,6 +66,36 @@ class Held:
     key: bytes
     epoch: int
     checked_at: datetime
+    seen: Seen | None = None
+    """The object whose last chunk was authenticated with this key; None before that."""
+
+
+class Recent(Generic[T]):
+    """What was read within the last second, by name; shared by the threads of a process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[T, datetime]] = {}
+
+    def get(self, name: str, at: datetime, read: Callable[[], T]) -> T:
+        """Return what is known of `name`, read again where that is a second old."""
+        known = self._known.get(name)
+        if known is not None and _fresh(known[1], at, READ_HOLDS):
+            return known[0]
+        found = read()
+        with self._lock:
+            self._known[name] = (found, at)
+        return found
+
+    def sweep(self, at: datetime) -> None:
+        """Forget what is too old to be told again."""
+        with self._lock:
+            self._known = {n: k for n, k in self._known.items() if _fresh(k[1], at, READ_HOLDS)}
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._known = {}
 
 
 class _Slot:
@@ -67,6 +105,7 @@ class _Slot:
         self.facts = held.facts
         self.epoch = held.epoch
         self.checked_at = held.checked_at
+        self.seen = held.seen
         self.key = bytearray(held.key)
         self.used_at = at
 
@@ -81,7 +120,8 @@ class ViewingKeys:
         self._room = room
         self._lock = threading.Lock()
         self._slots: OrderedDict[ViewName, _Slot] = OrderedDict()
-        self._epochs: dict[str, tuple[int, datetime]] = {}
+        self.epochs: Recent[int] = Recent()
+        self.callers: Recent[Caller] = Recent()
         self._starting = [threading.Lock() for _ in range(_STRIPES)]
         self._sweeping = False
 
@@ -106,7 +146,7 @@ class ViewingKeys:
                 return None
             slot.used_at = at
             self._slots.move_to_end(name)
-            return Held(slot.facts, bytes(slot.key), slot.epoch, slot.checked_at)
+            return Held(slot.facts, bytes(slot.key), slot.epoch, slot.checked_at, slot.seen)
 
     def touch(self, name: ViewName, at: datetime) -> None:
         """Count bytes that flow as a use of the viewing's key, if it is held."""
@@ -134,28 +174,16 @@ class ViewingKeys:
         with self._lock:
             for name in list(self._slots):
                 self._drop(name)
-            self._epochs.clear()
-
-    def epoch(self, involvement: str, at: datetime, read: Callable[[], int]) -> int:
-        """Return the involvement's consent epoch, as read within the last second."""
-        with self._lock:
-            known = self._epochs.get(involvement)
-        if known is not None and _fresh(known[1], at, EPOCH_HOLDS):
-            return known[0]
-        epoch = read()
-        with self._lock:
-            self._epochs[involvement] = (epoch, at)
-        return epoch
+        self.epochs.clear()
+        self.callers.clear()
 
     def sweep(self, at: datetime) -> None:
-        """Wipe every key that has not been used for a while, and forget old epochs."""
+        """Wipe every key that has not been used for a while, and forget old readings."""
         with self._lock:
             for name in [n for n, s in self._slots.items() if not _fresh(s.used_at, at, KEY_STAYS)]:
                 self._drop(name)
-            for known in [
-                i for i, (_, read_at) in self._epochs.items() if not _fresh(read_at, at, KEY_STAYS)
-            ]:
-                del self._epochs[known]
+        self.epochs.sweep(at)
+        self.callers.sweep(at)
 
     def _drop(self, name: ViewName) -> None:
         slot = self._slots.pop(name, None)

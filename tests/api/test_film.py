@@ -1,10 +1,16 @@
 """Film over HTTP: taken in as one raw stream, given out by ranges, never spooled."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from consent_service.app import create_app
+from consent_service.db.models.accounts import ApiToken
+from consent_service.services import tokens
+from consent_service.services.viewing_keys import ViewingKeys
 from tests.support.api import Api
 from tests.support.api_story import both_consent, family, recording_body
 from tests.support.clinic import Family, sample_film
@@ -155,3 +161,24 @@ def test_a_film_in_chunks_is_taken_in_without_a_length(api: Api) -> None:
         environ_overrides={"wsgi.input_terminated": True},
     )
     assert sent.status_code == 200, sent.get_json()
+
+
+def test_a_revoked_token_watches_nothing_more(api: Api, film: str) -> None:
+    """Ranges come many a second, and who asks is known for one: no longer."""
+    with api.clinic.ctx.read() as session:
+        digest = tokens.token_digest(api.token("guider"))
+        token = session.scalars(select(ApiToken.id).where(ApiToken.token_sha256 == digest)).one()
+    other = create_app(replace(api.clinic.ctx, viewings=ViewingKeys())).test_client()
+    asked = {
+        "path": f"/api/v1/recordings/{film}/content?purpose=care",
+        "headers": {"Authorization": f"Bearer {api.token('guider')}", "Range": "bytes=0-9"},
+    }
+    assert _watch(api, film, Range="bytes=0-9").status_code == 206
+    assert other.get(**asked).status_code == 206
+
+    with api.clinic.ctx.begin() as uow:
+        tokens.revoke(uow, api.clinic.guider, uow.session.get_one(ApiToken, token))
+    api.clinic.passes(seconds=1)
+
+    assert other.get(**asked).status_code == 401
+    assert _watch(api, film, Range="bytes=0-9").status_code == 401

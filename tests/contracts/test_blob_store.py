@@ -251,6 +251,33 @@ def test_a_replaced_object_is_never_read_as_a_mix(store: BlobStore) -> None:
     assert bytes(buffer[:count]) in (b"", b"a" * 100)
 
 
+def test_what_an_opening_saw_opens_that_very_object_again(store: BlobStore) -> None:
+    """Each range of a film would otherwise ask for what the one before it was told."""
+    put(store, NAME)
+    with store.open(NAME) as source:
+        seen = source.seen
+
+    with store.open(NAME, seen) as again:
+        buffer = bytearray(1000)
+        assert again.read_into(40_000, buffer) == 1000
+        assert (again.size, again.seen) == (len(CONTENT), seen)
+    assert bytes(buffer) == CONTENT[40_000:41_000]
+
+
+def test_what_an_opening_saw_opens_no_other_object(store: BlobStore) -> None:
+    """What was proven of one object says nothing of the next one of that name."""
+    put(store, NAME, b"a" * 50_000)
+    with store.open(NAME) as source:
+        seen = source.seen
+    put(store, NAME, b"b" * 50_000, replace=True)
+
+    with pytest.raises(Gone), store.open(NAME, seen) as again:
+        again.read_into(40_000, bytearray(100))
+    store.delete(NAME)
+    with pytest.raises((Gone, NotFound)), store.open(NAME, seen) as again:
+        again.read_into(40_000, bytearray(100))
+
+
 def test_deletion_may_be_repeated(store: BlobStore) -> None:
     """Erasure steps run again after a crash: already gone is success, and is told apart."""
     put(store, NAME)

@@ -23,7 +23,7 @@ from consent_service.errors import (
 from consent_service.ids import new_id
 from consent_service.services import recordings, viewing
 from consent_service.services.viewing_keys import ViewingKeys
-from consent_service.vault.blobs import BlobSource, BlobStore
+from consent_service.vault.blobs import LOCAL_STRIDE, BlobSource, BlobStore, Seen
 from tests.support.clinic import Clinic, Family
 from tests.support.films import heavy_film
 
@@ -40,7 +40,7 @@ def test_any_range_is_that_part_of_the_film(clinic: Clinic, family: Family) -> N
     """A player that seeks must get the very bytes that the digest was taken of."""
     film = clinic.stores_film(family, heavy_film())
     whole = clinic.watches(film.id)
-    assert len(whole) > 3 * viewing.PIECE_BYTES
+    assert len(whole) > 3 * LOCAL_STRIDE
 
     with viewing.open_film(clinic.ctx, clinic.guider, film.id, CARE) as opened:
         for start, end in (
@@ -51,7 +51,7 @@ def test_any_range_is_that_part_of_the_film(clinic: Clinic, family: Family) -> N
         ):
             pieces = list(opened.iter_range(start, end))
             assert b"".join(pieces) == whole[start:end]
-            assert max(map(len, pieces)) <= viewing.PIECE_BYTES
+            assert max(map(len, pieces)) <= LOCAL_STRIDE
         assert list(opened.iter_range(7, 7)) == []
         with pytest.raises(RangeInvalid):
             opened.iter_range(0, opened.size + 1)
@@ -178,6 +178,46 @@ def test_an_altered_film_is_refused_before_its_first_byte(clinic: Clinic, family
             opened.iter_range(0, opened.size)
 
 
+def test_a_range_inside_a_viewing_is_one_question_to_the_store(
+    clinic: Clinic, family: Family
+) -> None:
+    """Across a network each question is what a seek costs; header, size and end are known."""
+    film = clinic.stores_film(family, heavy_film())
+    asked = _Asked(clinic.ctx.blobs)
+    ctx = replace(clinic.ctx, blobs=asked, viewings=ViewingKeys())  # type: ignore[arg-type]
+
+    counts = []
+    for start in (0, 70_000, 200_000):
+        before = asked.questions
+        with viewing.open_film(ctx, clinic.guider, film.id, CARE) as opened:
+            assert b"".join(opened.iter_range(start, start + 65_536))
+        counts.append(asked.questions - before)
+
+    assert counts == [2, 1, 1]
+
+
+def test_an_object_that_was_exchanged_in_a_viewing_is_proven_anew(
+    clinic: Clinic, family: Family
+) -> None:
+    """What was proven of one object says nothing of another that lies in its place."""
+    film = clinic.stores_film(family, heavy_film())
+    name = f"{film.id}.1"
+    stored = clinic.ctx.blobs.read_range(name, 0, 10**9)
+    whole = clinic.watches(film.id)
+
+    for content, fault in (
+        (stored[:-1] + bytes([stored[-1] ^ 1]), ContainerCorrupt),
+        (stored, None),
+    ):
+        with clinic.ctx.blobs.put(name, replace=True) as sink:
+            sink.write(content)
+        if fault is None:
+            assert clinic.watches(film.id) == whole
+        else:
+            with pytest.raises(fault):
+                viewing.open_film(clinic.ctx, clinic.guider, film.id, CARE)
+
+
 def test_nothing_is_released_when_store_keys_or_log_are_away(
     clinic: Clinic, family: Family
 ) -> None:
@@ -236,7 +276,37 @@ class _Without:
         self._inner = inner
         self._name = name
 
-    def open(self, name: str) -> BlobSource:
+    def open(self, name: str, seen: Seen | None = None) -> BlobSource:
         if name == self._name:
             raise NotFound("gone (told to by a test)")
-        return self._inner.open(name)
+        return self._inner.open(name, seen)
+
+
+class _Asked:
+    """A store that counts how often it is asked for bytes."""
+
+    def __init__(self, inner: BlobStore) -> None:
+        self._inner = inner
+        self.questions = 0
+
+    def open(self, name: str, seen: Seen | None = None) -> "_AskedSource":
+        return _AskedSource(self, self._inner.open(name, seen))
+
+
+class _AskedSource:
+    def __init__(self, store: _Asked, inner: BlobSource) -> None:
+        self._store = store
+        self._inner = inner
+
+    def read_into(self, offset: int, buffer: bytearray | memoryview, /) -> int:
+        self._store.questions += 1
+        return self._inner.read_into(offset, buffer)
+
+    def __enter__(self) -> "_AskedSource":
+        return self
+
+    def __exit__(self, *fault: object) -> None:
+        self._inner.__exit__(*fault)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from consent_service.domain.assets import AssetKind
 from consent_service.domain.purposes import CARE
-from consent_service.services.viewing_keys import FilmFacts, Held, ViewingKeys, ViewName
+from consent_service.services.viewing_keys import FilmFacts, Held, Recent, ViewingKeys, ViewName
 
 NOON = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 
@@ -47,13 +47,13 @@ def test_there_is_room_for_so_many_keys_only() -> None:
 
 def test_an_epoch_is_read_again_after_a_second_or_when_the_clock_steps_back() -> None:
     """Stale is stale, also when the clock lies."""
-    held = ViewingKeys()
+    epochs = Recent[int]()
     readings = iter(range(10))
 
     def read() -> int:
         return next(readings)
 
     moments = (0.0, 0.9, 1.0, 1.5, -30.0)
-    found = [held.epoch("i", NOON + timedelta(seconds=s), read) for s in moments]
+    found = [epochs.get("i", NOON + timedelta(seconds=s), read) for s in moments]
 
     assert found == [0, 0, 1, 1, 2]

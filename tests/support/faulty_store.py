@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 from consent_service.errors import Unavailable
-from consent_service.vault.blobs import BlobSink, BlobSource, BlobStore, Unfinished, prove
+from consent_service.vault.blobs import BlobSink, BlobSource, BlobStore, Seen, Unfinished, prove
 
 
 class FaultyStore:
@@ -42,10 +42,10 @@ class FaultyStore:
             yield _FaultySink(self, name, sink)
             finishing.enter_context(self._operation(f"finish {name}"))
 
-    def open(self, name: str) -> BlobSource:
+    def open(self, name: str, seen: Seen | None = None) -> BlobSource:
         """One point."""
         with self._operation(f"open {name}"):
-            return self.inner.open(name)
+            return self.inner.open(name, seen)
 
     def read_range(self, name: str, offset: int, length: int) -> bytes:
         """One point."""

@@ -27,6 +27,7 @@ from consent_service.ids import new_id
 SETTING = "CONSENT_BLOB_URL"
 NAME_MAX = 180
 _NAME = re.compile(rf"[0-9a-z][0-9a-z.-]{{0,{NAME_MAX - 1}}}")
+LOCAL_STRIDE = 256 * 1024
 _PROBE = b"This object proves that the store can write, read and delete."
 
 
@@ -36,6 +37,14 @@ class BlobSink(Protocol):
     def write(self, buffer: bytes | bytearray | memoryview, /) -> int:
         """Write all of `buffer` and return its length in bytes."""
         ...
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an opening saw: how long the object is, in bytes, and a mark of just this object."""
+
+    size: int
+    mark: str
 
 
 class BlobSource(Protocol):
@@ -48,6 +57,16 @@ class BlobSource(Protocol):
     @property
     def size(self) -> int:
         """The object's length in bytes."""
+        ...
+
+    @property
+    def seen(self) -> Seen:
+        """What to open the same object with again."""
+        ...
+
+    @property
+    def stride(self) -> int:
+        """How many bytes a long reading should ask for at a time."""
         ...
 
     def read_into(self, offset: int, buffer: bytearray | memoryview, /) -> int:
@@ -81,8 +100,12 @@ class BlobStore(Protocol):
         """
         ...
 
-    def open(self, name: str) -> BlobSource:
-        """Open an object for reading; raises NotFound."""
+    def open(self, name: str, seen: Seen | None = None) -> BlobSource:
+        """Open an object for reading; raises NotFound.
+
+        With what an earlier opening saw, a store across a network is asked nothing yet, and an
+        object that is another by now is Gone, at the latest when it is read.
+        """
         ...
 
     def read_range(self, name: str, offset: int, length: int) -> bytes:
@@ -189,6 +212,11 @@ def absent(name: str) -> NotFound:
 def taken(name: str) -> Conflict:
     """Return the refusal for a name that is taken."""
     return Conflict(f"The store already holds an object {name}.", code="exists", name=name)
+
+
+def replaced(name: str) -> Gone:
+    """Return the refusal for an object that is not the one that was opened."""
+    return Gone(f"Object {name} was replaced or deleted while it was read.", name=name)
 
 
 def discarded(name: str) -> Gone:

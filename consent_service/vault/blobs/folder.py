@@ -19,12 +19,15 @@ from typing import Self
 from consent_service.clock import Clock, SystemClock
 from consent_service.vault import durable
 from consent_service.vault.blobs import (
+    LOCAL_STRIDE,
+    Seen,
     Unfinished,
     absent,
     discarded,
     is_name,
     prove,
     range_of,
+    replaced,
     require_name,
     taken,
 )
@@ -65,9 +68,13 @@ class FolderStore:
                 temporary.unlink(missing_ok=True)
             raise
 
-    def open(self, name: str) -> "FolderSource":
-        """Open an object for reading; raises NotFound."""
-        return FolderSource(name, self._path(name))
+    def open(self, name: str, seen: Seen | None = None) -> "FolderSource":
+        """Open an object for reading; raises NotFound, and Gone where `seen` was another."""
+        source = FolderSource(name, self._path(name))
+        if seen is not None and seen != source.seen:
+            source.__exit__()
+            raise replaced(name)
+        return source
 
     def read_range(self, name: str, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset`, fewer where the object ends; raises NotFound."""
@@ -181,6 +188,8 @@ class FolderSink:
 class FolderSource:
     """Reads one object through its open file."""
 
+    stride = LOCAL_STRIDE
+
     def __init__(self, name: str, path: Path) -> None:
         self._name = name
         with durable.system_faults(f"opening object {name}"):
@@ -188,12 +197,13 @@ class FolderSource:
                 self._fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
             except FileNotFoundError as fault:
                 raise absent(name) from fault
-            self._size = os.fstat(self._fd).st_size
+            found = os.fstat(self._fd)
+        self.seen = Seen(found.st_size, f"{found.st_ino}~{found.st_mtime_ns}")
 
     @property
     def size(self) -> int:
         """The object's length in bytes."""
-        return self._size
+        return self.seen.size
 
     def read_into(self, offset: int, buffer: bytearray | memoryview, /) -> int:
         """Fill `buffer` from `offset` on; returns how many bytes."""

@@ -7,11 +7,14 @@ from typing import Self
 
 from consent_service.clock import Clock, SystemClock
 from consent_service.vault.blobs import (
+    LOCAL_STRIDE,
+    Seen,
     Unfinished,
     absent,
     discarded,
     prove,
     range_of,
+    replaced,
     require_name,
     taken,
 )
@@ -47,12 +50,15 @@ class MemoryStore:
             with self._lock:
                 self._unfinished.pop(sink, None)
 
-    def open(self, name: str) -> "MemorySource":
-        """Open an object for reading; raises NotFound."""
+    def open(self, name: str, seen: Seen | None = None) -> "MemorySource":
+        """Open an object for reading; raises NotFound, and Gone where `seen` was another."""
         try:
-            return MemorySource(self._objects[require_name(name)])
+            source = MemorySource(self._objects[require_name(name)])
         except KeyError as fault:
             raise absent(name) from fault
+        if seen is not None and seen != source.seen:
+            raise replaced(name)
+        return source
 
     def read_range(self, name: str, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset`, fewer where the object ends; raises NotFound."""
@@ -111,7 +117,10 @@ class MemorySink:
 class MemorySource:
     """Reads one object that will not change."""
 
+    stride = LOCAL_STRIDE
+
     def __init__(self, content: bytes) -> None:
+        self.seen = Seen(len(content), f"{hash(content):x}")
         self._content = memoryview(content)
 
     @property

@@ -24,6 +24,7 @@ from obstore.store import S3Store as Bytes
 
 from consent_service.errors import Unavailable
 from consent_service.vault.blobs import (
+    Seen,
     Unfinished,
     discarded,
     prove,
@@ -83,9 +84,9 @@ class S3Store:
                 upload.abort()
             raise
 
-    def open(self, name: str) -> "S3Source":
-        """Open an object for reading; raises NotFound."""
-        return S3Source(self._bytes, require_name(name))
+    def open(self, name: str, seen: Seen | None = None) -> "S3Source":
+        """Open an object for reading; raises NotFound. Asks the bucket nothing where `seen`."""
+        return S3Source(self._bytes, require_name(name), seen)
 
     def read_range(self, name: str, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset`, fewer where the object ends; raises NotFound."""
