@@ -51,6 +51,7 @@ def check_settings(settings: Settings) -> list[CheckLine]:
                     " elsewhere before real families.",
                 )
             )
+    lines += _on_this_machine_only(settings)
     lines.append(
         CheckLine(
             "disk encryption",
@@ -59,6 +60,28 @@ def check_settings(settings: Settings) -> list[CheckLine]:
         )
     )
     return lines
+
+
+def _on_this_machine_only(settings: Settings) -> list[CheckLine]:
+    """Return what another node of the same database would not find, a line each."""
+    if settings.database_url.startswith("sqlite:"):
+        return []
+    places = (
+        ("keyring", "CONSENT_KEYRING_URL", settings.keyring_url.startswith("sqlite:")),
+        ("film store", "CONSENT_BLOB_URL", _inside(settings.data_dir, settings.blob_url)),
+        ("journal", "CONSENT_JOURNAL_URL", _inside(settings.data_dir, settings.journal_url)),
+        ("signing keys", "CONSENT_SIGNING_KEYS", _below(settings.data_dir, settings.signing_keys)),
+        ("page secret", "CONSENT_SECRET_KEY", settings.secret_key is None),
+    )
+    return [
+        CheckLine(
+            what,
+            WARNING,
+            f"On this machine only. With several nodes, set {name} so that all have the same.",
+        )
+        for what, name, here in places
+        if here
+    ]
 
 
 def check(ctx: Context) -> list[CheckLine]:
@@ -155,4 +178,8 @@ _PROBES: tuple[tuple[str, Callable[[Context], str]], ...] = (
 
 def _inside(folder: Path, url: str) -> bool:
     parts = urlsplit(url)
-    return parts.scheme == "file" and Path(parts.path).is_relative_to(folder.absolute())
+    return parts.scheme == "file" and _below(folder, Path(parts.path))
+
+
+def _below(folder: Path, path: Path | None) -> bool:
+    return path is not None and path.absolute().is_relative_to(folder.absolute())
