@@ -99,6 +99,28 @@ def backup(file: Path | None, recipient: str | None, gone: bool, as_json: bool) 
     print_fields(made, as_json=as_json)
 
 
+@keys.command("restore")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--identity",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    required=True,
+    help="File of age-keygen that belongs to the recipient of the backup.",
+)
+@json_option
+@plain_errors
+def restore(file: Path, identity: Path, as_json: bool) -> None:
+    """Put the keys of a key backup back into a lost keyring; destroyed ones stay destroyed.
+
+    Example: consent-service keys restore /media/safe/keys.age --identity backup.key
+    """
+    from consent_service.vault.age import read_secret
+
+    with file.open("rb") as stream:
+        came = key_rotation.restore(open_context(), operator(), stream, read_secret(identity))
+    print_fields(came, as_json=as_json)
+
+
 @keys.command("public")
 @json_option
 @plain_errors

@@ -164,6 +164,7 @@ class EventKind(StrEnum):
     KEYS_ROTATED = "keys.rotated"
     KEYS_BACKED_UP = "keys.backed_up"
     KEYS_BACKUP_EXPIRED = "keys.backup_expired"
+    KEYS_RESTORED = "keys.restored"
     KEYS_SIGNING_CHANGED = "keys.signing_changed"
     MASTER_DESTROYED = "master.destroyed"
     JOURNAL_REPLAYED = "journal.replayed"

@@ -217,6 +217,7 @@ SENTENCES: dict[EventKind, str] = {
     K.KEYS_ROTATED: "{actor} rotated keys[, {shards} shards][, master version {version}]",
     K.KEYS_BACKED_UP: "{actor} made key backup {subject}[, until {until}]",
     K.KEYS_BACKUP_EXPIRED: "key backup {subject} is gone",
+    K.KEYS_RESTORED: "{actor} restored keys[: {restored} came back][, {refused} were refused]",
     K.KEYS_SIGNING_CHANGED: "{actor} changed the signing key[ of the {use}][ to {key}]",
     K.MASTER_DESTROYED: ("master version[ {version}] was destroyed[, {assurance}][ by {provider}]"),
     K.JOURNAL_REPLAYED: "the journal was replayed[: {lines} lines][, {acts} acts restored]",

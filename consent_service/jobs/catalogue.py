@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from consent_service.jobs.timetable import Daily, Every, Trigger
 from consent_service.services import (
+    backups,
     clock_guard,
     depicted,
     jobs,
@@ -111,6 +112,13 @@ def remind_of_key_backups(ctx: Context) -> Figures:
     return {"due": key_rotation.remind_of_backups(ctx)}
 
 
+def expire_backups(ctx: Context) -> Figures:
+    """Delete backups whose time is over; ask for those that this machine cannot reach."""
+    clock_guard.beat(ctx)
+    done = backups.expire(ctx, job_caller("backups"))
+    return {"deleted": len(done.deleted), "due": len(done.due)}
+
+
 def deliver_notices(ctx: Context) -> Figures:
     """Send messages to staff on, where a setting says so; the inbox has them anyway."""
     return notices.deliver(ctx, job_caller("deliver-notices"))
@@ -132,6 +140,7 @@ CATALOGUE: Mapping[str, Job] = {
         Job("rotate-keys", Daily(2, 30), rotate_keys),
         Job("retention", Daily(3), run_retention),
         Job("key-backups", Daily(3, 30), remind_of_key_backups),
+        Job("backups", Daily(3, 45), expire_backups),
         Job("reconcile", Daily(4), compare_all),
         Job("clean-up", Daily(4, 30), clean_up),
         Job("watch-families", Daily(5), watch_families),

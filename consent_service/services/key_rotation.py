@@ -5,17 +5,21 @@ certificate then gets its second revision; master keys that went, and backups th
 gone, stand in the journal.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import BinaryIO
 
+from consent_service.db import schema
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.roles import ADMINISTRATOR, Permission
 from consent_service.services import certificates
 from consent_service.services.access import Caller, require, require_fresh
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
-from consent_service.vault.journal import LineKind
-from consent_service.vault.keyring_values import KeyBackup, RotationReport
+from consent_service.vault.journal import JournalLine, LineKind
+from consent_service.vault.key_backups import RestoredKeys
+from consent_service.vault.keyring_values import KeyBackup, RotationReport, Tombstone
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,47 @@ def backup(ctx: Context, caller: Caller, out: BinaryIO, recipient: str) -> KeyBa
             )
         )
     return made
+
+
+def restore(ctx: Context, caller: Caller, source: BinaryIO, identity: str) -> RestoredKeys:
+    """Put the keys of a key backup back, save every one that the journal says was destroyed since.
+
+    `identity` is an age identity. Raises IntegrityFault for a file that it does not open.
+    """
+    require(ctx, caller, Permission.BACKUPS_MANAGE)
+    require_fresh(caller)
+    now = ctx.clock.now()
+    # Buried first: then a key is refused, and never stands for a moment before it goes again.
+    ctx.keyring.purge_tombstoned(now, list(tombstones(ctx.journal.lines())))
+    ctx.keyring.backups.remember(_known_backups(ctx.journal.lines()))
+    restored = ctx.keyring.backups.restore(source, identity, now)
+    if schema.is_current(ctx.engine):
+        details = {"restored": restored.restored, "refused": restored.refused}
+        with ctx.begin() as uow:
+            uow.record(AuditEvent(EventKind.KEYS_RESTORED, caller.actor, details=details))
+    return restored
+
+
+def tombstones(lines: Iterable[JournalLine]) -> Iterator[Tombstone]:
+    """Yield what the journal says of every key that was destroyed."""
+    for line in lines:
+        if line.kind is LineKind.KEY_DESTROYED:
+            for key in line.body["keys"]:
+                yield Tombstone(key, None, line.at, line.body["order"])
+
+
+def _known_backups(lines: Iterable[JournalLine]) -> list[KeyBackup]:
+    """Return every key backup the journal knows: nothing is irrecoverable while one holds it."""
+    known: dict[str, KeyBackup] = {}
+    for line in lines:
+        if line.kind is LineKind.KEY_BACKUP_MADE:
+            until = datetime.fromisoformat(line.body["until"])
+            identifier = line.body["backup"]
+            known[identifier] = KeyBackup(identifier, line.at, until, None)
+        elif line.kind is LineKind.KEY_BACKUP_EXPIRED and line.body["backup"] in known:
+            gone = replace(known[line.body["backup"]], expired_at=line.at)
+            known[gone.backup_id] = gone
+    return list(known.values())
 
 
 def backups_gone(ctx: Context, caller: Caller) -> list[KeyBackup]:

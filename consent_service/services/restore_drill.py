@@ -30,15 +30,15 @@ from consent_service.services import audit, permission, restores, startup
 from consent_service.services.access import Caller, require, require_fresh
 from consent_service.services.context import Context
 from consent_service.services.journal_replay import ReplayReport
+from consent_service.services.key_rotation import tombstones
 from consent_service.services.viewing_keys import ViewingKeys
 from consent_service.vault import backup_folder
 from consent_service.vault.age import read_identity
 from consent_service.vault.backup_manifest import BackedUpObject, Manifest
 from consent_service.vault.blobs.memory import MemoryStore
-from consent_service.vault.journal import LineKind
 from consent_service.vault.journal_scratch import ScratchJournal
 from consent_service.vault.key_providers import MemoryKeyProvider
-from consent_service.vault.keyring import Keyring, KeyStatus, Tombstone
+from consent_service.vault.keyring import Keyring, KeyStatus
 
 CLOSED = (AssetState.ERASED, AssetState.RESTRICTED)
 
@@ -110,7 +110,7 @@ def _beside(ctx: Context, engine: Engine) -> Iterator[Context]:
         keyring = Keyring(
             f"sqlite:///{place}/keyring.sqlite3", MemoryKeyProvider(), MemoryKeyProvider()
         )
-        keyring.purge_tombstoned(ctx.clock.now(), list(_tombstones(ctx)))
+        keyring.purge_tombstoned(ctx.clock.now(), list(tombstones(ctx.journal.lines())))
         signers = ctx.signers
         try:
             yield replace(
@@ -123,13 +123,6 @@ def _beside(ctx: Context, engine: Engine) -> Iterator[Context]:
             )
         finally:
             keyring.close()
-
-
-def _tombstones(ctx: Context) -> Iterator[Tombstone]:
-    for line in ctx.journal.lines():
-        if line.kind is LineKind.KEY_DESTROYED:
-            for key in line.body["keys"]:
-                yield Tombstone(key, None, line.at, line.body["order"])
 
 
 def _look(ctx: Context, copy: Context, folder: Path, manifest: Manifest) -> _Looked:

@@ -23,14 +23,20 @@ def recipient_of(text: str) -> pyrage.x25519.Recipient:
 
 def read_identity(path: Path) -> pyrage.x25519.Identity:
     """Return the one identity in a file as `age-keygen` writes it; raises InvalidInput."""
+    return pyrage.x25519.Identity.from_str(read_secret(path))
+
+
+def read_secret(path: Path) -> str:
+    """Return the line `AGE-SECRET-KEY-1...` of such a file, checked; raises InvalidInput."""
     with durable.system_faults("reading the identity"):
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     found = [line.strip() for line in lines if line.strip().startswith(_SECRET)]
     try:
         (secret,) = found
-        return pyrage.x25519.Identity.from_str(secret)
+        pyrage.x25519.Identity.from_str(secret)
     except (ValueError, pyrage.IdentityError) as fault:
         raise InvalidInput(
             "The backup cannot be opened with this.",
             {"--identity": f"Name the file of age-keygen, with one line that begins {_SECRET}."},
         ) from fault
+    return secret

@@ -121,6 +121,26 @@ class KeyBackups:
                 for row in found
             ]
 
+    def remember(self, known: Collection[KeyBackup]) -> None:
+        """Register backups that a lost keyring had registered and this one does not know."""
+        present = {one.backup_id for one in self.registered()}
+        missing = [one for one in known if one.backup_id not in present]
+        if not missing:
+            return
+        with self._database.write() as connection:
+            connection.execute(
+                insert(t.backups),
+                [
+                    {
+                        "backup_id": one.backup_id,
+                        "made_at": one.made_at,
+                        "expires_at": one.expires_at,
+                        "expired_at": one.expired_at,
+                    }
+                    for one in missing
+                ],
+            )
+
     def expire(self, at: datetime) -> list[KeyBackup]:
         """Note that the backups due by `at` are gone, and return them.
 

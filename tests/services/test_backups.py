@@ -1,6 +1,7 @@
 """Backups on both engines: made, verified, put back, drilled, and gone when their time is over."""
 
 import dataclasses
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,9 +45,12 @@ from consent_service.services import (
     tokens,
 )
 from consent_service.services.access import job_caller
+from consent_service.services.viewing_keys import ViewingKeys
 from consent_service.vault import backup_folder
 from consent_service.vault.blobs.memory import MemoryStore
 from consent_service.vault.journal import LineKind
+from consent_service.vault.key_providers import MemoryKeyProvider
+from consent_service.vault.keyring import Keyring, KeyStatus
 from tests.support.clinic import Clinic, Family
 from tests.support.databases import Databases
 
@@ -460,3 +464,30 @@ def test_a_snapshot_is_of_one_moment(clinic: Clinic) -> None:
         assert snapshots.is_empty(engine)
         assert not snapshots.faults_in(engine)
     assert not snapshots.is_empty(clinic.ctx.engine)
+
+
+def test_a_lost_keyring_comes_back_without_the_keys_that_were_destroyed(
+    clinic: Clinic, family: Family, tmp_path: Path
+) -> None:
+    """A key backup opens what was destroyed since: for seven days, and never through us."""
+    erased, other = clinic.stores_film(family).id, _family(clinic)
+    kept = clinic.stores_film(other).id
+    pair = pyrage.x25519.Identity.generate()
+    file = io.BytesIO()
+    made = key_rotation.backup(clinic.ctx, clinic.admin, file, str(pair.to_public()))
+    clinic.withdraws(family, family.mother)
+    erasure.work(clinic.ctx, "before")
+    memory = MemoryKeyProvider(), MemoryKeyProvider()
+    lost, ring = clinic.ctx.keyring, Keyring(f"sqlite:///{tmp_path}/new.sqlite3", *memory)
+    gone = [k for n in clinic.ctx.journal.lines() for k in n.body.get("keys", ())]
+    clinic.ctx = dataclasses.replace(clinic.ctx, keyring=ring, viewings=ViewingKeys())
+
+    came = key_rotation.restore(clinic.ctx, clinic.admin, io.BytesIO(file.getvalue()), str(pair))
+
+    assert came.refused > 0 and came.restored > 0
+    assert set(ring.status(gone).values()) == {KeyStatus.DESTROYED}
+    assert clinic.watches(kept)
+    with pytest.raises(Gone):
+        clinic.watches(erased)
+    assert [b.backup_id for b in ring.backups.registered()] == [made.backup_id]
+    lost.close()
