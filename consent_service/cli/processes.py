@@ -2,7 +2,7 @@
 
 Rules kept here: the parent holds no keys and serves nothing; if one child ends, the other is
 stopped and the parent ends with a fault, so that a service manager starts all of it anew; SIGTERM
-stops both.
+stops both, and so does whatever ends the parent, even a kill that it cannot hear.
 
 Children are forked from a parent that has loaded every library and opened nothing: what takes
 longest at a start is done once, its memory is shared, and no connection, key or token of a
@@ -10,6 +10,7 @@ hardware module is carried across a fork. So the parent lets a child of its own 
 done before serving.
 """
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -30,6 +31,7 @@ from consent_service.settings import PREFIX, Settings
 from consent_service.wiring import build_context
 
 STOP_SECONDS = 15
+_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, linux/prctl.h
 THREADS = min(8, 2 * (os.cpu_count() or 1) + 1)
 """Requests at once in one web process: as many as granian holds sensible for the machine."""
 APP = "consent_service.app"
@@ -119,13 +121,23 @@ def take_on(settings: Settings) -> None:
 
 def _forked(work: Callable[[], None]) -> ForkProcess:
     """Return a process that will do `work`; it speaks of faults and ends as a verb does."""
-    return multiprocessing.get_context("fork").Process(target=_run, args=(work,))
+    return multiprocessing.get_context("fork").Process(target=_run, args=(work, os.getpid()))
 
 
-def _run(work: Callable[[], None]) -> None:
+def _run(work: Callable[[], None], parent: int) -> None:
     from consent_service.cli.root import exit_code
 
+    _end_with(parent)
     sys.exit(exit_code(work))
+
+
+def _end_with(parent: int) -> None:
+    """Have the kernel ask this process to stop once its parent is gone (Linux only)."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+    if os.getppid() != parent:
+        sys.exit(1)  # it was gone before we asked
 
 
 def _wait(children: Sequence[ForkProcess]) -> bool:
