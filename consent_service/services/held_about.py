@@ -3,6 +3,8 @@
 Rules kept here:
   * what others said, and who they are, is theirs: they appear as "another person", and their words
     only where this person was there or was given them;
+  * in the record of a child whom others decide for, what adults said at meetings and how to reach
+    the family safely are left out: another parent may be the one who asks;
   * members of staff appear by their role; whoever watched film, with role, purpose and times;
   * holds, disputes and reasons that officers wrote are left out: they may protect somebody else.
 
@@ -16,6 +18,7 @@ from datetime import datetime
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from consent_service.clock import london_day
 from consent_service.db.models.consent import ConsentAct, ConsentDecision, ConsentEnding
 from consent_service.db.models.erasure import Certificate, ErasureOrder, Withdrawal
 from consent_service.db.models.people import (
@@ -29,11 +32,14 @@ from consent_service.db.models.people import (
 )
 from consent_service.db.models.policies import LeafletIssue, LeafletVersion
 from consent_service.db.models.reviews import Goal, GoalRating, SessionSummary, SharedReview
+from consent_service.db.queries.people import children_among
 from consent_service.domain.consent import EndingKind
 from consent_service.services import held_in_film
 from consent_service.services.consent_views import act_views
 from consent_service.services.context import Context
 from consent_service.services.held_records import SOMEBODY_ELSE, Record, by, record
+
+OF_ADULTS = "What adults said at meetings, and how to reach the family safely."
 
 
 @dataclass
@@ -54,7 +60,10 @@ def everything(ctx: Context, session: Session, person: Person, at: datetime) -> 
     """Return everything held about `person` at `at`; reads only."""
     held = Held()
     topics = held.topics
-    topics["details"] = [_details(person)]
+    child = bool(children_among(session, [person.id], london_day(at)))
+    if child:
+        held.left_out.append(OF_ADULTS)
+    topics["details"] = [_details(person, child=child)]
     topics["parental_responsibility"] = _responsibilities(session, person.id)
     topics["our_work_together"] = _involvements(session, person.id)
     topics["leaflets_given"] = _leaflets(session, person.id)
@@ -63,7 +72,7 @@ def everything(ctx: Context, session: Session, person: Person, at: datetime) -> 
     topics["consents_ended"] = _endings(session, person.id)
     topics["withdrawals"] = _withdrawals(session, person.id)
     topics["certificates_of_destruction"] = _certificates(session, person.id)
-    topics["meetings"] = _meetings(session, person.id)
+    topics["meetings"] = _meetings(session, person.id, child=child)
     topics["goals"] = _goals(session, person.id)
     topics["summaries"] = _summaries(session, person.id, held)
     topics["films_clips_and_photos"] = held_in_film.assets(ctx, session, person.id, at)
@@ -75,14 +84,14 @@ def everything(ctx: Context, session: Session, person: Person, at: datetime) -> 
     return held
 
 
-def _details(person: Person) -> Record:
+def _details(person: Person, *, child: bool) -> Record:
     return record(
         full_name=person.full_name,
         born_on=person.born_on,
         died_on=person.died_on,
         nhs_number=person.nhs_number,
         information_needs=person.information_needs,
-        safe_contact=person.safe_contact,
+        safe_contact=None if child else person.safe_contact,
         decides_for_self=person.decides_for_self or None,
         decides_basis=person.decides_basis,
         written_down=person.created_at,
@@ -261,8 +270,11 @@ def _certificates(session: Session, person: str) -> list[Record]:
     ]
 
 
-def _meetings(session: Session, person: str) -> list[Record]:
-    """Meetings at which the person was: what was said there was said before them."""
+def _meetings(session: Session, person: str, *, child: bool) -> list[Record]:
+    """Meetings at which the person was: what was said there was said before them.
+
+    A baby is there without hearing: what a parent said in confidence is not the child's to give.
+    """
     rows = session.scalars(
         select(Meeting)
         .join(MeetingPerson, MeetingPerson.meeting_id == Meeting.id)
@@ -275,9 +287,9 @@ def _meetings(session: Session, person: str) -> list[Record]:
             kind=row.kind,
             mode=row.mode,
             ready_today=row.ready_today,
-            what_matters=row.what_matters,
-            questions=row.questions,
-            worries=row.worries,
+            what_matters=None if child else row.what_matters,
+            questions=None if child else row.questions,
+            worries=None if child else row.worries,
         )
         for row in rows
     ]

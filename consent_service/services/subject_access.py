@@ -174,20 +174,17 @@ def file(ctx: Context, caller: Caller, identifier: str, passphrase: str) -> byte
     """
     require(ctx, caller, _MANAGE)
     require_fresh(caller)
-    with ctx.begin() as uow:
-        row = _row(ctx, uow.session, caller, identifier)
-        if row.state in _OVER:
-            raise Conflict(
-                f"Request {row.id} is closed. Open another if the person asks again.",
-                code="request_state",
-                state=row.state.value,
-            )
+    with ctx.read() as session:
+        row = _open_row(ctx, session, caller, identifier)
         fault = passphrase_fault(passphrase)
         if fault is not None:
             raise InvalidInput("This passphrase cannot be used.", {"passphrase": fault})
-        person = uow.session.get_one(Person, row.person_id)
-        paper = subject_access_file.paper_for(ctx, uow.session, person, row.id, uow.at)
-        _record(uow, caller, EventKind.SUBJECT_ACCESS_PREPARED, row, {"person": person.id})
+        person = session.get_one(Person, row.person_id)
+        paper = subject_access_file.paper_for(ctx, session, person, row.id, ctx.clock.now())
+    # Everything about a person takes a while to read: nobody who writes waits for it.
+    with ctx.begin() as uow:
+        row = _open_row(ctx, uow.session, caller, identifier, lock=True)
+        _record(uow, caller, EventKind.SUBJECT_ACCESS_PREPARED, row, {"person": row.person_id})
     return subject_access_file.printed(paper, passphrase)
 
 
@@ -218,6 +215,20 @@ def _row(
     person = session.get(Person, row.person_id) if row is not None else None
     if row is None or person is None or not reaches(ctx, caller, _MANAGE, person.team_id):
         raise NotFound("There is no such request that you can see.", kind="subject_access")
+    return row
+
+
+def _open_row(
+    ctx: Context, session: Session, caller: Caller, identifier: str, *, lock: bool = False
+) -> SubjectAccessRequest:
+    """Return a request that may still be answered; raises NotFound, Conflict."""
+    row = _row(ctx, session, caller, identifier, lock=lock)
+    if row.state in _OVER:
+        raise Conflict(
+            f"Request {row.id} is closed. Open another if the person asks again.",
+            code="request_state",
+            state=row.state.value,
+        )
     return row
 
 
