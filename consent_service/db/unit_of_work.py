@@ -42,6 +42,7 @@ class UnitOfWork:
         self.session = session
         self.at = at
         self.effects: list[Effect] = []
+        self._locked: dict[str, Involvement] = {}
 
     def record(self, event: AuditEvent) -> audit_log.AppendedEntry:
         """Write an audit entry in this transaction; if it cannot be written, nothing happens."""
@@ -56,7 +57,11 @@ class UnitOfWork:
 
         What was read of it before the lock is read again: another transaction may have moved the
         consent epoch while this one waited, and counting on from a stale epoch would hide an end.
+        What is locked already is not asked for twice. Lock before a savepoint, not within one:
+        rolling back to it would let go of the lock.
         """
+        if involvement in self._locked:
+            return self._locked[involvement]
         row = self.session.scalar(
             select(Involvement)
             .where(Involvement.id == involvement)
@@ -65,6 +70,7 @@ class UnitOfWork:
         )
         if row is None:
             raise NotFound(f"There is no involvement {involvement}.")
+        self._locked[involvement] = row
         return row
 
 

@@ -7,14 +7,25 @@ Rules kept here:
 """
 
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, object_session
 
 from consent_service.db.models.people import Involvement, Person
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.roles import Permission, Role, Scope
 from consent_service.errors import NotFound, Refused
 from consent_service.services.context import Context
+
+
+class OfFamily(Protocol):
+    """A row that belongs to an involvement."""
+
+    @property
+    def involvement_id(self) -> str: ...
+
+
+Thing = TypeVar("Thing", bound=OfFamily)
 
 
 @dataclass(frozen=True)
@@ -103,7 +114,25 @@ def involvement_for(
     require(ctx, caller, permission)
     row = session.get(Involvement, involvement)
     if row is None or not reaches(ctx, caller, permission, row.team_id):
-        raise _not_found("involvement", involvement)
+        raise _not_found("involvement")
+    return row
+
+
+def thing_for(
+    ctx: Context, caller: Caller, permission: Permission, row: Thing | None, kind: str
+) -> Thing:
+    """Return a row that was looked up if the caller may do `permission` to its involvement.
+
+    Raises as `involvement_for`; another team's is called what was asked for, as one that does not
+    exist.
+    """
+    require(ctx, caller, permission)
+    session = object_session(row) if row is not None else None
+    if row is None or session is None:
+        raise _not_found(kind)
+    team = session.get_one(Involvement, row.involvement_id).team_id
+    if not reaches(ctx, caller, permission, team):
+        raise _not_found(kind)
     return row
 
 
@@ -114,7 +143,7 @@ def person_for(
     require(ctx, caller, permission)
     row = session.get(Person, person)
     if row is None or not reaches(ctx, caller, permission, row.team_id):
-        raise _not_found("person", person)
+        raise _not_found("person")
     return row
 
 
@@ -129,5 +158,5 @@ def record_refusal(ctx: Context, caller: Caller, what: str, code: str) -> None:
         )
 
 
-def _not_found(kind: str, identifier: str) -> NotFound:
-    return NotFound(f"There is no {kind} {identifier[:32]} that you can see.", kind=kind)
+def _not_found(kind: str) -> NotFound:
+    return NotFound(f"There is no such {kind} that you can see.", kind=kind)

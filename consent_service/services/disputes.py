@@ -6,7 +6,7 @@ Rules kept here:
   * settled either way, what a dispute alone had kept back from another order goes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,12 +20,7 @@ from consent_service.db.models.erasure import ErasureOrder, Withdrawal
 from consent_service.db.models.people import Involvement
 from consent_service.db.queries.consent import purposes_asked_about, states_now
 from consent_service.db.queries.erasure import OrderScope
-from consent_service.db.queries.people import (
-    children_among,
-    members,
-    members_of,
-    open_involvements_of,
-)
+from consent_service.db.queries.people import children_among, members, sharing
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.consent import ConsentState, EndingKind
@@ -70,28 +65,33 @@ def lock_reached(uow: UnitOfWork, *involvements: str) -> tuple[str, ...]:
     return reached
 
 
-def open_where_parents_disagree(ctx: Context, uow: UnitOfWork, reached: Sequence[str]) -> list[str]:
+def open_where_parents_disagree(
+    ctx: Context,
+    uow: UnitOfWork,
+    reached: Sequence[str],
+    follow: Callable[[Context, str], object] = keys.settle,
+) -> list[str]:
     """Open a dispute for each child's purpose that is *disputed* and has none open.
 
     `reached` is what `lock_reached` locked. A disagreement that has ended since closes its
-    dispute. Streams of all of them notice, and their keys follow after the commit. Returns the ids
-    newly opened.
+    dispute. Streams of all of them notice, and their keys follow after the commit: by `follow`.
+    Returns the ids newly opened.
     """
     opened = []
     for involvement in reached:
         uow.session.get_one(Involvement, involvement).consent_epoch += 1
         opened += _open_in(uow, involvement)
-        uow.after_commit(partial(at_once, ctx, keys.settle, involvement))
+        uow.after_commit(partial(at_once, ctx, follow, involvement))
     return opened
 
 
 def _shared_with(uow: UnitOfWork, involvements: Sequence[str]) -> set[str]:
-    """Return every open involvement of these involvements' children."""
-    among = members_of(uow.session, list(involvements)).values()
-    people = [person.id for found in among for _, person in found]
-    children = children_among(uow.session, people, london_day(uow.at))
-    found = open_involvements_of(uow.session, children).values()
-    return {other for others in found for other in others}
+    """Return every other open involvement of these involvements' children."""
+    elsewhere = sharing(uow.session, involvements)
+    if not elsewhere:
+        return set()
+    children = children_among(uow.session, elsewhere, london_day(uow.at))
+    return {other for child in children for other in elsewhere[child]}
 
 
 def _open_in(uow: UnitOfWork, involvement: str) -> list[str]:

@@ -72,6 +72,18 @@ def settle(ctx: Context, involvement: str) -> KeyChanges:
     return replace(changes, destroyed=tuple(superseded_keys.destroy(ctx, involvement)))
 
 
+def settle_after_end(ctx: Context, involvement: str) -> KeyChanges:
+    """Seal what an end closes, in the same time however much film there is.
+
+    An end permits nothing new: film is wrapped anew only where another yes has to take the place of
+    the one that ended.
+    """
+    changes = ensure_consent_keys(ctx, involvement)
+    if changes.made or changes.unsealed:
+        ensure_wraps(ctx, involvement)
+    return changes
+
+
 def live_without_right(ctx: Context, involvement: str) -> list[str]:
     """Return the consent keys that are live although what they were made for is not *given*."""
     with ctx.read() as session:

@@ -10,7 +10,7 @@ Rules kept here:
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -21,7 +21,6 @@ from sqlalchemy.orm import Session
 from consent_service.db.models.consent import ConsentEnding
 from consent_service.db.models.erasure import ErasureOrder, Withdrawal
 from consent_service.db.models.people import Involvement
-from consent_service.db.queries.consent import purposes_asked_about
 from consent_service.db.queries.erasure import OrderScope, assets_in_scope, holdings
 from consent_service.db.queries.people import members
 from consent_service.db.unit_of_work import UnitOfWork
@@ -32,12 +31,12 @@ from consent_service.domain.roles import Permission
 from consent_service.domain.withdrawal import Speed, WithdrawalRequest, WithdrawalScope
 from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
 from consent_service.ids import new_id
-from consent_service.services import disputes, erasure, erasure_journal, erasure_keys
+from consent_service.services import disputes, erasure, erasure_journal, erasure_keys, keys
 from consent_service.services.access import Caller, involvement_for
 from consent_service.services.at_once import at_once
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
-from consent_service.services.withdrawal_checks import Part, faults_of, holding
+from consent_service.services.withdrawal_checks import Part, Standing, faults_of, standing_of
 from consent_service.services.withdrawal_outcome import (
     Elsewhere,
     OrderedView,
@@ -79,8 +78,8 @@ class _Ended:
 
     part: Part
     scope: OrderScope
-    disputed: tuple[str, ...]
-    order: ErasureOrder | None
+    disputed: tuple[str, ...] = ()
+    order: ErasureOrder | None = None
 
 
 @dataclass(frozen=True)
@@ -128,10 +127,9 @@ def withdraw(ctx: Context, caller: Caller, request: WithdrawalRequest) -> Withdr
     Raises InvalidInput with every fault, NotFound for people or assets of other families.
     """
     with ctx.begin() as uow:
-        row, reach = _admit(ctx, uow, caller, request, Permission.WITHDRAWAL_RECORD)
+        _, reach = _admit(ctx, uow, caller, request, Permission.WITHDRAWAL_RECORD)
         uow.after_commit(partial(erasure_journal.pay, ctx))
         done = _apply(ctx, uow, caller, request, reach)
-        row.last_entry_at = uow.at
         _tell_other_guiders(uow, reach)
         view = withdrawal_view(ctx, uow.session, caller, done.row, done.orders)
         orders = [(order.id, order.state) for order in done.orders]
@@ -205,8 +203,8 @@ def _admit(
     belonging = {person.id for _, person in members(uow.session, row.id)}
     if not {request.person, request.by} <= belonging:
         raise NotFound("This person does not belong to the involvement.", kind="person")
-    reach = lock_reach(uow, request)
-    faults = faults_of(ctx, uow, row, request, reach.parts)
+    reach = lock_reach(uow, request, standing_of(uow, request))
+    faults = faults_of(ctx, uow, row, request, (reach.standing, reach.parts))
     if faults:
         raise InvalidInput("This withdrawal cannot be recorded like this.", faults)
     return row, reach
@@ -217,15 +215,17 @@ def _apply(
 ) -> _Done:
     """Append the act, its endings, orders and fences; nothing here grows with the film kept."""
     act = _append_act(ctx, uow, caller, request, reach.parts[0].purposes)
-    held = holding(uow, request)
-    overrules = held.may_overrule if held else False
+    uow.lock_involvement(request.involvement).last_entry_at = uow.at
+    overrules = reach.standing.overrules
     for part in reach.parts:
         uow.session.add_all(_endings(uow, act, part, caller, overrules=overrules))
-    uow.session.flush()
-    disputes.open_where_parents_disagree(ctx, uow, reach.locked)
+    if reach.standing.child:
+        follow = keys.settle_after_end
+        disputes.open_where_parents_disagree(ctx, uow, reach.locked, follow)
     hours = timedelta(hours=ctx.policies.organisation.hold_check_hours)
     not_before = act.undo_until or uow.at + hours
-    done = _Done(act, tuple(_ended(uow, caller, act, part, not_before) for part in reach.parts))
+    ended = [_ended(uow, act, part, reach.standing) for part in reach.parts]
+    done = _Done(act, tuple(_order(uow, caller, act, one, not_before) for one in ended))
     if not done.orders:
         erasure_journal.owe_withdrawal(uow, act)
     for one in done.ended:
@@ -284,24 +284,29 @@ def _endings(
     ]
 
 
-def _ended(
-    uow: UnitOfWork, caller: Caller, act: Withdrawal, part: Part, not_before: datetime
-) -> _Ended:
-    """Order erased what may go in one involvement; what parents disagree about stays for now."""
-    disputed: tuple[str, ...] = ()
+def _ended(uow: UnitOfWork, act: Withdrawal, part: Part, standing: Standing) -> _Ended:
+    """Say what may go in one involvement; what parents disagree about stays for now."""
     if act.scope is WithdrawalScope.ASSETS:
-        scope = OrderScope(assets=tuple(sorted(act.asset_ids)))
-    else:
-        spelt = purposes_asked_about(uow.session, [act.person_id])
-        over, disputed = in_dispute(uow, act.person_id, part, spelt)
-        scope = OrderScope(persons=(act.person_id,), purposes=over, ended_at=act.event_at)
-    order = None
-    if scope.assets or scope.purposes:
-        wanted = erasure.OrderErasure(
-            part.involvement, _cause(scope), scope, not_before, withdrawal=act.id
-        )
-        order = erasure.order_erasure(uow, caller.actor, wanted)
-    return _Ended(part, scope, disputed, order)
+        return _Ended(part, OrderScope(assets=tuple(sorted(act.asset_ids))))
+    # Only about a child can there be two words.
+    of_child = in_dispute(uow, act.person_id, part) if standing.child else None
+    over, disputed = of_child or (part.purposes, ())
+    return _Ended(
+        part, OrderScope(persons=(act.person_id,), purposes=over, ended_at=act.event_at), disputed
+    )
+
+
+def _order(
+    uow: UnitOfWork, caller: Caller, act: Withdrawal, one: _Ended, not_before: datetime
+) -> _Ended:
+    """Order erased what may go in one involvement, if anything may."""
+    scope = one.scope
+    if not scope.assets and not scope.purposes:
+        return one
+    wanted = erasure.OrderErasure(
+        one.part.involvement, _cause(scope), scope, not_before, withdrawal=act.id
+    )
+    return replace(one, order=erasure.order_erasure(uow, caller.actor, wanted))
 
 
 def _cause(scope: OrderScope) -> OrderCause:

@@ -5,19 +5,16 @@ kept by name is kept with every use that was named for it; whoever agreed again 
 given is asked for the moment at which they said stop since: nothing is receipted that did not end.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-
-from sqlalchemy import select
+from datetime import datetime, timedelta
 
 from consent_service.clock import london_day
-from consent_service.db.models.consent import ConsentDecision
 from consent_service.db.models.people import Involvement
+from consent_service.db.queries.consent import Yes
 from consent_service.db.queries.erasure import OrderScope, assets_in_scope
 from consent_service.db.queries.people import children_among, responsibilities_for
 from consent_service.db.unit_of_work import UnitOfWork
-from consent_service.domain.consent import Answer
 from consent_service.domain.people import Responsibility, holder_for
 from consent_service.domain.purposes import CARE, split_use
 from consent_service.domain.withdrawal import WithdrawalRequest, WithdrawalScope
@@ -32,10 +29,33 @@ AGREED_SINCE = (
 
 @dataclass(frozen=True)
 class Part:
-    """What a withdrawal ends in one involvement."""
+    """What a withdrawal ends in one involvement, and whether some of it was agreed to since."""
 
     involvement: str
     purposes: tuple[str, ...]
+    agreed_since: bool = False
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Whether others decide for this person, and by which responsibility `by` does so today."""
+
+    child: bool
+    held: Responsibility | None = None
+
+    @property
+    def overrules(self) -> bool:
+        """Whether their word counts against that of others who decide."""
+        return self.held is not None and self.held.may_overrule
+
+
+def standing_of(uow: UnitOfWork, request: WithdrawalRequest) -> Standing:
+    """Return on what ground `by` speaks for `person`."""
+    today = london_day(uow.at)
+    if request.person not in children_among(uow.session, [request.person], today):
+        return Standing(child=False)
+    held = responsibilities_for(uow.session, [request.person])
+    return Standing(child=True, held=holder_for(held, request.person, request.by, today))
 
 
 def faults_of(
@@ -43,17 +63,18 @@ def faults_of(
     uow: UnitOfWork,
     row: Involvement,
     request: WithdrawalRequest,
-    parts: Iterable[Part],
+    ends: tuple[Standing, Sequence[Part]],
 ) -> dict[str, str]:
-    """Return every fault of a request, by field; `parts` is what it would end, and where."""
+    """Return every fault of a request, by field; `ends` says who ends what, and where."""
+    standing, parts = ends
     faults: dict[str, str] = {}
     if request.moment > uow.at + CLOCK_SLACK:
         faults["moment"] = "The withdrawal cannot be in the future."
     if london_day(request.moment) < row.started_on:
         faults["moment"] = "The withdrawal cannot be before the involvement started."
-    elif any(_agreed_since(uow, request, part) for part in parts):
+    elif any(part.agreed_since for part in parts):
         faults["moment"] = AGREED_SINCE
-    if not _may_withdraw(uow, request):
+    if not _may_withdraw(standing, request):
         faults["by"] = "Only this person, or someone who may decide for the child, can withdraw."
     known = ctx.policies.purposes
     named = (*request.purposes, *request.keep_purposes)
@@ -81,37 +102,23 @@ def _asset_faults(uow: UnitOfWork, row: Involvement, request: WithdrawalRequest)
     return {}
 
 
-def _agreed_since(uow: UnitOfWork, request: WithdrawalRequest, part: Part) -> bool:
+def agreed_since(
+    request: WithdrawalRequest, at: datetime, purposes: Sequence[str], yeses: Sequence[Yes]
+) -> bool:
     """Tell whether whoever says stop said yes to any of it after that, which then still stands."""
-    yeses = uow.session.execute(
-        select(ConsentDecision.purpose, ConsentDecision.named).where(
-            ConsentDecision.involvement_id == part.involvement,
-            ConsentDecision.person_id == request.person,
-            ConsentDecision.decided_by == request.by,
-            ConsentDecision.answer == Answer.YES,
-            ConsentDecision.event_at > min(request.moment, uow.at),
-        )
-    )
-    said = {p for base, named in yeses for p in (base, *(f"{base}:{use}" for use in named))}
-    return bool(said & set(part.purposes))
+    moment = min(request.moment, at)
+    since = [yes for yes in yeses if yes.by == request.by and yes.event_at > moment]
+    said = {purpose for yes in since for purpose in (yes.purpose, *yes.spelt)}
+    return bool(said & set(purposes))
 
 
-def _may_withdraw(uow: UnitOfWork, request: WithdrawalRequest) -> bool:
+def _may_withdraw(standing: Standing, request: WithdrawalRequest) -> bool:
     """Tell whether `by` may end this person's consent: nobody but a holder speaks for a child."""
     if request.by != request.person:
-        return holding(uow, request) is not None
-    return not children_among(uow.session, [request.person], london_day(uow.at))
+        return standing.held is not None
+    return not standing.child
 
 
 def is_kept(purpose: str, request: WithdrawalRequest) -> bool:
     """Tell whether a purpose is kept: by its full name, or with every use of it."""
     return bool({purpose, split_use(purpose)[0]} & set(request.keep_purposes))
-
-
-def holding(uow: UnitOfWork, request: WithdrawalRequest) -> Responsibility | None:
-    """Return the responsibility by which `by` decides for the child `person` today."""
-    today = london_day(uow.at)
-    if request.person not in children_among(uow.session, [request.person], today):
-        return None
-    held = responsibilities_for(uow.session, [request.person])
-    return holder_for(held, request.person, request.by, today)

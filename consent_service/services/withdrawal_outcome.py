@@ -14,10 +14,11 @@ from consent_service.db.queries.erasure import OrderScope, assets_in_scope, hold
 from consent_service.domain.erasure import OrderCause, Plan, plan
 from consent_service.domain.roles import Permission
 from consent_service.domain.withdrawal import Speed, WithdrawalScope
-from consent_service.errors import NotFound
-from consent_service.services.access import Caller, involvement_for, reaches
+from consent_service.services.access import Caller, reaches, thing_for
 from consent_service.services.context import Context
 from consent_service.services.withdrawal_undo import ended_by, orders_of, orders_of_each
+
+_SEES = Permission.WITHDRAWAL_PREVIEW
 
 
 @dataclass(frozen=True)
@@ -193,11 +194,7 @@ def _seen(
     rows = session.execute(
         select(Involvement.id, Involvement.team_id).where(Involvement.id.in_(involvements))
     )
-    return frozenset(
-        involvement
-        for involvement, team in rows
-        if reaches(ctx, caller, Permission.WITHDRAWAL_PREVIEW, team)
-    )
+    return frozenset(involvement for involvement, team in rows if reaches(ctx, caller, _SEES, team))
 
 
 def lines_of(planned: Plan) -> tuple[PreviewLine, ...]:
@@ -239,11 +236,7 @@ def left_the_service(session: Session, involvement: str) -> tuple[str, ...]:
 def withdrawal_for(
     ctx: Context, session: Session, caller: Caller, permission: Permission, identifier: str
 ) -> Withdrawal:
-    row = session.get(Withdrawal, identifier)
-    if row is None:
-        raise NotFound("There is no such withdrawal that you can see.", kind="withdrawal")
-    involvement_for(ctx, session, caller, permission, row.involvement_id)
-    return row
+    return thing_for(ctx, caller, permission, session.get(Withdrawal, identifier), "withdrawal")
 
 
 def withdrawal_view(
@@ -254,7 +247,10 @@ def withdrawal_view(
     orders: Sequence[ErasureOrder],
 ) -> WithdrawalView:
     """Return a withdrawal as the caller may see it; `orders` are all of its orders."""
-    return _view(row, orders, _seen(ctx, session, caller, [o.involvement_id for o in orders]))
+    # One by one: whoever wrote the orders holds these rows already.
+    found = [session.get_one(Involvement, order.involvement_id) for order in orders]
+    seen = {one.id for one in found if reaches(ctx, caller, _SEES, one.team_id)}
+    return _view(row, orders, frozenset(seen))
 
 
 def withdrawal_views(

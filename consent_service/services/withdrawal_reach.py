@@ -11,18 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from consent_service.clock import london_day
 from consent_service.db.models.people import InvolvementPerson
-from consent_service.db.queries.consent import purposes_answered, states_now
-from consent_service.db.queries.people import children_among, open_involvements_of
+from consent_service.db.queries.consent import (
+    Yes,
+    purposes_asked_about,
+    states_now,
+    yeses_about,
+)
+from consent_service.db.queries.people import open_involvements_of
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.consent import ConsentState
 from consent_service.domain.purposes import CARE, split_use
 from consent_service.domain.withdrawal import WithdrawalRequest, WithdrawalScope
 from consent_service.services import disputes
-from consent_service.services.withdrawal_checks import Part, is_kept
+from consent_service.services.withdrawal_checks import Part, Standing, agreed_since, is_kept
 
 OVER = frozenset({ConsentState.WITHDRAWN, ConsentState.REVOKED})
 
@@ -33,18 +36,29 @@ class Reach:
 
     locked: tuple[str, ...]
     parts: tuple[Part, ...]
+    standing: Standing
 
 
-def lock_reach(uow: UnitOfWork, request: WithdrawalRequest) -> Reach:
+def lock_reach(uow: UnitOfWork, request: WithdrawalRequest, standing: Standing) -> Reach:
     """Find and lock everything that a withdrawal reaches, then say what it ends where."""
-    others = _others(uow, request)
-    locked = disputes.lock_reached(uow, request.involvement, *others)
-    named = Part(request.involvement, _ended(uow.session, request, request.involvement))
+    others = _others(uow, request, standing)
+    locked = _lock(uow, [request.involvement, *others], standing)
+    named = _part(uow, request, request.involvement, _yeses(uow, request, request.involvement))
     more = (_elsewhere(uow, request, other) for other in others)
-    return Reach(locked, (named, *(part for part in more if part.purposes)))
+    return Reach(locked, (named, *(part for part in more if part.purposes)), standing)
 
 
-def _others(uow: UnitOfWork, request: WithdrawalRequest) -> list[str]:
+def _lock(uow: UnitOfWork, reached: Sequence[str], standing: Standing) -> tuple[str, ...]:
+    """Lock what is reached: nobody else's state hangs on what an adult says about themselves."""
+    if standing.child:
+        return disputes.lock_reached(uow, *reached)
+    locked = tuple(sorted(reached))
+    for involvement in locked:
+        uow.lock_involvement(involvement)
+    return locked
+
+
+def _others(uow: UnitOfWork, request: WithdrawalRequest, standing: Standing) -> list[str]:
     """Return the other involvements of this person that the withdrawal is about."""
     if request.scope is WithdrawalScope.ASSETS:
         return []
@@ -53,39 +67,51 @@ def _others(uow: UnitOfWork, request: WithdrawalRequest) -> list[str]:
     if request.scope is WithdrawalScope.EVERYTHING:
         mine = select(InvolvementPerson.involvement_id).where(InvolvementPerson.person_id == person)
         found = set(uow.session.scalars(mine))
-    elif children_among(uow.session, [person], london_day(uow.at)):
+    elif standing.child:
         found = set(open_involvements_of(uow.session, [person]).get(person, ()))
     return sorted(found - {request.involvement})
 
 
 def _elsewhere(uow: UnitOfWork, request: WithdrawalRequest, involvement: str) -> Part:
     """Return what ends in another involvement: nothing where nothing stands any more."""
-    answered = purposes_answered(uow.session, involvement, request.person)
+    yeses = _yeses(uow, request, involvement)
+    answered = sorted({purpose for yes in yeses for purpose in yes.spelt})
     states = states_now(uow.session, involvement, [request.person], answered, uow.at)
-    standing = [purpose for (_, purpose), found in states.items() if found.state not in OVER]
-    ended = _ended(uow.session, request, involvement)
-    about = {split_use(purpose)[0] for purpose in ended}
-    return Part(involvement, ended if about & {split_use(p)[0] for p in standing} else ())
+    standing = {split_use(p)[0] for (_, p), found in states.items() if found.state not in OVER}
+    part = _part(uow, request, involvement, yeses)
+    about = {split_use(purpose)[0] for purpose in part.purposes}
+    return part if about & standing else Part(involvement, ())
 
 
-def _ended(session: Session, request: WithdrawalRequest, involvement: str) -> tuple[str, ...]:
+def _yeses(uow: UnitOfWork, request: WithdrawalRequest, involvement: str) -> list[Yes]:
+    if request.scope is WithdrawalScope.ASSETS:
+        return []
+    return yeses_about(uow.session, involvement, request.person)
+
+
+def _part(
+    uow: UnitOfWork, request: WithdrawalRequest, involvement: str, yeses: Sequence[Yes]
+) -> Part:
+    ended = _ended(request, yeses)
+    return Part(involvement, ended, agreed_since=agreed_since(request, uow.at, ended, yeses))
+
+
+def _ended(request: WithdrawalRequest, yeses: Sequence[Yes]) -> tuple[str, ...]:
     if request.scope is WithdrawalScope.ASSETS:
         return ()
-    answered = purposes_answered(session, involvement, request.person)
     everything = request.scope is WithdrawalScope.EVERYTHING or CARE in request.purposes
     # A no for a child that only another parent has answered for is still this parent's to say.
-    more = {*answered, CARE} if everything else set()
+    more = {CARE, *(p for yes in yeses for p in yes.spelt)} if everything else set()
     return tuple(sorted(p for p in more | set(request.purposes) if not is_kept(p, request)))
 
 
-def in_dispute(
-    uow: UnitOfWork, person: str, part: Part, spelt: Sequence[str]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return which purposes of a part may be erased for now, and about which parents disagree.
+def in_dispute(uow: UnitOfWork, person: str, part: Part) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return which purposes of a child may be erased for now, and about which parents disagree.
 
-    `spelt` lists the uses ever named: where a purpose ends as a whole and another parent agreed to
-    one use of it, that use is disputed and only the others are over.
+    Where a purpose ends as a whole and another parent agreed to one use of it, that use is disputed
+    and only the others are over.
     """
+    spelt = purposes_asked_about(uow.session, [person])
     purposes = {*part.purposes, *spelt}
     states = states_now(uow.session, part.involvement, [person], sorted(purposes), uow.at)
     over: list[str] = []

@@ -177,3 +177,44 @@ def test_a_receipt_of_many_films_costs_no_more_queries(clinic: Clinic) -> None:
         counts.append(len(statements))
 
     assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize(("speaks_for_baby", "most"), [(False, 15), (True, 40)])
+def test_a_stop_costs_the_same_few_statements_however_much_film_there_is(
+    clinic: Clinic, speaks_for_baby: bool, most: int
+) -> None:
+    """Access ends in one short transaction, and no film is looked at until the key is gone."""
+    counts = []
+    for films in (1, 3):
+        family = clinic.family()
+        clinic.both_consent(family)
+        for _ in range(films):
+            clinic.stores_film(family)
+        clinic.passes(minutes=1)
+        with _transactions(clinic) as transactions:
+            person = family.baby if speaks_for_baby else family.mother
+            clinic.withdraws(family, person, by=family.mother)
+        first = next(ran for ran in transactions if any("INSERT" in s for s in ran))
+        counts.append((len(first), sum(len(ran) for ran in transactions)))
+        assert not [s for ran in transactions for s in ran if "FROM asset_wrap" in s]
+
+    assert counts[0] == counts[1]
+    assert counts[0][0] <= most
+
+
+@contextmanager
+def _transactions(clinic: Clinic) -> Iterator[list[list[str]]]:
+    """Collect the statements that run meanwhile, transaction by transaction."""
+    transactions: list[list[str]] = [[]]
+
+    def begin(_connection: object) -> None:
+        transactions.append([])
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        transactions[-1].append(statement)
+
+    event.listen(clinic.ctx.engine, "begin", begin)
+    event.listen(clinic.ctx.engine, "before_cursor_execute", note)
+    yield transactions
+    event.remove(clinic.ctx.engine, "begin", begin)
+    event.remove(clinic.ctx.engine, "before_cursor_execute", note)

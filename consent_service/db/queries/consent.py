@@ -68,7 +68,7 @@ def stories_of(session: Session, questions: Sequence[Question]) -> dict[str, dic
     children = children_among(session, persons, questions[0].on)
     told = _Told(
         children,
-        open_involvements_of(session, children),
+        open_involvements_of(session, children) if children else {},
         _decisions(session, persons, bases),
         _endings(session, persons, bases),
         _ended_on(session, [question.involvement for question in questions]),
@@ -216,20 +216,42 @@ def _agreed_to(session: Session, persons: Iterable[str], *, besides: str) -> dic
     return found
 
 
-def purposes_answered(session: Session, involvement: str, person: str) -> list[str]:
-    """Return the purposes this person ever said yes to in this involvement, uses spelt out."""
+@dataclass(frozen=True)
+class Yes:
+    """A yes about somebody: by whom, when, to which purpose, and the uses of it that it names."""
+
+    by: str
+    purpose: str
+    named: tuple[str, ...]
+    event_at: datetime
+
+    @property
+    def spelt(self) -> set[str]:
+        """The uses named, or the purpose where it names none."""
+        return {with_use(self.purpose, use) for use in self.named} or {self.purpose}
+
+
+def yeses_about(session: Session, involvement: str, person: str) -> list[Yes]:
+    """Return every yes that was ever said about this person in this involvement."""
     rows = session.execute(
-        select(ConsentDecision.purpose, ConsentDecision.named).where(
+        select(
+            ConsentDecision.decided_by,
+            ConsentDecision.purpose,
+            ConsentDecision.named,
+            ConsentDecision.event_at,
+        ).where(
             ConsentDecision.involvement_id == involvement,
             ConsentDecision.person_id == person,
             ConsentDecision.purpose.is_not(None),
             ConsentDecision.answer == "yes",
         )
     )
-    found: set[str] = set()
-    for purpose, named in rows:
-        found |= {f"{purpose}:{use}" for use in named} if named else {purpose or ""}
-    return sorted(found)
+    return [Yes(by, purpose or "", tuple(named), at) for by, purpose, named, at in rows]
+
+
+def purposes_answered(session: Session, involvement: str, person: str) -> list[str]:
+    """Return the purposes this person ever said yes to in this involvement, uses spelt out."""
+    return sorted({p for yes in yeses_about(session, involvement, person) for p in yes.spelt})
 
 
 def voided_acts() -> Select[str | None]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Row, Select, and_, select
+from sqlalchemy.orm import Session, aliased
 
 from consent_service.db.models.people import (
     Involvement,
@@ -65,20 +65,33 @@ def children_among(session: Session, persons: Iterable[str], on: date) -> frozen
     Someone under 18 who decides for themselves is no child here; a baby or sibling without a birth
     date is: nobody's film goes without the answer of those who decide for want of a date.
     """
-    ids = list(persons)
-    young = set(
-        session.scalars(
-            select(InvolvementPerson.person_id).where(
-                InvolvementPerson.person_id.in_(ids), InvolvementPerson.role.in_(YOUNG)
-            )
+    rows = session.execute(
+        select(Person.id, Person.born_on, InvolvementPerson.person_id.is_not(None))
+        .outerjoin(
+            InvolvementPerson,
+            and_(InvolvementPerson.person_id == Person.id, InvolvementPerson.role.in_(YOUNG)),
+        )
+        .where(Person.id.in_(list(persons)), Person.decides_for_self.is_(False))
+    )
+    return frozenset(
+        person for person, born_on, young in rows if is_child(born_on, on, young=young)
+    )
+
+
+def sharing(session: Session, involvements: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Return who of these involvements belongs to others that have not ended, and to which."""
+    elsewhere = aliased(InvolvementPerson)
+    rows = session.execute(
+        select(InvolvementPerson.person_id, Involvement.id)
+        .join(elsewhere, elsewhere.person_id == InvolvementPerson.person_id)
+        .join(Involvement, Involvement.id == elsewhere.involvement_id)
+        .where(
+            InvolvementPerson.involvement_id.in_(involvements),
+            Involvement.id.not_in(involvements),
+            Involvement.ended_on.is_(None),
         )
     )
-    rows = session.scalars(select(Person).where(Person.id.in_(ids)))
-    return frozenset(
-        p.id
-        for p in rows
-        if not p.decides_for_self and is_child(p.born_on, on, young=p.id in young)
-    )
+    return _by_person(rows)
 
 
 def open_involvements_of(session: Session, persons: Iterable[str]) -> dict[str, frozenset[str]]:
@@ -88,6 +101,10 @@ def open_involvements_of(session: Session, persons: Iterable[str]) -> dict[str, 
         .join(Involvement, Involvement.id == InvolvementPerson.involvement_id)
         .where(InvolvementPerson.person_id.in_(list(persons)), Involvement.ended_on.is_(None))
     )
+    return _by_person(rows)
+
+
+def _by_person(rows: Iterable[Row[str, str]]) -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
     for person, involvement in rows:
         found.setdefault(person, set()).add(involvement)
