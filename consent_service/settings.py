@@ -158,6 +158,11 @@ def _values(source: Mapping[str, str]) -> dict[str, str]:
         if not name.startswith(PREFIX):
             continue
         field, from_file = _field_of(name)
+        if field in found:
+            raise SettingsFault(
+                f"{PREFIX}{field.upper()} and {PREFIX}{field.upper()}_FILE are both set."
+                " Keep one of them."
+            )
         found[field] = _read_file(name, value) if from_file else value
     return found
 
@@ -204,16 +209,18 @@ def _require_whole(settings: Settings) -> None:
             "CONSENT_KEY_PROVIDER and CONSENT_ESCROW_PROVIDER are the same."
             " Give escrow a place of its own."
         )
-    _require_https(settings, host)
+    _require_https(settings)
 
 
-def _require_https(settings: Settings, host: str) -> None:
-    public = urlsplit(settings.base_url).hostname if settings.base_url else host.strip("[]")
-    if settings.secure or is_this_machine(public or ""):
+def _require_https(settings: Settings) -> None:
+    public = urlsplit(settings.base_url).hostname if settings.base_url else settings.listen_host
+    if settings.secure:
+        return
+    if is_this_machine(public or "") and is_this_machine(settings.listen_host):
         return
     raise SettingsFault(
-        "Plain http is only for this machine. Set CONSENT_TLS_CERT and CONSENT_TLS_KEY, or"
-        " CONSENT_BASE_URL to the https address of the proxy in front."
+        "Plain http is only for this machine: listen on 127.0.0.1, or set CONSENT_TLS_CERT and"
+        " CONSENT_TLS_KEY, or CONSENT_BASE_URL to the https address of the proxy in front."
     )
 
 

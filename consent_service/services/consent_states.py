@@ -8,12 +8,12 @@ from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day
 from consent_service.db.models.consent import ConsentDecision
-from consent_service.db.models.people import InvolvementPerson
+from consent_service.db.models.people import Involvement, InvolvementPerson
 from consent_service.db.queries.consent import Question as StateQuestion
 from consent_service.db.queries.consent import findings
 from consent_service.domain.consent import ConsentState
 from consent_service.domain.roles import Permission
-from consent_service.services.access import Caller, person_for
+from consent_service.services.access import Caller, person_for, teams_reached
 from consent_service.services.context import Context
 
 
@@ -32,16 +32,25 @@ class StateView:
 def state(
     ctx: Context, caller: Caller, person: str, at: datetime | None, known_at: datetime | None
 ) -> list[StateView]:
-    """Return the state of every purpose in every involvement of a person, for any two moments."""
+    """Return the state of every purpose in every involvement of a person, for any two moments.
+
+    An involvement with another team is left out unless the caller reaches that team too.
+    """
     now = ctx.clock.now()
     moment, known = at or now, known_at or now
     with ctx.read() as session:
         person_for(ctx, session, caller, Permission.CONSENT_READ, person)
-        involvements = session.scalars(
+        query = (
             select(InvolvementPerson.involvement_id)
             .where(InvolvementPerson.person_id == person)
             .order_by(InvolvementPerson.added_at, InvolvementPerson.involvement_id)
         )
+        teams = teams_reached(ctx, caller, Permission.CONSENT_READ)
+        if teams is not None:
+            query = query.join(
+                Involvement, Involvement.id == InvolvementPerson.involvement_id
+            ).where(Involvement.team_id.in_(teams))
+        involvements = session.scalars(query)
         return [
             view
             for involvement in involvements

@@ -14,10 +14,10 @@ from consent_service.db.models.handovers import (
 from consent_service.db.models.recordings import Asset
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.roles import Permission
-from consent_service.errors import Conflict, InvalidInput, NotFound
+from consent_service.errors import Conflict, InvalidInput
 from consent_service.ids import new_id
 from consent_service.services import film_keys, permission, reconsents
-from consent_service.services.access import Caller
+from consent_service.services.access import Caller, thing_for
 from consent_service.services.context import Context
 from consent_service.services.handovers import lock_for, written_words
 
@@ -37,8 +37,7 @@ def record_disclosure(ctx: Context, caller: Caller, request: RecordDisclosure) -
     """Write down that film or stills left the service; refused unless the purpose is permitted."""
     with ctx.begin() as uow:
         asset = uow.session.get(Asset, request.asset)
-        if asset is None:
-            raise NotFound("There is no such film that you can see.", kind="asset")
+        asset = thing_for(ctx, caller, Permission.DISCLOSURE_WRITE, asset, "film")
         lock_for(ctx, uow, caller, Permission.DISCLOSURE_WRITE, asset.involvement_id)
         film_keys.require_purpose(ctx, request.purpose)
         _check_days(request, asset, london_day(uow.at))
@@ -74,9 +73,8 @@ def record_disclosure(ctx: Context, caller: Caller, request: RecordDisclosure) -
 def take_back_disclosure(ctx: Context, caller: Caller, disclosure: str, on: date) -> None:
     """Write down that what left the service came back, or was destroyed by who had it."""
     with ctx.begin() as uow:
-        row = uow.session.get(Disclosure, disclosure)
-        if row is None:
-            raise NotFound("There is no such disclosure that you can see.", kind="disclosure")
+        found = uow.session.get(Disclosure, disclosure)
+        row = thing_for(ctx, caller, Permission.DISCLOSURE_WRITE, found, "disclosure")
         lock_for(ctx, uow, caller, Permission.DISCLOSURE_WRITE, row.involvement_id)
         if on < row.disclosed_on or on > london_day(uow.at):
             sentence = "The day lies between the disclosure and today."

@@ -30,7 +30,7 @@ from consent_service.domain.roles import IG_OFFICER, Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import new_id
 from consent_service.services import permission, reconsents, retention_dates
-from consent_service.services.access import Caller, involvement_for
+from consent_service.services.access import Caller, involvement_for, thing_for
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
 
@@ -206,9 +206,8 @@ def permit_quote(ctx: Context, caller: Caller, request: PermitQuote) -> str:
 def withdraw_quote(ctx: Context, caller: Caller, quote: str) -> None:
     """End the permission for a quote; leaflets that print it are flagged for re-issue (rule 18)."""
     with ctx.begin() as uow:
-        row = uow.session.get(Quote, quote)
-        if row is None:
-            raise NotFound("There is no such quote that you can see.", kind="quote")
+        found = uow.session.get(Quote, quote)
+        row = thing_for(ctx, caller, Permission.QUOTE_WRITE, found, "quote")
         lock_for(ctx, uow, caller, Permission.QUOTE_WRITE, row.involvement_id)
         uow.session.refresh(row)
         if row.withdrawn_at is not None:
@@ -289,10 +288,7 @@ def _close(
 
 def _handover_for(ctx: Context, session: Session, caller: Caller, identifier: str) -> Handover:
     row = session.get(Handover, identifier)
-    if row is None:
-        raise NotFound("There is no such handover that you can see.", kind="handover")
-    involvement_for(ctx, session, caller, Permission.HANDOVER_WRITE, row.involvement_id)
-    return row
+    return thing_for(ctx, caller, Permission.HANDOVER_WRITE, row, "handover")
 
 
 def _items(session: Session, handover_id: str) -> list[HandoverItem]:

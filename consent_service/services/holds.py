@@ -26,7 +26,14 @@ from consent_service.domain.roles import IG_OFFICER, Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
 from consent_service.ids import new_id
 from consent_service.services import erasure_again, erasure_journal
-from consent_service.services.access import Caller, involvement_for, reaches, require, require_fresh
+from consent_service.services.access import (
+    Caller,
+    involvement_for,
+    reaches,
+    require,
+    require_fresh,
+    thing_for,
+)
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
 
@@ -205,10 +212,8 @@ def _losing_keys(ctx: Context, uow: UnitOfWork, involvement: str) -> set[str]:
 
 
 def _standing_hold(ctx: Context, uow: UnitOfWork, caller: Caller, hold: str) -> Hold:
-    row = uow.session.get(Hold, hold)
-    if row is None:
-        raise NotFound("There is no such hold that you can see.", kind="hold")
-    involvement_for(ctx, uow.session, caller, Permission.HOLD_RELEASE, row.involvement_id)
+    found = uow.session.get(Hold, hold)
+    row = thing_for(ctx, caller, Permission.HOLD_RELEASE, found, "hold")
     uow.lock_involvement(row.involvement_id)
     uow.session.refresh(row)
     if row.released_at is not None:

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day
+from consent_service.db.models.accounts import UserAccount
 from consent_service.db.models.policies import (
     LeafletIssue,
     LeafletOverride,
@@ -225,8 +226,8 @@ def record_review(ctx: Context, caller: Caller, code: str, version: int) -> None
 def watch_dates(ctx: Context, caller: Caller) -> dict[str, int]:
     """Remind, escalate and archive by the day; each once per version (a job runs this daily).
 
-    Review starts six months before the archive date and is told to the owner's team; in the last
-    month it is escalated to the IG officer; on the archive date the version is archived.
+    Review starts six months before the archive date, is escalated in the last month, and on the
+    archive date the version is archived: its owner, whoever gives it and the IG officer are told.
     """
     figures = {"review_due": 0, "escalated": 0, "archived": 0}
     with ctx.begin() as uow:
@@ -237,7 +238,7 @@ def watch_dates(ctx: Context, caller: Caller) -> dict[str, int]:
         for row in rows:
             stage = _stage(ctx, uow.session, row, today)
             if stage is not None:
-                figures[stage] += _take(uow, caller, row, stage)
+                figures[stage] += _take(ctx, uow, caller, row, stage)
     return figures
 
 
@@ -276,17 +277,35 @@ def _told(session: Session, row: LeafletVersion) -> set[str]:
     )
 
 
-def _take(uow: UnitOfWork, caller: Caller, row: LeafletVersion, stage: str) -> int:
+def _take(ctx: Context, uow: UnitOfWork, caller: Caller, row: LeafletVersion, stage: str) -> int:
     subject = f"{row.code}/{row.version}"
     if stage == "archived":
         row.archived_at = uow.at
-    notify(uow, f"leaflet_{stage}", role=IG_OFFICER, subject=subject)
+    for role in _told_of_leaflets(ctx):
+        notify(uow, f"leaflet_{stage}", role=role, subject=subject)
+    for owner in _accounts_of(uow.session, row.owner):
+        notify(uow, f"leaflet_{stage}", user=owner, subject=subject)
     uow.record(
         AuditEvent(
             _EVENTS[stage], caller.actor, subject, details={"archive_on": str(row.archive_on)}
         )
     )
     return 1
+
+
+def _told_of_leaflets(ctx: Context) -> list[str]:
+    """Return the roles that are told: the IG officer's, and those of whoever gives leaflets."""
+    giving = {
+        code for code, role in ctx.policies.roles.items() if role.allows(Permission.LEAFLET_GIVE)
+    }
+    return sorted({IG_OFFICER, *giving})
+
+
+def _accounts_of(session: Session, owner: str) -> list[str]:
+    """Return the accounts that a leaflet's owner has: by address, or by the name shown."""
+    named = or_(func.lower(UserAccount.email) == owner.lower(), UserAccount.display_name == owner)
+    query = select(UserAccount.id).where(named, UserAccount.active.is_(True))
+    return list(session.scalars(query.order_by(UserAccount.id)))
 
 
 def _giveable(session: Session, request: GiveLeaflet) -> LeafletVersion:

@@ -23,7 +23,7 @@ from consent_service.domain.roles import Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import new_id
 from consent_service.services import retention_dates
-from consent_service.services.access import Caller, involvement_for
+from consent_service.services.access import Caller, involvement_for, thing_for
 from consent_service.services.context import Context
 
 LONGEST_WORDS = 4000
@@ -115,9 +115,7 @@ def record_goal(
 def rate_goal(ctx: Context, caller: Caller, goal: str, rated_on: date, score: int) -> GoalView:
     """Write down the parent's own rating of a goal, 1 to 10."""
     with ctx.begin() as uow:
-        row = uow.session.get(Goal, goal)
-        if row is None:
-            raise NotFound("There is no such goal that you can see.", kind="goal")
+        row = thing_for(ctx, caller, Permission.REVIEW_WRITE, uow.session.get(Goal, goal), "goal")
         involvement = _lock(ctx, uow, caller, row.involvement_id)
         faults = {}
         if not 1 <= score <= 10:
@@ -186,9 +184,8 @@ def reviews(ctx: Context, caller: Caller, involvement: str) -> list[ReviewView]:
 def write_summary(ctx: Context, caller: Caller, request: WriteSummary) -> SummaryView:
     """Write, or write anew while it is not filed, the summary of a review."""
     with ctx.begin() as uow:
-        review = uow.session.get(SharedReview, request.review)
-        if review is None:
-            raise NotFound("There is no such review that you can see.", kind="review")
+        found = uow.session.get(SharedReview, request.review)
+        review = thing_for(ctx, caller, Permission.REVIEW_WRITE, found, "review")
         involvement = _lock(ctx, uow, caller, review.involvement_id)
         row = uow.session.scalar(
             select(SessionSummary).where(SessionSummary.review_id == review.id)
@@ -300,11 +297,7 @@ def _check_review(uow: UnitOfWork, request: RecordReview) -> None:
 def _summary_for(
     ctx: Context, session: Session, caller: Caller, permission: Permission, identifier: str
 ) -> SessionSummary:
-    row = session.get(SessionSummary, identifier)
-    if row is None:
-        raise NotFound("There is no such summary that you can see.", kind="summary")
-    involvement_for(ctx, session, caller, permission, row.involvement_id)
-    return row
+    return thing_for(ctx, caller, permission, session.get(SessionSummary, identifier), "summary")
 
 
 def _ratings(session: Session, goals: Sequence[str]) -> dict[str, list[tuple[date, int]]]:

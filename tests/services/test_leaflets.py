@@ -4,10 +4,13 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
+from sqlalchemy import select
 
+from consent_service.db.models.accounts import UserAccount
+from consent_service.db.models.policies import LeafletVersion
 from consent_service.domain.leaflets import LeafletRoute, LeafletStatus
 from consent_service.errors import Conflict, InvalidInput, PolicyFault
-from consent_service.services import leaflets
+from consent_service.services import leaflets, notices
 from consent_service.services.access import job_caller
 from consent_service.services.leaflet_import import import_leaflet
 from tests.support.clinic import Clinic, Family
@@ -118,6 +121,22 @@ def test_dates_are_watched_and_each_thing_is_told_once(clinic: Clinic) -> None:
     ]
     statuses = [v.status for v in leaflets.list_leaflets(clinic.ctx)]
     assert set(statuses) == {LeafletStatus.ARCHIVED}
+
+
+def test_owner_team_and_ig_officer_are_told_of_a_leaflets_dates(clinic: Clinic) -> None:
+    """A reminder that only one office reads is a leaflet that runs out unnoticed."""
+    with clinic.ctx.begin() as uow:
+        account = uow.session.get_one(UserAccount, clinic.supervisor.id)
+        for row in uow.session.scalars(select(LeafletVersion)):
+            row.owner = account.email.upper()
+    clinic.clock.at = clinic.clock.at.replace(year=2029, month=3, day=2)
+
+    leaflets.watch_dates(clinic.ctx, job_caller("leaflet-dates"))
+
+    for told in (clinic.ig, clinic.guider, clinic.supervisor):
+        kinds = [notice.kind for notice in notices.inbox(clinic.ctx, told)]
+        assert kinds.count("leaflet_review_due") == 1, told.roles
+    assert notices.inbox(clinic.ctx, clinic.admin) == []
 
 
 def test_another_teams_guider_cannot_give_a_leaflet(clinic: Clinic) -> None:
