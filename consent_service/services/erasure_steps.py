@@ -131,8 +131,7 @@ def delete_wraps(ctx: Context, order: str) -> dict[str, int]:
         with ctx.begin() as uow:
             for table in (AssetWrap, UploadPart, FilmUpload):
                 uow.session.execute(delete(table).where(table.asset_id.in_(batch)))
-        for asset in batch:
-            ctx.blobs.delete(keys.sidecar_name(asset))
+        ctx.blobs.delete_many([keys.sidecar_name(asset) for asset in batch])
     keys.ensure_wraps(ctx, involvement)
     return {"assets": len(assets)}
 
@@ -142,9 +141,7 @@ def delete_ciphertext(ctx: Context, order: str) -> dict[str, int]:
     with ctx.read() as session:
         pairs = [(item.asset_id, item.blob) for item in _going(session, order)]
     for batch in _batches(pairs):
-        for _, blob in batch:
-            if blob is not None:
-                ctx.blobs.delete(blob)
+        ctx.blobs.delete_many([blob for _, blob in batch if blob is not None])
         with ctx.begin() as uow:
             wanted = {asset for asset, _ in batch}
             for item in _going(uow.session, order):

@@ -287,6 +287,20 @@ def test_deletion_may_be_repeated(store: BlobStore) -> None:
         store.open(NAME)
 
 
+def test_many_objects_are_deleted_at_once(store: BlobStore) -> None:
+    """A family has many films; each version of each of them goes, and nothing beside them."""
+    names = [f"{number:032x}.1" for number in range(5)]
+    for name in (*names, NAME):
+        put(store, name, b"old")
+    put(store, names[0], b"new", replace=True)
+
+    store.delete_many([*names, "never.there"])
+    store.delete_many(names)
+
+    assert list(store.list()) == [NAME]
+    assert [store.delete(name) for name in names] == [False] * 5
+
+
 def test_a_deleted_name_is_free_again(store: BlobStore) -> None:
     """A restore puts objects back under their names."""
     put(store, NAME, b"old")

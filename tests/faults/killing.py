@@ -19,7 +19,7 @@ from consent_service.services import erasure_steps
 from consent_service.services.context import Context
 
 KEYRING = ("create_many", "seal", "unseal", "destroy", "purge_tombstoned")
-STORE = ("delete", "discard_unfinished")
+STORE = ("delete", "delete_many", "discard_unfinished")
 SYSTEM = ("fsync", "fdatasync", "unlink", "rename", "replace", "ftruncate")
 
 

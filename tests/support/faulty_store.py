@@ -6,7 +6,7 @@
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 
 from consent_service.errors import Unavailable
@@ -56,6 +56,11 @@ class FaultyStore:
         """One point."""
         with self._operation(f"delete {name}"):
             return self.inner.delete(name)
+
+    def delete_many(self, names: Collection[str]) -> None:
+        """A point for each name."""
+        for name in names:
+            self.delete(name)
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """One point, at the first name."""

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +38,11 @@ class StopsAfterDeleting:
         if not name.endswith(".json"):
             _wait_for_the_end()
         return done
+
+    def delete_many(self, names: Collection[str]) -> None:
+        """Delete one after another, so that there is a moment with some of them gone."""
+        for name in names:
+            self.delete(name)
 
 
 def carry_out() -> None:

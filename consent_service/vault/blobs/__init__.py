@@ -12,7 +12,7 @@ What every adapter promises (tests/contracts/test_blob_store.py):
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -114,6 +114,13 @@ class BlobStore(Protocol):
 
     def delete(self, name: str) -> bool:
         """Remove every version, durably; returns whether there was one. May be repeated."""
+        ...
+
+    def delete_many(self, names: Collection[str]) -> None:
+        """Remove every version of many objects, durably; may be repeated.
+
+        As `delete` for each of them, for the price of a few. Where one fails, some may be gone.
+        """
         ...
 
     def list(self, prefix: str = "") -> Iterator[str]:

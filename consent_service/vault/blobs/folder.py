@@ -11,7 +11,7 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -92,6 +92,16 @@ class FolderStore:
             if path.parent.exists():
                 durable.sync_folder(path.parent)
         return was_there
+
+    def delete_many(self, names: Collection[str]) -> None:
+        """Remove many objects, then sync each of their folders once."""
+        paths = [self._path(name) for name in names]
+        with durable.system_faults("deleting objects"):
+            for path in paths:
+                _unlink(path)
+            for folder in sorted({path.parent for path in paths}):
+                if folder.exists():
+                    durable.sync_folder(folder)
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """Yield the names that begin with `prefix`, in order; passes over foreign files."""

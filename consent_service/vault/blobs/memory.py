@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Self
 
 from consent_service.clock import Clock, SystemClock
@@ -69,6 +69,11 @@ class MemoryStore:
         """Remove an object; returns whether there was one."""
         with self._lock:
             return self._objects.pop(require_name(name), None) is not None
+
+    def delete_many(self, names: Collection[str]) -> None:
+        """Remove many objects."""
+        for name in names:
+            self.delete(name)
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """Yield the names that begin with `prefix`, in order."""
