@@ -52,6 +52,7 @@ from consent_service.services.consent import ConsentActView, DecisionView
 from consent_service.services.context import Context
 from consent_service.services.paper_words import KINDS, what_each_is
 from consent_service.services.policies import published_form
+from consent_service.services.withdrawal_told import orders_told, places_told
 
 ERASED_WITHIN = timedelta(days=28)
 """Destruction after a withdrawal is complete within 28 days (R09)."""
@@ -108,8 +109,9 @@ def withdrawal_receipt(ctx: Context, caller: Caller, withdrawal: str) -> bytes:
     with ctx.read() as session:
         by, about = session.get_one(Person, view.by), session.get_one(Person, view.person)
         gone_by = london_day(max(view.undo_until or view.recorded_at, view.recorded_at))
-        destroyed = [*outcome.destroyed, *chain.from_iterable(o.destroyed for o in outcome.others)]
-        kept = [*outcome.kept, *chain.from_iterable(o.kept for o in outcome.others)]
+        others = places_told(session, by.id, outcome)
+        destroyed = [*outcome.destroyed, *chain.from_iterable(o.destroyed for o in others)]
+        kept = [*outcome.kept, *chain.from_iterable(o.kept for o in others)]
         what = what_each_is(session, {line.asset for line in (*destroyed, *kept)})
         paper = WithdrawalReceipt(
             head=_head(ctx, view.reference or view.id[:12].upper()),
@@ -132,7 +134,9 @@ def withdrawal_receipt(ctx: Context, caller: Caller, withdrawal: str) -> bytes:
             ),
             undo_until=view.undo_until,
             further_references=tuple(
-                order.reference for order in view.erasure_orders if order.id != view.erasure_order
+                order.reference
+                for order in orders_told(session, by.id, view.erasure_orders)
+                if order.id != view.erasure_order
             ),
         )
     return render_pdf(paper, identifier=view.id)
