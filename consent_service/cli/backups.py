@@ -16,6 +16,7 @@ from consent_service.cli.terminal import (
     print_rows,
     yes_option,
 )
+from consent_service.services import backup_register as register
 from consent_service.services import backups as service
 from consent_service.services import restore_drill, restores
 
@@ -72,8 +73,8 @@ def list_(gone: str | None, as_json: bool) -> None:
     """
     ctx, caller = open_context(), operator()
     if gone is not None:
-        service.mark_gone(ctx, caller, gone)
-    print_rows(service.backups(ctx, caller), COLUMNS, as_json=as_json)
+        register.mark_gone(ctx, caller, gone)
+    print_rows(register.backups(ctx, caller), COLUMNS, as_json=as_json)
 
 
 @backups.command("verify")

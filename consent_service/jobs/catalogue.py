@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from consent_service.jobs.timetable import Daily, Every, Trigger
 from consent_service.services import (
-    backups,
+    backup_register,
     clock_guard,
     depicted,
     jobs,
@@ -115,7 +115,7 @@ def remind_of_key_backups(ctx: Context) -> Figures:
 def expire_backups(ctx: Context) -> Figures:
     """Delete backups whose time is over; ask for those that this machine cannot reach."""
     clock_guard.beat(ctx)
-    done = backups.expire(ctx, job_caller("backups"))
+    done = backup_register.expire(ctx, job_caller("backups"))
     return {"deleted": len(done.deleted), "due": len(done.due)}
 
 

@@ -26,7 +26,14 @@ from consent_service.domain.checkpoint import parse_checkpoint
 from consent_service.domain.roles import Permission
 from consent_service.domain.signed_note import parse_note
 from consent_service.errors import Conflict
-from consent_service.services import audit, backups, clock_guard, erasure_journal, startup
+from consent_service.services import (
+    audit,
+    backup_register,
+    backups,
+    clock_guard,
+    erasure_journal,
+    startup,
+)
 from consent_service.services.access import Caller, require, require_fresh
 from consent_service.services.context import Context
 from consent_service.services.journal_replay import ReplayReport
@@ -301,7 +308,7 @@ def _write_down(
     size = parse_checkpoint(parse_note(note).text).size if note else 0
     details = {"journal": manifest.journal_line, "size": size}
     with ctx.begin() as uow:
-        backups.add_row(uow, manifest, digest, folder)
+        backup_register.add_row(uow, manifest, digest, folder)
         kind = EventKind.RESTORE_FOUND
         uow.record(AuditEvent(kind, caller.actor, manifest.id, details=details))
 

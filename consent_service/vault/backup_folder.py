@@ -68,8 +68,12 @@ class BackupWriter:
         path = object_path(self._folder, name)
         with durable.system_faults("writing the backup"):
             durable.make_folder(path.parent)
-            with _new_file(path) as out:
-                size, sha256 = _drain(source, out)
+            try:
+                with _new_file(path) as out:
+                    size, sha256 = _drain(source, out)
+            except BaseException:
+                path.unlink(missing_ok=True)  # so that the same object can be copied again
+                raise
         return BackedUpObject(name, size, sha256, key)
 
     def finish(self, manifest: bytes) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Self, cast
 
 import pyrage
 import pytest
@@ -14,7 +15,7 @@ from consent_service.db.base import Base
 from consent_service.db.engine import open_engine
 from consent_service.db.models.accounts import ApiToken, UserAccount
 from consent_service.db.models.audit import AuditEpoch
-from consent_service.db.models.jobs import ClockPause, Notice
+from consent_service.db.models.jobs import ClockPause, JournalDue, Notice
 from consent_service.domain.assets import AssetState
 from consent_service.domain.audit import EventKind
 from consent_service.domain.holds import HoldKind
@@ -34,6 +35,7 @@ from consent_service.services import (
     accounts,
     assets,
     audit,
+    backup_register,
     backups,
     clock_guard,
     erasure,
@@ -47,6 +49,7 @@ from consent_service.services import (
 from consent_service.services.access import job_caller
 from consent_service.services.viewing_keys import ViewingKeys
 from consent_service.vault import backup_folder
+from consent_service.vault.blobs import BlobSource, BlobStore
 from consent_service.vault.blobs.memory import MemoryStore
 from consent_service.vault.journal import LineKind
 from consent_service.vault.key_providers import MemoryKeyProvider
@@ -80,6 +83,44 @@ def safe(clinic: Clinic, tmp_path_factory: pytest.TempPathFactory) -> Safe:
 def family(clinic: Clinic) -> Family:
     """A family who agreed, an hour ago, to being filmed."""
     return _family(clinic)
+
+
+class InterruptedStore:
+    """A store of which one object is replaced, once, while somebody reads it."""
+
+    def __init__(self, real: BlobStore, name: str) -> None:
+        self._real = real
+        self._name = name
+        self.interrupted = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def open(self, name: str) -> BlobSource:
+        source = self._real.open(name)
+        if name == self._name and not self.interrupted:
+            self.interrupted += 1
+            return cast(BlobSource, _Interrupted(source))
+        return source
+
+
+class _Interrupted:
+    """Gives the first bytes and then says that the object is gone."""
+
+    def __init__(self, source: BlobSource) -> None:
+        self._source = source
+        self.size = source.size
+
+    def read_into(self, offset: int, buffer: bytearray | memoryview, /) -> int:
+        if offset:
+            raise Gone("This object was replaced while it was read.")
+        return self._source.read_into(0, memoryview(buffer)[:8])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *fault: object) -> None:
+        self._source.__exit__(*fault)
 
 
 def _family(clinic: Clinic) -> Family:
@@ -139,7 +180,7 @@ def test_a_lost_database_and_its_film_come_back(
     assert (report.objects, report.erased_since, report.absent) == (made.objects, 0, 0)
     assert report.same_policies
     assert elsewhere.objects() == clinic.objects()
-    assert [b.id for b in backups.backups(elsewhere.ctx, elsewhere.admin)] == [made.id]
+    assert [b.id for b in backup_register.backups(elsewhere.ctx, elsewhere.admin)] == [made.id]
     audit.seal(elsewhere.ctx)
     assert audit.verify(elsewhere.ctx, elsewhere.ig).ok
 
@@ -226,6 +267,34 @@ def test_a_dry_run_and_a_place_in_use_change_nothing(
     assert (full.value.code, running.value.code) == ("not_empty", "running")
     assert clinic.watches(newer)
     assert not clinic.written_down(EventKind.RESTORE_FOUND)
+
+
+def test_what_the_journal_is_still_owed_outlives_the_database(clinic: Clinic, safe: Safe) -> None:
+    """A crash between an end and its line leaves the line to do; a restore must not lose it."""
+    made = _made(clinic, safe)
+    with clinic.ctx.begin() as uow:
+        body = {"kind": "user", "id": clinic.guider.id}
+        due = JournalDue(id=new_id(), kind="access-revoked", body=body, due_at=uow.at)
+        uow.session.add(due)
+
+    report = _restored(clinic, safe, made, replace=True)
+
+    assert report.brought_back == {"access_revoked": 1}
+    assert _count(clinic, UserAccount, UserAccount.active.is_(False)) == 1
+
+
+def test_an_object_that_is_replaced_while_it_is_copied_is_copied_again(
+    clinic: Clinic, family: Family, safe: Safe
+) -> None:
+    """A bucket says Gone in the middle of a sidecar that was written anew; a backup goes on."""
+    film = clinic.stores_film(family).id
+    store = InterruptedStore(clinic.ctx.blobs, f"{film}.json")
+    clinic.ctx = dataclasses.replace(clinic.ctx, blobs=cast(BlobStore, store))
+
+    made = _made(clinic, safe)
+
+    assert (made.objects, made.missing, store.interrupted) == (2, 0, 1)
+    assert restores.verify(clinic.ctx, clinic.admin, made.folder).ok
 
 
 @pytest.mark.parametrize("spoilt", ["database.0001.age", "policies.0001.age", "film", "manifest"])
@@ -343,15 +412,18 @@ def test_backups_go_after_sixty_days_and_newer_ones_stay(clinic: Clinic, safe: S
     clinic.passes(days=59)
     new = _made(clinic, safe)
     assert new.unprotected_seconds == int((new.made_at - old.made_at).total_seconds())
-    assert backups.expire(clinic.ctx, JOB) == backups.Expired((), ())
+    assert backup_register.expire(clinic.ctx, JOB) == backup_register.Expired((), ())
     clinic.passes(days=2)
 
-    done = backups.expire(clinic.ctx, JOB)
+    done = backup_register.expire(clinic.ctx, JOB)
 
-    assert done == backups.Expired((old.id,), ())
+    assert done == backup_register.Expired((old.id,), ())
     assert list(safe.folder.iterdir()) == [new.folder]
-    states = {b.id: b.state for b in backups.backups(clinic.ctx, clinic.admin)}
-    assert states == {old.id: backups.BackupState.GONE, new.id: backups.BackupState.THERE}
+    states = {b.id: b.state for b in backup_register.backups(clinic.ctx, clinic.admin)}
+    assert states == {
+        old.id: backup_register.BackupState.GONE,
+        new.id: backup_register.BackupState.THERE,
+    }
     [told] = clinic.written_down(EventKind.BACKUP_EXPIRED)
     assert (told.event.subject, told.event.details["rule"]) == (old.id, "R31")
 
@@ -366,11 +438,11 @@ def test_a_backup_out_of_reach_is_asked_for_until_somebody_says_it_is_gone(
     clinic.passes(days=61)
 
     for _ in range(2):
-        assert backups.expire(clinic.ctx, JOB) == backups.Expired((), (made.id,))
+        assert backup_register.expire(clinic.ctx, JOB) == backup_register.Expired((), (made.id,))
     assert _count(clinic, Notice, Notice.kind == "backup_due") == 1
-    backups.mark_gone(clinic.ctx, clinic.admin, made.id)
+    backup_register.mark_gone(clinic.ctx, clinic.admin, made.id)
 
-    assert backups.expire(clinic.ctx, JOB) == backups.Expired((), ())
+    assert backup_register.expire(clinic.ctx, JOB) == backup_register.Expired((), ())
     assert (away / made.folder.name).is_dir()
 
 
@@ -381,7 +453,7 @@ def test_a_clock_in_doubt_deletes_no_backup(clinic: Clinic, safe: Safe) -> None:
     with clinic.ctx.begin() as uow:
         uow.session.add(ClockPause(id=new_id(), found_at=uow.at, last_beat_at=made.made_at))
 
-    assert backups.expire(clinic.ctx, JOB) == backups.Expired((), ())
+    assert backup_register.expire(clinic.ctx, JOB) == backup_register.Expired((), ())
     assert made.folder.is_dir()
 
 
@@ -394,7 +466,7 @@ def test_a_backup_that_a_restored_database_does_not_know_goes_too(
     _restored(clinic, safe, first, replace=True)
     clinic.passes(days=61)
 
-    done = backups.expire(clinic.ctx, JOB)
+    done = backup_register.expire(clinic.ctx, JOB)
 
     assert sorted(done.deleted) == sorted([first.id, second.id])
     assert not list(safe.folder.iterdir())
