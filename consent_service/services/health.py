@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from consent_service.db import schema
 from consent_service.errors import ConsentServiceError
@@ -68,6 +69,6 @@ CHECKS: dict[str, Callable[[Context], bool]] = {
 def _try(name: str, act: Callable[[Context], bool], ctx: Context) -> Check:
     try:
         return Check(name, act(ctx))
-    except (ConsentServiceError, OSError) as fault:
+    except (ConsentServiceError, SQLAlchemyError, OSError) as fault:
         sentence = fault.message if isinstance(fault, ConsentServiceError) else type(fault).__name__
         return Check(name, False, sentence)
