@@ -56,7 +56,7 @@ class S3Sink:
         """Hand over the part; wait while too many are on their way, so that memory is bounded."""
         if len(self._sent) >= _PARTS_AT_ONCE:
             self._sent[-_PARTS_AT_ONCE].result()
-        part, self._part = bytes(self._part), bytearray()
+        part, self._part = self._part, bytearray()
         self._sent.append(self._pool.submit(self._upload.send, len(self._sent) + 1, part))
 
 
@@ -71,7 +71,7 @@ class Upload:
     upload_id: str
     token: str
 
-    def send(self, number: int, part: bytes) -> dict[str, Any]:
+    def send(self, number: int, part: bytearray) -> dict[str, Any]:
         """Send one part; raises Gone when the upload was discarded."""
         try:
             answer = Call(self.client, self.bucket, f"writing object {self.name}").upload_part(
