@@ -27,6 +27,8 @@ from consent_service.services.context import Context
 
 ERASED_CODES = frozenset({"erased", "locked"})
 ENDED = frozenset({ConsentState.WITHDRAWN, ConsentState.REVOKED})
+REFUSED = frozenset({ConsentState.DECLINED, ConsentState.EXPIRED})
+"""Consent that is over without an order, a dispute or a review that would settle what becomes."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,16 @@ def require_still_wanted(ctx: Context, session: Session, asset: Asset, at: datet
     reasons = check(ctx, session, asset, CARE, at, None).reasons
     rest = tuple(reason for reason in reasons if reason.code != "not_ready")
     _require_none(session, asset, CARE, rest)
+
+
+def is_refused_for_good(ctx: Context, session: Session, asset: Asset, at: datetime) -> bool:
+    """Tell whether a film that is still coming in may not be stored, and nobody is left to decide.
+
+    Not so under a fence: then an order says what becomes of it.
+    """
+    reasons = [r for r in check(ctx, session, asset, CARE, at, None).reasons if r.state is not None]
+    over = bool(reasons) and all(reason.state in REFUSED for reason in reasons)
+    return over and not is_fenced(session, asset)
 
 
 def _require_none(

@@ -5,7 +5,8 @@ Rules kept here:
     on an old form once a material change was published (rule 10);
   * a recording keeps the class that its own forms printed (rule 7);
   * the upload as received is erased as soon as what is served has been made of it;
-  * a reservation that never becomes a film is erased after a day (R28).
+  * a reservation that never becomes a film is erased after a day (R28), and so is a film that came
+    in whole and may not be stored, since somebody in it said no or the time agreed is over.
 """
 
 from datetime import timedelta
@@ -13,7 +14,11 @@ from datetime import timedelta
 from consent_service.db.models.people import Involvement
 from consent_service.db.models.recordings import Asset, FilmUpload
 from consent_service.db.queries.erasure import OrderScope, held_among
-from consent_service.db.queries.recordings import record_class_of, unfinished_since
+from consent_service.db.queries.recordings import (
+    received_since,
+    record_class_of,
+    unfinished_since,
+)
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.assets import ARRIVING, AssetKind, AssetState
 from consent_service.domain.audit import AuditEvent, EventKind
@@ -26,7 +31,7 @@ from consent_service.errors import (
     TooLarge,
 )
 from consent_service.ids import new_id
-from consent_service.services import admission, erasure, film_objects, storing
+from consent_service.services import admission, erasure, film_objects, permission, storing
 from consent_service.services.access import Caller, involvement_for, require
 from consent_service.services.admission import ReserveFilm
 from consent_service.services.assets import (
@@ -115,13 +120,22 @@ def store(ctx: Context, caller: Caller, request: ReserveFilm, upload: Upload) ->
 
 
 def abandon_stale(ctx: Context, caller: Caller) -> list[str]:
-    """Erase what began to be received more than a day ago and never was; returns the asset ids."""
+    """Erase what began to come in more than a day ago and never became a film; returns the ids."""
     require(ctx, caller, Permission.ERASURE_RUN)
+    now = ctx.clock.now()
     with ctx.read() as session:
-        stale = unfinished_since(session, ctx.clock.now() - ABANDONED_AFTER)
+        unfinished = unfinished_since(session, now - ABANDONED_AFTER)
+        whole = received_since(session, now - ABANDONED_AFTER)
+        refused = [
+            (row.id, row.involvement_id)
+            for row in whole
+            if permission.is_refused_for_good(ctx, session, row, now)
+        ]
+    stale = [(*place, AssetState.RECEIVING) for place in unfinished]
+    stale += [(*place, AssetState.RECEIVED) for place in refused]
     abandoned = []
-    for identifier, involvement in stale:
-        order = _order_abandoned(ctx, caller, identifier, involvement)
+    for identifier, involvement, state in stale:
+        order = _order_abandoned(ctx, caller, identifier, involvement, frozenset({state}))
         if order is not None:
             erasure.carry_out(ctx, order, "abandon-stale")
             abandoned.append(identifier)
@@ -150,7 +164,7 @@ def _order_abandoned(
     caller: Caller,
     identifier: str,
     involvement: str,
-    states: frozenset[AssetState] = frozenset({AssetState.RECEIVING}),
+    states: frozenset[AssetState],
 ) -> str | None:
     """Order a film erased that is in one of `states` and not held; None where it is not so."""
     with ctx.begin() as uow:

@@ -95,6 +95,15 @@ def unfinished_since(session: Session, before: datetime) -> list[tuple[str, str]
     return [(asset, involvement) for asset, involvement in rows]
 
 
+def received_since(session: Session, before: datetime) -> Sequence[Asset]:
+    """Return everything that came in whole and is not stored, reserved before an instant."""
+    return session.scalars(
+        select(Asset)
+        .where(Asset.state == AssetState.RECEIVED, Asset.created_at < before)
+        .order_by(Asset.created_at, Asset.id)
+    ).all()
+
+
 def unsettled_involvements(session: Session) -> list[str]:
     """Return the involvements in which a film waits for an answer, or is wrapped for others.
 
