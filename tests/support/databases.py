@@ -113,9 +113,7 @@ class PostgresDatabases:
     def _create(self) -> str:
         self._made += 1
         name = f"{self._prefix}_{self._made}"
-        self._server.require_running()
-        with psycopg.connect(self._server.conninfo(), autocommit=True) as admin:
-            admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        self._server.create(name)
         return name
 
     def _connect(self, name: str) -> psycopg.Connection[tuple[str, ...]]:

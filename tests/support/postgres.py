@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import psycopg
 from filelock import FileLock
+from psycopg import sql
 
 ROLE = "consent"
 _PREFIX = "consent-pg-"
@@ -56,6 +58,17 @@ class PostgresServer:
             if not (self._cluster / "postmaster.pid").exists():
                 self._create()
                 self._start()
+
+    def create(self, database: str) -> str:
+        """Make an empty database; returns SQLAlchemy's address of it."""
+        self.require_running()
+        with psycopg.connect(self.conninfo(), autocommit=True) as admin:
+            admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+        return self.url(database)
+
+    def start_again(self) -> None:
+        """Start a server that was stopped."""
+        self._start()
 
     def stop(self) -> None:
         """Stop at once, without a last checkpoint: the folder goes next."""

@@ -47,6 +47,20 @@ def started(
 
     After the block the process has a `returncode`.
     """
+    with begun(command, cwd=cwd, environment=environment, before=before) as process:
+        _wait_until_alive(process, f"http://127.0.0.1:{port}/health/live")
+        yield process
+
+
+@contextmanager
+def begun(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    environment: Mapping[str, str],
+    before: Sequence[str] = (),
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process that answers nobody, as a worker does, until the block ends."""
     process = subprocess.Popen(
         [*ENDS_WITH_US, *before, *(ENDS_WITH_US if before else ()), *command],
         cwd=cwd,
@@ -55,7 +69,6 @@ def started(
         start_new_session=True,
     )
     try:
-        _wait_until_alive(process, f"http://127.0.0.1:{port}/health/live")
         yield process
     finally:
         _stop(process, wrapped=bool(before))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.processes import children, free_port, started
+from tests.support.processes import begun, children, free_port, started
 
 ROOT = Path(__file__).parents[2]
 RUN = "from consent_service.cli import main; main()"
@@ -67,15 +67,28 @@ def running(
     It has a folder for temporary files of its own, so that nothing of anybody else is looked at.
     """
     port = free_port()
+    environment = _environment(folder, CONSENT_LISTEN=f"127.0.0.1:{port}", **more)
+    temporary = Path(environment["TMPDIR"])
+    command = [sys.executable, "-c", RUN, *verb]
+    with started(command, port, cwd=temporary, environment=environment, before=before) as process:
+        yield Running(process, port, folder, temporary)
+
+
+@contextmanager
+def working(folder: Path, **more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a worker alone over `folder` until the block ends."""
+    environment = _environment(folder, **more)
+    command = [sys.executable, "-c", RUN, "worker"]
+    with begun(command, cwd=Path(environment["TMPDIR"]), environment=environment) as process:
+        yield process
+
+
+def _environment(folder: Path, **more: str) -> dict[str, str]:
     temporary = folder.parent / f"{folder.name}-tmp"
     temporary.mkdir(exist_ok=True)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("CONSENT_")} | {
+    return {k: v for k, v in os.environ.items() if not k.startswith("CONSENT_")} | {
         "CONSENT_DATA_DIR": str(folder),
-        "CONSENT_LISTEN": f"127.0.0.1:{port}",
         "PYTHONPATH": str(ROOT),
         "TMPDIR": str(temporary),
         **more,
     }
-    command = [sys.executable, "-c", RUN, *verb]
-    with started(command, port, cwd=temporary, environment=environment, before=before) as process:
-        yield Running(process, port, folder, temporary)
