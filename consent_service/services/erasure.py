@@ -17,9 +17,11 @@ from sqlalchemy.orm import Session
 
 from consent_service.db.models.erasure import ErasureOrder, ErasureStep, Fence
 from consent_service.db.models.people import Involvement
+from consent_service.db.models.recordings import Asset
 from consent_service.db.queries.erasure import OrderScope
 from consent_service.db.queries.people import Which
 from consent_service.db.unit_of_work import UnitOfWork
+from consent_service.domain.assets import ARRIVING
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.erasure import (
     STEP_ORDER,
@@ -208,12 +210,20 @@ def _complete(ctx: Context, claimed: Claimed, figures: dict[str, int]) -> None:
 
 
 def _close(ctx: Context, uow: UnitOfWork, order: ErasureOrder) -> None:
-    """Note that an order is done; what it kept is fenced no longer, and may be due by now."""
+    """Note that an order is done; what it kept is fenced no longer, and may be due by now.
+
+    Film that has not all come in, or is not stored, has no state that would keep it shut: where a
+    hold keeps it, its fence stands on.
+    """
     uow.lock_involvement(order.involvement_id).consent_epoch += 1
     order.state = OrderState.DONE
     order.completed_at = uow.at
     for fence in uow.session.scalars(select(Fence).where(Fence.order_id == order.id)):
-        fence.lifted_at = fence.lifted_at or uow.at
+        arriving = select(Asset.id).where(Asset.id.in_(fence.asset_ids), Asset.state.in_(ARRIVING))
+        if unstored := uow.session.scalars(arriving.order_by(Asset.id)).all():
+            fence.asset_ids = list(unstored)
+        else:
+            fence.lifted_at = fence.lifted_at or uow.at
     uow.record(AuditEvent(EventKind.ERASURE_COMPLETED, ERASER, order.id, order.involvement_id))
     uow.session.flush()
     erasure_again.order_again(ctx, uow, ERASER, order.involvement_id)

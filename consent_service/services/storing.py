@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from consent_service.db.models.people import Involvement
 from consent_service.db.models.recordings import Asset, AssetWrap, DepictedPerson
-from consent_service.db.queries.erasure import OrderScope
+from consent_service.db.queries.erasure import OrderScope, held_among
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.assets import ARRIVING, AssetState, Depiction, require_move
 from consent_service.domain.audit import Actor, AuditEvent, EventKind
@@ -142,13 +142,16 @@ def or_given_up(ctx: Context, caller: Caller, place: Place) -> Iterator[None]:
 def give_up(ctx: Context, actor: Actor, place: Place, code: str) -> None:
     """Order what was begun erased and carry it out; leftovers are the worker's to finish.
 
-    An asset that did become *stored* (the answer to a commit was lost) stays as it is.
+    An asset that did become *stored* (the answer to a commit was lost) stays as it is, and so does
+    what is held: nothing is ordered or deleted until the hold is released.
     """
     order = None
     with ctx.begin() as uow:
         uow.lock_involvement(place.involvement)
         row = uow.session.get_one(Asset, place.asset)
         if row.state not in UNFINISHED or row.generation != place.generation:
+            return
+        if row.state in ARRIVING and held_among(uow.session, place.involvement, [place.asset]):
             return
         if row.state in ARRIVING and not permission.is_fenced(uow.session, row):
             order = erasure.order_erasure(

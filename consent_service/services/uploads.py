@@ -275,12 +275,12 @@ def _made_of_parts(ctx: Context, caller: Caller, claim: _Claim) -> storing.Finis
 
 
 def _claim(ctx: Context, identifier: str) -> _Claim | None:
-    """Take a received film on; None when it is not one, or another is at work on it."""
+    """Take a received film on; None when it is not one, is ordered erased, or another is at it."""
     with ctx.begin() as uow:
         row = uow.session.get_one(Asset, identifier)
         uow.lock_involvement(row.involvement_id)
         uow.session.refresh(row)
-        if row.state is not AssetState.RECEIVED:
+        if row.state is not AssetState.RECEIVED or permission.is_fenced(uow.session, row):
             return None
         found = _upload_of(uow.session, row)
         if found.finishing_at is not None and found.finishing_at > uow.at - TAKEN_OVER_AFTER:
