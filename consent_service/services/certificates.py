@@ -27,7 +27,7 @@ from consent_service.domain.erasure import OrderState, Outcome
 from consent_service.domain.roles import Permission
 from consent_service.errors import IntegrityFault, NotFound
 from consent_service.ids import new_id
-from consent_service.services.access import Caller, involvement_for, reaches, require
+from consent_service.services.access import Caller, involvement_for, require, teams_reached
 from consent_service.services.context import Context
 from consent_service.vault.signing import PublicKey, SigningUse, verify
 
@@ -137,17 +137,15 @@ def certificates(ctx: Context, caller: Caller) -> list[CertificateView]:
     """Return the certificates in the caller's reach, newest first."""
     require(ctx, caller, Permission.CERTIFICATE_READ)
     with ctx.read() as session:
-        rows = session.execute(
-            select(Certificate, Involvement.team_id)
-            .join(ErasureOrder, ErasureOrder.id == Certificate.order_id)
-            .join(Involvement, Involvement.id == ErasureOrder.involvement_id)
-            .order_by(Certificate.issued_at.desc(), Certificate.id)
-        )
-        return [
-            _view(row)
-            for row, team in rows
-            if reaches(ctx, caller, Permission.CERTIFICATE_READ, team)
-        ]
+        query = select(Certificate).order_by(Certificate.issued_at.desc(), Certificate.id)
+        teams = teams_reached(ctx, caller, Permission.CERTIFICATE_READ)
+        if teams is not None:
+            query = (
+                query.join(ErasureOrder, ErasureOrder.id == Certificate.order_id)
+                .join(Involvement, Involvement.id == ErasureOrder.involvement_id)
+                .where(Involvement.team_id.in_(teams))
+            )
+        return [_view(row) for row in session.scalars(query)]
 
 
 def verify_bundle(bundle: bytes, keys: Sequence[PublicKey]) -> Verified:

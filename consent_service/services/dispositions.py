@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import select
 
 from consent_service.clock import london_day
+from consent_service.db.models.people import Involvement
 from consent_service.db.models.recordings import Asset
 from consent_service.db.models.retention import Disposition
 from consent_service.db.queries import retention as stored
@@ -25,7 +26,14 @@ from consent_service.domain.roles import Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
 from consent_service.ids import new_id
 from consent_service.services import erasure, retention_records
-from consent_service.services.access import Caller, allows, reaches, require, require_fresh
+from consent_service.services.access import (
+    Caller,
+    allows,
+    reaches,
+    require,
+    require_fresh,
+    teams_reached,
+)
 from consent_service.services.context import Context
 from consent_service.services.retention_plan import ASSET, PlanLine, is_open, team_of
 
@@ -112,11 +120,12 @@ def dispositions(ctx: Context, caller: Caller, *, open_only: bool = True) -> lis
                 Disposition.decided_at.is_(None)
                 | ((Disposition.decision == "destroy") & Disposition.confirmed_at.is_(None))
             )
-        return [
-            _view(row)
-            for row in session.scalars(query)
-            if reaches(ctx, caller, Permission.RETENTION_READ, team_of(session, row.involvement_id))
-        ]
+        teams = teams_reached(ctx, caller, Permission.RETENTION_READ)
+        if teams is not None:
+            query = query.join(Involvement, Involvement.id == Disposition.involvement_id).where(
+                Involvement.team_id.in_(teams)
+            )
+        return [_view(row) for row in session.scalars(query)]
 
 
 def decide(ctx: Context, caller: Caller, disposition: str, wanted: Decide) -> DispositionView:

@@ -14,6 +14,7 @@ from datetime import date, datetime
 from sqlalchemy import select
 
 from consent_service.db.models.erasure import ErasureItem, ErasureOrder
+from consent_service.db.models.people import Involvement
 from consent_service.db.models.recordings import Asset
 from consent_service.db.models.retention import Hold
 from consent_service.db.queries.erasure import OrderScope, assets_in_scope, holdings
@@ -29,9 +30,9 @@ from consent_service.services import erasure_again, erasure_journal
 from consent_service.services.access import (
     Caller,
     involvement_for,
-    reaches,
     require,
     require_fresh,
+    teams_reached,
     thing_for,
 )
 from consent_service.services.context import Context
@@ -159,19 +160,15 @@ def holds(ctx: Context, caller: Caller, *, standing: bool = True) -> list[HoldVi
     """Return holds in the caller's reach, newest first; `standing` leaves out released ones."""
     require(ctx, caller, Permission.HOLD_READ)
     with ctx.read() as session:
-        from consent_service.db.models.people import Involvement
-
-        rows = session.execute(
-            select(Hold, Involvement.team_id)
-            .join(Involvement, Involvement.id == Hold.involvement_id)
-            .order_by(Hold.placed_at.desc(), Hold.id)
-        )
-        return [
-            _view(row)
-            for row, team in rows
-            if reaches(ctx, caller, Permission.HOLD_READ, team)
-            and not (standing and row.released_at is not None)
-        ]
+        query = select(Hold).order_by(Hold.placed_at.desc(), Hold.id)
+        teams = teams_reached(ctx, caller, Permission.HOLD_READ)
+        if teams is not None:
+            query = query.join(Involvement, Involvement.id == Hold.involvement_id).where(
+                Involvement.team_id.in_(teams)
+            )
+        if standing:
+            query = query.where(Hold.released_at.is_(None))
+        return [_view(row) for row in session.scalars(query)]
 
 
 def _split(ctx: Context, uow: UnitOfWork, request: PlaceHold) -> tuple[list[str], list[str]]:

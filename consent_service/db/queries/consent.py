@@ -40,6 +40,9 @@ CARE_AFTER_END = Period(2, Unit.MONTHS)
 
 Pair = tuple[str, str]
 
+_OF_ACT = (ConsentAct.form_id, ConsentAct.form_version, ConsentAct.recorded_late)
+"""What a state needs of an act: its words are long, and every use of film asks."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -178,13 +181,13 @@ class Refusal:
 def refusals_in(session: Session, act: str) -> list[Refusal]:
     """Return what an act said no to although somebody had once said yes to it."""
     rows = session.execute(
-        select(ConsentDecision, ConsentAct)
+        select(ConsentDecision, *_OF_ACT)
         .join(ConsentAct, ConsentAct.id == ConsentDecision.act_id)
         .where(ConsentDecision.act_id == act, ConsentDecision.purpose.is_not(None))
     )
     said: dict[Pair, list[Decision]] = {}
-    for row, parent in rows:
-        decision = _decision(row, parent, None)
+    for row, form, version, late in rows:
+        decision = _decision(row, (form, version, late), None)
         said.setdefault((decision.person, decision.purpose), []).append(decision)
     agreed = _agreed_to(session, {person for person, _ in said}, besides=act)
     found: list[Refusal] = []
@@ -320,7 +323,7 @@ def _decisions(
     session: Session, persons: Iterable[str], bases: Iterable[str]
 ) -> dict[Pair, list[Decision]]:
     rows = session.execute(
-        select(ConsentDecision, ConsentAct, ConsentActCheck.checked_at)
+        select(ConsentDecision, *_OF_ACT, ConsentActCheck.checked_at)
         .join(ConsentAct, ConsentAct.id == ConsentDecision.act_id)
         .outerjoin(ConsentActCheck, ConsentActCheck.act_id == ConsentAct.id)
         .where(
@@ -329,16 +332,19 @@ def _decisions(
         )
     )
     found: dict[Pair, list[Decision]] = {}
-    for row, act, checked_at in rows:
-        if act.recorded_late and checked_at is None and row.answer == "yes":
+    for row, form, version, late, checked_at in rows:
+        if late and checked_at is None and row.answer == "yes":
             continue
-        decision = _decision(row, act, checked_at)
+        decision = _decision(row, (form, version, late), checked_at)
         found.setdefault((decision.person, decision.purpose), []).append(decision)
     return found
 
 
-def _decision(row: ConsentDecision, act: ConsentAct, checked_at: datetime | None) -> Decision:
-    late = act.recorded_late and checked_at is not None and row.answer == "yes"
+def _decision(
+    row: ConsentDecision, act: tuple[str, int, bool], checked_at: datetime | None
+) -> Decision:
+    form, version, recorded_late = act
+    late = recorded_late and checked_at is not None and row.answer == "yes"
     return Decision(
         id=row.id,
         act=row.act_id,
@@ -354,8 +360,8 @@ def _decision(row: ConsentDecision, act: ConsentAct, checked_at: datetime | None
         named=tuple(row.named),
         valid_until=row.valid_until,
         may_overrule=row.may_overrule,
-        form=act.form_id,
-        form_version=act.form_version,
+        form=form,
+        form_version=version,
     )
 
 
