@@ -15,7 +15,7 @@ from consent_service.services import (
     depicted,
     jobs,
     key_rotation,
-    leaflets,
+    leaflet_dates,
     notices,
     reconcile,
     retention,
@@ -87,7 +87,7 @@ def make_keys(ctx: Context) -> Figures:
 
 def watch_leaflets(ctx: Context) -> Figures:
     """Remind, escalate and archive leaflets by the day."""
-    return leaflets.watch_dates(ctx, job_caller("leaflet-dates"))
+    return leaflet_dates.watch_dates(ctx, job_caller("leaflet-dates"))
 
 
 def watch_families(ctx: Context) -> Figures:

@@ -10,7 +10,7 @@ from consent_service.db.models.accounts import UserAccount
 from consent_service.db.models.policies import LeafletVersion
 from consent_service.domain.leaflets import LeafletRoute, LeafletStatus
 from consent_service.errors import Conflict, InvalidInput, PolicyFault
-from consent_service.services import leaflets, notices
+from consent_service.services import leaflet_dates, leaflets, notices
 from consent_service.services.access import job_caller
 from consent_service.services.leaflet_import import import_leaflet
 from tests.support.clinic import Clinic, Family
@@ -106,12 +106,12 @@ def test_a_file_that_cannot_be_trusted_is_refused_with_its_line(
 def test_dates_are_watched_and_each_thing_is_told_once(clinic: Clinic) -> None:
     """Review is due, then escalated, then the version is archived, whoever forgets."""
     caller = job_caller("leaflet-dates")
-    first = leaflets.watch_dates(clinic.ctx, caller)
+    first = leaflet_dates.watch_dates(clinic.ctx, caller)
     assert first == {"review_due": 0, "escalated": 0, "archived": 1}
     steps = []
     for day in (date(2029, 3, 2), date(2029, 3, 3), date(2029, 8, 2), date(2029, 9, 1)):
         clinic.clock.at = clinic.clock.at.replace(year=day.year, month=day.month, day=day.day)
-        steps.append(leaflets.watch_dates(clinic.ctx, caller))
+        steps.append(leaflet_dates.watch_dates(clinic.ctx, caller))
 
     assert [next((k for k, n in s.items() if n), None) for s in steps] == [
         "review_due",
@@ -131,7 +131,7 @@ def test_owner_team_and_ig_officer_are_told_of_a_leaflets_dates(clinic: Clinic) 
             row.owner = account.email.upper()
     clinic.clock.at = clinic.clock.at.replace(year=2029, month=3, day=2)
 
-    leaflets.watch_dates(clinic.ctx, job_caller("leaflet-dates"))
+    leaflet_dates.watch_dates(clinic.ctx, job_caller("leaflet-dates"))
 
     for told in (clinic.ig, clinic.guider, clinic.supervisor):
         kinds = [notice.kind for notice in notices.inbox(clinic.ctx, told)]
