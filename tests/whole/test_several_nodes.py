@@ -21,7 +21,7 @@ from tests.support.running import Running
 
 CUT_WITHIN = 5.0
 PIECE = 65536
-PACE = 0.03
+PACE = 0.025
 AMISS = {
     "database": {"database", "schema", "keyring", "keys"},
     "store": {"store"},

@@ -54,10 +54,17 @@ class Bucket:
         )
 
     def session(self) -> Session:
-        """Return a session with the credentials of the file, or those AWS tools would find."""
+        """Return a session with the credentials of the file, or those AWS tools would find.
+
+        Raises SettingsFault when the file is there and is no file of credentials.
+        """
         core = botocore.session.Session()
         if self.credentials_file:
             core.set_config_variable("credentials_file", self.credentials_file)
+            try:
+                core.get_credentials()
+            except BotoCoreError as fault:
+                raise _wrong("names a credentials_file that cannot be understood") from fault
         return boto3.Session(botocore_session=core, region_name=self.region)
 
 
