@@ -10,7 +10,7 @@ import click
 
 from consent_service import wiring
 from consent_service.cli.demonstration.promises import Step
-from consent_service.cli.house import DEMO_MARK, run_embedded
+from consent_service.cli.house import DEMO_MARK, bring_up, run_embedded
 from consent_service.cli.terminal import fail, json_option, plain, plain_errors, print_json
 from consent_service.settings import Settings
 
@@ -53,13 +53,26 @@ def demo(story: bool, codes: bool, fill_only: bool, as_json: bool, **where: obje
     filled = settings.under_data(DEMO_MARK).exists()
     if codes and not filled:
         fail("There is no demo in this folder yet. Start it with `consent-service demo`.")
-    if not filled:
+    if filled:
+        _bring_up(settings)
+    else:
         from consent_service.cli.demonstration.filling import fill
 
         fill(settings, lambda text: click.echo(text, err=True))
     _print_logins(settings, as_json=as_json)
     if not codes and not fill_only:
         run_embedded(settings)
+
+
+def _bring_up(settings: Settings) -> None:
+    """Bring a demo that an older version filled to this one; everyone in it is invented."""
+    ctx = wiring.build_context(settings)
+    try:
+        if bring_up(ctx):
+            click.echo("The demo's database was brought to this version.", err=True)
+    finally:
+        ctx.keyring.close()
+        ctx.engine.dispose()
 
 
 def _settings(folder: object, listen: object) -> Settings:

@@ -139,16 +139,21 @@ def upgrade(as_json: bool) -> None:
 
     Example: consent-service upgrade
     """
-    ctx = open_context()
-    upgraded = not schema.is_current(ctx.engine)
-    if upgraded:
-        schema.upgrade(ctx.engine)
-        with ctx.begin() as uow:
-            uow.record(AuditEvent(EventKind.DATABASE_UPGRADED, operator().actor, "database"))
+    upgraded = bring_up(open_context())
     if as_json:
         print_json({"upgraded": upgraded})
     else:
         click.echo(f"The database is at this version {'now' if upgraded else 'already'}.")
+
+
+def bring_up(ctx: "Context") -> bool:
+    """Bring the database to this version and write it down; tell whether that was needed."""
+    if schema.is_current(ctx.engine):
+        return False
+    schema.upgrade(ctx.engine)
+    with ctx.begin() as uow:
+        uow.record(AuditEvent(EventKind.DATABASE_UPGRADED, operator().actor, "database"))
+    return True
 
 
 @click.command()

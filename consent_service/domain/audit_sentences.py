@@ -79,7 +79,7 @@ SENTENCES: dict[EventKind, str] = {
     K.LEAFLET_PUBLISHED: "{actor} published leaflet {subject}[, version {version}]",
     K.LEAFLET_ISSUED: (
         "{actor} recorded leaflet issue {subject}[, leaflet {leaflet}][, version {version}]"
-        "[, given to person {person}][ on {on}][ by {route}]"
+        "[, given to person {person}][ on {on}][, {route}]"
     ),
     K.LEAFLET_ISSUE_REFUSED: (
         "{actor} was refused giving leaflet {subject}[, version {version},][ because of {reason}]"
@@ -98,7 +98,7 @@ SENTENCES: dict[EventKind, str] = {
     K.FORM_PUBLISHED: "{actor} published consent form {subject}[, version {version}]",
     K.CONSENT_CAPTURED: (
         "{actor} recorded consent act {subject}[ of person {person}][ on form {form}]"
-        "[, {given} yes][, {declined} no][, by {route}]"
+        "[, {given} yes][, {declined} no][, {route}]"
     ),
     K.CONSENT_DECLINED: "{actor} recorded a refusal, act {subject}[, of person {person}]",
     K.CONSENT_CHECKED: "{actor} checked consent act {subject} as second person",

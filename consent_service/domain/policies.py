@@ -134,8 +134,10 @@ class Policies:
         if self.organisation.footage.is_signed_off:
             return ()
         return (
-            "organisation.yaml counts film as working material without both sign-offs; "
-            "fill in footage.information_governance and footage.caldicott_guardian.",
+            "Film counts as working material here, but the two sign-offs for that are not both"
+            " filled in. Name who signed for information governance and the Caldicott guardian:"
+            " `footage.information_governance` and `footage.caldicott_guardian` in"
+            " `organisation.yaml`.",
         )
 
     def latest_form(self, form_id: str) -> ConsentFormVersion:

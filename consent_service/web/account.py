@@ -6,7 +6,7 @@ from flask_login import current_user
 from wtforms import PasswordField
 from wtforms.validators import InputRequired
 
-from consent_service.errors import InvalidInput, NotFound
+from consent_service.errors import InvalidInput
 from consent_service.services import accounts, sign_in
 from consent_service.web.fields import PageForm, show, status, summary
 from consent_service.web.here import caller, ctx
@@ -106,7 +106,7 @@ def signed_out() -> str:
 def set_up(token: str) -> ResponseReturnValue:
     """Set the first password with a one-time link."""
     if not accounts.link_is_good(ctx(), token):
-        raise NotFound("This link was used already or is too old.", kind="link")
+        return render_template("account/link_used.html"), 404
     form = SetUpForm()
     if form.sent:
         if form.password.data != form.again.data:

@@ -6,21 +6,32 @@ Pure but for the draft's own dictionary: the pages fetch and store, this turns o
 import json
 import math
 import re
+import textwrap
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from consent_service.domain.answers import GivenAnswer
 from consent_service.domain.consent import Answer, Capacity, SignatureKind
-from consent_service.domain.forms import AnswerKind, FormFacts, Layer, Named, fill
+from consent_service.domain.forms import (
+    AnswerKind,
+    ConsentFormVersion,
+    FormFacts,
+    Layer,
+    Named,
+    fill,
+)
 from consent_service.domain.withdrawal import Route
 from consent_service.services.consent import AskedQuestion, CaptureConsent, Questions, Signature
 
 NAMED_PEOPLE = "named-people"
 MOST_POINTS = 10_000
 OPEN = "open"
+LineWords = Mapping[tuple[str, bool], str]
+SHORT = 72
+FIRST_SENTENCE = re.compile(r"(?<=[.:])\s+(?=[A-Z])")
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,7 @@ class Box:
     field: str
     code: str
     wording: str
+    short: str
     why: str
     if_no: str
     if_withdrawn: str
@@ -49,6 +61,16 @@ class Box:
     answer: str
     named: str
     words: str
+
+    @property
+    def first(self) -> str:
+        """Return the first sentence of the wording."""
+        return FIRST_SENTENCE.split(self.wording, maxsplit=1)[0]
+
+    @property
+    def rest(self) -> str:
+        """Return what the wording says after its first sentence."""
+        return self.wording[len(self.first) :].strip()
 
     def said(self, layer: Layer) -> str:
         """Return the answer in words."""
@@ -98,6 +120,7 @@ def box(
         f"q{place}",
         statement.code,
         filled(wording),
+        shortened(filled(wording)),
         filled(text.why),
         filled(text.if_no),
         filled(text.if_withdrawn),
@@ -110,16 +133,42 @@ def box(
     )
 
 
-def read_part(part: Part, form: Mapping[str, str]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """Return the answers of one page as the draft keeps them, and the faults with their fields."""
+def line_words(form: ConsentFormVersion, language: str, facts: FormFacts) -> LineWords:
+    """Return the words by which people know each line of a form: (code, for a child) -> words."""
+    words = form.words[language]
+    return {
+        (statement.code, for_child): shortened(fill(wording, words, facts))
+        for statement in form.statements
+        for text in (statement.texts[language],)
+        for for_child, wording in (
+            (False, text.wording or text.child_wording),
+            (True, text.child_wording or text.wording),
+        )
+    }
+
+
+def shortened(wording: str) -> str:
+    """Return the beginning of a line's words, by which people know it; cut between two words."""
+    first = FIRST_SENTENCE.split(wording, maxsplit=1)[0].partition(" (")[0]
+    short = textwrap.shorten(first, SHORT, placeholder="")
+    return short.rstrip(".,:;") + ("…" if len(short) < len(first) else "")
+
+
+def read_part(
+    part: Part, shown: Sequence[Box], form: Mapping[str, str]
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Return the answers of one page as the draft keeps them, and the faults with their fields.
+
+    `shown` are the part's questions as the page shows them, in the same order.
+    """
     answers: dict[str, Any] = {}
     faults: list[tuple[str, str]] = []
-    for place, question in enumerate(part.questions):
-        name = f"q{place}"
+    for line, question in zip(shown, part.questions, strict=True):
+        name = line.field
         answer = form.get(name, "")
         if answer not in dict(_options(question, "")):
             if part.layer is not Layer.OPTIONAL:
-                faults.append((f"Answer {question.statement.code}.", name))
+                faults.append((f"Answer this line: {line.short}", name))
             continue
         entry = {
             "answer": answer,
@@ -127,11 +176,9 @@ def read_part(part: Part, form: Mapping[str, str]) -> tuple[dict[str, Any], list
             "words": form.get(f"{name}-words", "").strip()[:2000],
         }
         if answer == "yes" and _names_label(question) and not entry["named"]:
-            faults.append((f"Say for whom or what {question.statement.code} is.", f"{name}-named"))
+            faults.append((f"Say for whom or what: {line.short}", f"{name}-named"))
         if answer == "yes" and question.statement.answer is AnswerKind.TEXT and not entry["words"]:
-            faults.append(
-                (f"Write the words that {question.statement.code} is for.", f"{name}-words")
-            )
+            faults.append((f"Write the words: {line.short}", f"{name}-words"))
         answers[key_of(question)] = entry
     return answers, faults
 
@@ -182,7 +229,6 @@ def act(
     """Return the act that a draft has become."""
     setup = body["setup"]
     lacks = setup["capacity"] == Capacity.LACKS_NOW
-    again = setup.get("ask_again_on")
     return CaptureConsent(
         involvement=body["involvement"],
         person=asked.person,
@@ -197,8 +243,14 @@ def act(
         version=asked.form.version,
         witness=setup.get("witness") or None,
         interpreter=setup.get("interpreter") or None,
-        ask_again_on=date.fromisoformat(again) if again else None,
+        ask_again_on=ask_again_on(body),
     )
+
+
+def ask_again_on(body: Mapping[str, Any]) -> date | None:
+    """Return the day on which somebody is asked again, when a draft names one."""
+    again = body["setup"].get("ask_again_on")
+    return date.fromisoformat(again) if again else None
 
 
 def slug(text: str) -> str:

@@ -13,7 +13,7 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from consent_service.clock import LONDON, london_day
-from consent_service.domain.consent import Answer, Capacity
+from consent_service.domain.consent import Answer, Capacity, SignatureKind
 from consent_service.domain.forms import FormFacts, Layer
 from consent_service.domain.people import FamilyRole
 from consent_service.domain.policies import form_facts
@@ -88,7 +88,8 @@ def layer(draft: str, number: int) -> ResponseReturnValue:
     faults: list[tuple[str, str]] = []
     answers = dict(kept.body.get("answers", {}))
     if request.method == "POST":
-        read, faults = consent_draft.read_part(part, request.form)
+        shown = _boxes(asked, part, answers, _facts(asked))
+        read, faults = consent_draft.read_part(part, shown, request.form)
         for question in part.questions:
             answers.pop(consent_draft.key_of(question), None)
         answers |= read
@@ -122,7 +123,7 @@ def check(draft: str) -> ResponseReturnValue:
     read_back = [
         (place, part, _boxes(asked, part, answers, facts)) for place, part in enumerate(pages, 1)
     ]
-    unsaid = [b.code for _, part, boxes in read_back for b in boxes if _missing(part, b)]
+    unsaid = [(n, b) for n, part, boxes in read_back for b in boxes if _missing(part, b)]
     return render_template(
         "consents/check.html",
         draft=kept,
@@ -158,7 +159,7 @@ def sign(draft: str) -> ResponseReturnValue:
         try:
             act = consent.capture(ctx(), caller(), _act(kept, asked))
         except (InvalidInput, Conflict) as fault:
-            _show_faults(form, fault)
+            _show_faults(form, fault, asked)
         else:
             drafts.drop(ctx(), caller(), draft)
             flash(_thanks(act), "success")
@@ -171,6 +172,7 @@ def sign(draft: str) -> ResponseReturnValue:
         draft=kept,
         person=_name(kept),
         lacks=lacks,
+        ask_again_on=consent_draft.ask_again_on(kept.body),
     )
     return page, status(form)
 
@@ -179,12 +181,18 @@ def show_act(act: str) -> ResponseReturnValue:
     """Show one act as it was recorded."""
     view = consent.consent_act(ctx(), caller(), act)
     family = involvements.family(ctx(), caller(), view.involvement)
+    policies = ctx().policies
+    form = policies.forms.get((view.form, view.form_version))
+    leaflet = f"{view.leaflet_code}, V{view.leaflet_version}"
+    facts = form_facts(policies.organisation, policies.schedule, leaflet)
     return render_template(
         "consents/act.html",
         act=view,
         family=family,
         names={person.id: person.full_name for _, person in family.people},
         own=view.recorded_by == caller().id,
+        form=form,
+        lines=consent_draft.line_words(form, view.language, facts) if form else {},
     )
 
 
@@ -254,13 +262,19 @@ def _event_at(setup: dict[str, Any]) -> datetime:
     return datetime.combine(on, time(12), LONDON).astimezone(UTC)
 
 
-def _show_faults(form: SignForm, fault: ConsentServiceError) -> None:
+def _show_faults(form: SignForm, fault: ConsentServiceError, asked: Questions) -> None:
+    """Put a fault of the signature beside its box, and one of an answer into words."""
     if not isinstance(fault, InvalidInput):
         form.say(fault.message)
         return
+    words = consent_draft.line_words(asked.form, asked.language, _facts(asked))
     for name, sentence in fault.faults.items():
-        code = name.split(".", 1)[1].rsplit(".", 1)[0] if name.count(".") > 1 else ""
-        form.say(f"{code}: {sentence}" if code else sentence)
+        if name == "signature":
+            form.say(sentence, "typed_name" if form.how.data == SignatureKind.TYPED else "how")
+            continue
+        code, _, about = name.partition(".")[2].rpartition(".")
+        line = words.get((code, about != asked.person))
+        form.say(f"{sentence} {line}" if line else sentence)
 
 
 def _thanks(act: consent.ConsentActView) -> str:

@@ -13,7 +13,6 @@ import structlog
 from flask import (
     Flask,
     Response,
-    flash,
     g,
     jsonify,
     make_response,
@@ -49,7 +48,10 @@ PAGES: dict[type[errors.ConsentServiceError], FaultPage] = {
     errors.PolicyFault: FaultPage(400, "This file cannot be used", "Put the line right."),
     errors.NotSignedIn: FaultPage(401, "Sign in first", "Sign in, then try again."),
     errors.Refused: FaultPage(
-        403, "You cannot do this", "If you think you should be able to, ask your administrator."
+        403,
+        "You cannot do this",
+        "It may be for another role or team. If you think that you should be able to, ask your"
+        " administrator.",
     ),
     errors.NotFound: FaultPage(
         404,
@@ -135,11 +137,12 @@ def _refusal(fault: errors.ConsentServiceError) -> ResponseReturnValue:
     page = page_for(fault)
     _write_down(fault)
     if fault.code == "sign_in_again" and not _wants_json():
-        flash("Give your password again to go on.", "notice")
         return redirect(url_for("security.verify", next=_where_from()))
     if isinstance(fault, errors.NotSignedIn) and request.method == "GET" and not _wants_json():
         return redirect(url_for("security.login", next=request.full_path.rstrip("?")))
-    sentence = fault.message if page.says else ""
+    # The sentence names the verb of the role, which says nothing to who reads a page.
+    beyond = fault.code == "role" and not _wants_json()
+    sentence = fault.message if page.says and not beyond else ""
     response = app_response(page, sentence, fault.code)
     if page.retry_after:
         wait = str(fault.details.get("retry_after", page.retry_after))

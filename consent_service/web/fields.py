@@ -120,7 +120,7 @@ class PageForm(FlaskForm):  # type: ignore[misc]
 
 def day(label: str, **more: Any) -> DayField:
     """Return a required day."""
-    return DayField(label, [InputRequired("Enter the day.")], **more)
+    return DayField(label, [InputRequired(f"Enter the day: {_inside(label)}")], **more)
 
 
 def maybe_day(label: str, **more: Any) -> DayField:
@@ -140,8 +140,13 @@ def text(label: str, sentence: str = "", **more: Any) -> TextAreaField:
     return TextAreaField(label, [first, _length(LONGEST_TEXT)], **more)
 
 
-def choice(label: str, choices: Any = (), sentence: str = "Choose one.", **more: Any) -> RadioField:
-    """Return one of several; required unless `sentence` is empty."""
+def choice(label: str, choices: Any = (), sentence: str | None = None, **more: Any) -> RadioField:
+    """Return one of several; required unless `sentence` is empty.
+
+    Without a sentence of its own the fault repeats the question.
+    """
+    if sentence is None:
+        sentence = f"Choose an answer: {_inside(label)}"
     checks = [InputRequired(sentence)] if sentence else [Optional()]
     return RadioField(label, checks, choices=list(choices), validate_choice=True, **more)
 
@@ -273,6 +278,11 @@ def _options(field: Any) -> list[dict[str, Any]]:
 
 def _autocomplete(field: Field) -> str:
     return str((field.render_kw or {}).get("autocomplete", ""))
+
+
+def _inside(label: str) -> str:
+    """Return a label as it stands within a sentence."""
+    return label[0].lower() + label[1:]
 
 
 def _length(longest: int) -> Length:

@@ -356,7 +356,8 @@ def _called(view: AssetView) -> str:
     what = view.title or said(view.kind)
     if view.kind is AssetKind.STILL:
         return f"{what}, {moment(view.start_ms)} in the film of {long_date(view.filmed_on)}"
-    return f"{what}, {long_date(view.filmed_on)}"
+    kind = f" ({said(view.kind).lower()})" if view.title else ""
+    return f"{what}{kind}, {long_date(view.filmed_on)}"
 
 
 def _names(family: InvolvementView) -> dict[str, str]:

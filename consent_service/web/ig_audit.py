@@ -17,6 +17,7 @@ from consent_service.ids import is_id
 from consent_service.services import audit, timeline
 from consent_service.web.fields import PageForm
 from consent_service.web.here import caller, ctx
+from consent_service.web.words import within
 
 audit_pages = Blueprint("audit", __name__, url_prefix="/audit")
 
@@ -152,11 +153,12 @@ def _rows(entries: list[LoggedEntry]) -> list[tuple[LoggedEntry, str]]:
         if entry.recorded.event.actor.kind is ActorKind.USER
     )
     staff = timeline.names_of_staff(ctx(), acted)
+    purposes = {code: use.label for code, use in ctx().policies.purposes.items()}
 
-    return [
-        (entry, sentence(entry.recorded.event, lambda code: staff.get(code, code)))
-        for entry in entries
-    ]
+    def name_of(code: str) -> str:
+        return staff.get(code) or within(code, purposes)
+
+    return [(entry, sentence(entry.recorded.event, name_of)) for entry in entries]
 
 
 def _pieces(copy: IO[bytes]) -> Iterator[bytes]:

@@ -47,6 +47,7 @@ def register(app: Flask) -> None:
         with_names=with_names,
         paragraphs=paragraphs,
         form_words=form_words,
+        with_code=with_code,
         moment=film_times.moment,
         long_length=film_times.long_length,
         long_size=film_times.long_size,
@@ -100,6 +101,15 @@ def with_names(sentence: str, names: Iterable[str]) -> Markup:
         return escape(sentence)
     parts = re.split(f"({'|'.join(map(re.escape, known))})", sentence)
     return Markup("").join(as_name(part) if part in known else escape(part) for part in parts)
+
+
+def with_code(sentence: str) -> Markup:
+    """Return a sentence that begins with a capital, its `names of settings` set as code."""
+    parts = (sentence[:1].upper() + sentence[1:]).split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part)
+        for place, part in enumerate(parts)
+    )
 
 
 def paragraphs(text: str) -> Markup:

@@ -23,6 +23,7 @@ from consent_service.errors import NotFound, NotSignedIn
 from consent_service.services import sign_in
 from consent_service.services.context import Context
 from consent_service.web.account_store import AccountStore, PageUser
+from consent_service.web.headers import with_drawn_code
 from consent_service.web.here import EXTENSION, ctx
 
 IDLE = timedelta(minutes=20)
@@ -49,6 +50,11 @@ class OneTimeCodes(Totp):
         except (TokenError, ValueError):
             return False
         return sign_in.use_code(self._ctx, user.account.id, match.counter)
+
+    def generate_qrcode(self, username: str, totp: str) -> str:
+        """Return the square code as an address that holds the picture; this page may show it."""
+        with_drawn_code()
+        return str(super().generate_qrcode(username, totp))
 
 
 class SignInForm(LoginForm):
@@ -249,10 +255,8 @@ def _settings(context: Context) -> dict[str, Any]:
             "error",
         ),
         "SECURITY_MSG_INVALID_RECOVERY_CODE": ("This recovery code is not right.", "error"),
-        "SECURITY_MSG_REAUTHENTICATION_REQUIRED": (
-            "Give your password again to go on.",
-            "notice",
-        ),
+        # The page that asks for it says so in its heading.
+        "SECURITY_MSG_REAUTHENTICATION_REQUIRED": ("", "notice"),
         "SECURITY_MSG_REAUTHENTICATION_SUCCESSFUL": ("Thank you. You can go on now.", "success"),
         "SECURITY_MSG_TWO_FACTOR_LOGIN_SUCCESSFUL": ("", "success"),
     }

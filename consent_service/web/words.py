@@ -1,5 +1,6 @@
 """Codes in plain words, as pages show them. Colour never says anything that words do not."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from consent_service.domain.assets import AssetState
@@ -146,6 +147,18 @@ def said(code: object) -> str:
     """Return a code in words; one without words of its own is shown with spaces."""
     text = str(code.value) if isinstance(code, StrEnum) else str(code)
     return WORDS.get(text) or text.replace("_", " ").replace("-", " ").capitalize()
+
+
+def within(code: str, purposes: Mapping[str, str]) -> str:
+    """Return a code as it stands within a sentence; ids and codes without words stay as they are.
+
+    `purposes` are the uses of film by code, with their labels.
+    """
+    use, _, named = code.partition(":")
+    if use in purposes:
+        return f"“{purposes[use]}”" + (f" ({named})" if named else "")
+    words = WORDS.get(code)
+    return words[0].lower() + words[1:] if words else code
 
 
 def tag(code: object) -> dict[str, str]:

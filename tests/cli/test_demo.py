@@ -8,7 +8,15 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from alembic import command
+from alembic.config import Config
+
+from consent_service.clock import SystemClock
+from consent_service.db import schema
+from consent_service.db.engine import open_engine
+from consent_service.wiring import make_folders
 from tests.support.command_line import IN_A_PROCESS, CommandLine
+from tests.support.installation import settings_for
 from tests.support.processes import free_port, started
 
 TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
@@ -106,3 +114,24 @@ def _post(
     request.add_header("Origin", url.split("/sign-in", maxsplit=1)[0])
     with browser.open(request, timeout=30) as answer:
         return str(answer.read().decode())
+
+
+def test_a_demo_of_an_older_version_is_brought_to_this_one(empty: CommandLine) -> None:
+    """Whoever pulls a new version wants to look at it, not at a fault about its database."""
+    settings = settings_for(empty.folder / "data")
+    make_folders(settings, SystemClock())
+    engine = open_engine(settings.database_url)
+    config = Config()
+    config.set_main_option("script_location", str(schema.MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    (empty.folder / "data" / "DEMO").touch()
+
+    said = empty("demo", "--data-dir", "data", "--fill-only")
+
+    assert said.code == 0, said.err
+    assert "was brought to this version" in said.err
+    assert schema.is_current(engine)
+    engine.dispose()
+    assert empty("demo", "--data-dir", "data", "--fill-only").err == ""

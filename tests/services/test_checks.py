@@ -17,3 +17,10 @@ def test_a_database_that_is_away_is_one_line_among_others(clinic: Clinic) -> Non
     assert found["database"].state == checks.FAULT
     assert found["film store"].state == checks.OK
     assert not [line for line in lines if "hush" in line.finding]
+
+
+def test_the_time_is_said_as_people_say_it(clinic: Clinic) -> None:
+    """An operator compares it with the clock on the wall, in the zone of the wall."""
+    found = {line.what: line.finding for line in checks.check(clinic.ctx)}
+
+    assert found["clock"] == "2 November 2026, 9:30am GMT"

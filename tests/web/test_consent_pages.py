@@ -135,7 +135,7 @@ def test_a_part_with_gaps_names_each_and_keeps_the_rest(pages: Pages, clinic: Cl
     html = answer.get_data(as_text=True)
     assert answer.status_code == 400
     assert 'href="#q1"' in html
-    assert "Answer UND.VOLUNTARY" in words(answer)
+    assert "Answer this line: I know that it is my choice" in words(answer)
     assert re.search(r'name="q0" type="radio" value="confirmed" checked', html)
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from consent_service.db.models.jobs import ClockPause
 from consent_service.domain.audit import EventKind
 from consent_service.domain.holds import HoldKind
-from consent_service.domain.withdrawal import WithdrawalScope
+from consent_service.domain.withdrawal import Speed, WithdrawalScope
 from consent_service.ids import new_id
 from consent_service.services import audit, disputes, holds, involvements, overview, retention
 from consent_service.services.holds import PlaceHold
@@ -182,6 +182,18 @@ def test_the_log_is_searched_verified_and_exported(
     assert exported.status_code == 200
     assert json.loads(lines[0])["epochs"]
     assert EventKind.AUDIT_EXPORTED in kinds_recorded(clinic)
+
+
+def test_the_log_says_codes_in_words(pages: Pages, clinic: Clinic, family: Family) -> None:
+    """Whoever reads the log for a complaint does not know the codes of this program."""
+    clinic.stores_film(family)
+    clinic.withdraws(family, family.mother, speed=Speed.SEVEN_DAYS)
+
+    text = words(pages.as_("ig").opens("/audit?kind=withdrawal.recorded"))
+
+    assert "scope everything, purposes “Film, edit and watch it together”" in text
+    assert "in seven days, unless they change their mind" in text
+    assert "seven_days" not in text
 
 
 def test_a_search_for_nonsense_says_what_is_wrong(pages: Pages) -> None:

@@ -39,6 +39,7 @@
     window.removeEventListener("beforeunload", warn);
     sending = null;
     document.getElementById("film-going-title").textContent = "The film was not stored";
+    going.classList.add("nhsuk-error-summary");
     progress.hidden = true;
     figures.hidden = true;
     document.getElementById("film-stop").hidden = true;
