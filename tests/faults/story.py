@@ -22,9 +22,9 @@ PLACE = "story.json"
 STAFF = ("guider", "ig", "ig2", "supervisor", "admin")
 
 
-def begin(folder: Path) -> Story:
+def begin(folder: Path, **more: object) -> Story:
     """Set up a clinic, let a family agree, film them, cut a clip; then close everything."""
-    clinic = found_installation(folder)
+    clinic = found_installation(folder, **more)
     family = clinic.family()
     clinic.both_consent(family, optional=frozenset({"TRAIN.LOCAL"}))
     film = clinic.stores_film(family).id
@@ -52,8 +52,11 @@ def save(story: Story, folder: Path) -> None:
     (folder / PLACE).write_text(json.dumps(written), encoding="utf-8")
 
 
-def load(folder: Path) -> Story:
-    """Open the installation in `folder` as a process does that has just been started."""
+def load(folder: Path, **more: object) -> Story:
+    """Open the installation in `folder` as a process does that has just been started.
+
+    `more` are settings that are not told by the folder, such as another database.
+    """
     read = json.loads((folder / PLACE).read_text(encoding="utf-8"))
     clock = FixedClock(datetime.fromisoformat(read["now"]))
     staff = {
@@ -66,7 +69,7 @@ def load(folder: Path) -> Story:
         )
         for name, who in read["staff"].items()
     }
-    ctx = build_context(settings_for(folder), clock)
+    ctx = build_context(settings_for(folder, **more), clock)
     clinic = Clinic(ctx, clock, read["team"], **staff)
     return Story(clinic, Family(**read["family"]), read["film"], read["clip"])
 

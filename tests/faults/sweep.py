@@ -24,7 +24,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from consent_service.db.models.erasure import Certificate, ErasureOrder, Tombstone, Withdrawal
 from consent_service.db.models.jobs import Notice
@@ -160,12 +160,14 @@ def traces_of(folder: Path, told: Story) -> list[bytes]:
 
 
 def _keys_that_go(folder: Path, told: Story) -> set[str]:
-    with closing(sqlite3.connect(folder / "consent.sqlite3")) as database:
-        rows = database.execute(
-            "SELECT asset_key_id FROM asset UNION SELECT id FROM consent_decision"
-            " WHERE person_id = ? AND answer = 'yes' AND purpose IS NOT NULL",
-            (told.family.mother,),
-        ).fetchall()
+    with told.clinic.ctx.read() as session:
+        rows = session.execute(
+            text(
+                "SELECT asset_key_id FROM asset UNION SELECT id FROM consent_decision"
+                " WHERE person_id = :person AND answer = 'yes' AND purpose IS NOT NULL"
+            ),
+            {"person": told.family.mother},
+        ).all()
     with closing(sqlite3.connect(folder / "keyring" / "keyring.sqlite3")) as keyring:
         held = {row[0] for row in keyring.execute("SELECT key_id FROM held_key")}
     return {row[0] for row in rows} & held
@@ -221,8 +223,9 @@ class Sweep:
 
     def _look(self) -> list[bytes]:
         told = stories.load(self.prepared)
+        found = traces_of(self.prepared, told)
         close(told.clinic)
-        return traces_of(self.prepared, told)
+        return found
 
     def boundaries(self) -> list[str]:
         """Return the names of all boundaries of one undisturbed run."""

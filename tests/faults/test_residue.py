@@ -1,0 +1,24 @@
+"""After an erasure nothing of the film is found, wherever one looks."""
+
+import time
+from pathlib import Path
+
+from tests.faults.residue import elsewhere, files_holding, live_through
+
+
+def test_neither_film_nor_key_is_left_in_any_file_after_erasure_and_rotation(
+    tmp_path: Path,
+) -> None:
+    """Parents are told that it is gone; a forgotten temporary file would make that untrue.
+
+    The search is made sure of first: what is planted in each place is found.
+    """
+    began = time.time()
+    folder = tmp_path / "installation"
+
+    gone = live_through(folder)
+
+    assert len(gone.anywhere) >= 6
+    assert len(gone.own) >= 20
+    assert files_holding([folder], gone.all, since=0) == []
+    assert files_holding(elsewhere(), gone.anywhere, since=began) == []
