@@ -16,6 +16,7 @@ withdrawal at boundaries within the process.
 import argparse
 import hashlib
 import json
+import secrets
 import shutil
 import sys
 import tempfile
@@ -74,6 +75,8 @@ class Homes:
 
     def __init__(self, work: Path, server: PostgresServer | None) -> None:
         self._work, self._server = work, server
+        # A server's databases outlive a flow, so their names are of this flow alone.
+        self._names = f"home_{secrets.token_hex(4)}"
         self._made = 0
 
     def new(self) -> Home:
@@ -99,7 +102,7 @@ class Homes:
 
     def _next(self) -> Home:
         self._made += 1
-        name = f"home_{self._made}"
+        name = f"{self._names}_{self._made}"
         url = "" if self._server is None else self._server.url(name)
         return Home(self._work / name, url)
 
