@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from consent_service.clock import london_day, start_of_london_day
 from consent_service.db.models.backups import Backup
@@ -78,6 +78,12 @@ def backups(ctx: Context, caller: Caller) -> list[BackupView]:
         BackupView(r.id, r.made_at, r.expires_at, _state(r, now), r.size, r.objects, r.place)
         for r in rows
     ]
+
+
+def newest(ctx: Context) -> datetime | None:
+    """Return the moment that the newest backup is of; None when there is none."""
+    with ctx.read() as session:
+        return session.scalar(select(func.max(Backup.made_at)).where(Backup.gone_at.is_(None)))
 
 
 def mark_gone(ctx: Context, caller: Caller, backup: str) -> None:

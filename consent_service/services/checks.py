@@ -16,9 +16,13 @@ from consent_service.db import schema
 from consent_service.db.models.jobs import ClockPause
 from consent_service.db.models.policies import LeafletVersion
 from consent_service.errors import ConsentServiceError
+from consent_service.services import backup_register
 from consent_service.services.context import Context
 from consent_service.services.policies import require_unedited
 from consent_service.settings import Settings
+
+BACKUP_DAYS = 2
+"""From this age on the newest backup is too old."""
 
 OK = "ok"
 WARNING = "warning"
@@ -88,6 +92,7 @@ def check(ctx: Context) -> list[CheckLine]:
     """Try database, keys, store, journal, policies and clock, one line each."""
     lines = [_try(what, probe, ctx) for what, probe in _PROBES]
     lines += [CheckLine("policies", WARNING, warning) for warning in ctx.policies.warnings]
+    lines += _backups(ctx)
     if ctx.settings.escrow_provider.startswith("file:"):
         lines.append(
             CheckLine(
@@ -98,6 +103,20 @@ def check(ctx: Context) -> list[CheckLine]:
             )
         )
     return lines
+
+
+def _backups(ctx: Context) -> list[CheckLine]:
+    """Say when the newest backup is of; nothing where the database cannot be asked."""
+    try:
+        made_at = backup_register.newest(ctx)
+    except (ConsentServiceError, SQLAlchemyError):
+        return []
+    if made_at is None:
+        advice = "Set CONSENT_BACKUP_RECIPIENT and run `consent-service backups create`."
+        return [CheckLine("backups", WARNING, f"There is none. {advice}")]
+    days = (ctx.clock.now() - made_at).days
+    state = OK if days < BACKUP_DAYS else WARNING
+    return [CheckLine("backups", state, f"the newest is {days} days old")]
 
 
 def _try(what: str, probe: Callable[[Context], str], ctx: Context) -> CheckLine:
