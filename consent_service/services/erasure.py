@@ -4,7 +4,7 @@ Rules kept here:
   * every step is written down as started before it acts and as done after; acting twice is safe;
   * the consent key goes before the ciphertext: a crash half-way leaves noise, never a film;
   * a step belongs to whoever holds its lease; completing it needs the fencing token;
-  * what the key server forbids to this process is left to one with another token;
+  * what the key server forbids to the web is left to the worker, and is a failure there;
   * an order never ends in failure: it is tried again, slowly and with an alarm after many attempts.
 """
 
@@ -106,7 +106,7 @@ def carry_out(ctx: Context, order: str, worker: str, *, until: StepKind | None =
     `until` names the last step to do here; the worker does the rest.
     """
     while (claimed := claim(ctx, worker, order)) is not None:
-        if not perform(ctx, claimed) or claimed.kind is until:
+        if not perform(ctx, claimed, leave=True) or claimed.kind is until:
             break
     with ctx.read() as session:
         return session.get_one(ErasureOrder, order).state is OrderState.DONE
@@ -128,13 +128,16 @@ def work(ctx: Context, worker: str, limit: int = 1000) -> dict[str, int]:
     return {"steps_done": sum(went_well), "steps_failed": went_well.count(False)}
 
 
-def perform(ctx: Context, claimed: Claimed) -> bool:
-    """Act on one claimed step and write down how it went; False when it failed."""
+def perform(ctx: Context, claimed: Claimed, *, leave: bool = False) -> bool:
+    """Act on one claimed step and write down how it went; False when it failed.
+
+    `leave`: what the key server forbids to this process is put back for the worker.
+    """
     try:
         with renewed(ctx, claimed):
             figures = erasure_steps.ACTS[claimed.kind](ctx, claimed.order)
     except Exception as fault:  # noqa: BLE001  (any fault of any store is written down and retried)
-        if isinstance(fault, ConsentServiceError) and is_forbidden(fault):
+        if leave and isinstance(fault, ConsentServiceError) and is_forbidden(fault):
             _leave(ctx, claimed)
         else:
             _fail(ctx, claimed, fault)
@@ -230,10 +233,7 @@ def _close(ctx: Context, uow: UnitOfWork, order: ErasureOrder) -> None:
 
 
 def _leave(ctx: Context, claimed: Claimed) -> None:
-    """Let go of a step that another process's token is for; that it was tried here is no attempt.
-
-    Should no process be allowed to do it, the order is late, and that is told by its age.
-    """
+    """Let go of a step that the worker's token is for; that it was tried here is no attempt."""
     with ctx.begin() as uow:
         row = held_step(uow, claimed)
         if row is not None:

@@ -179,7 +179,7 @@ def test_what_is_held_is_sealed_by_the_web_itself(
 def test_a_step_that_a_token_does_not_allow_is_left_as_it_was(
     clinic: Clinic, worker: Worker, family: Family
 ) -> None:
-    """It is nobody's failure: the worker does it at its next beat, and no attempt is counted."""
+    """It is nobody's failure, unless a worker's token does not allow it: that must be seen."""
     clinic.stores_film(family)
     _hold(clinic, family)
     live, escrow = _providers(clinic)
@@ -189,6 +189,11 @@ def test_a_step_that_a_token_does_not_allow_is_left_as_it_was(
 
     step = _key_step(clinic, act.erasure_order or "")
     assert (step.state, step.attempts, step.fault) == (StepState.PENDING, 0, None)
+    clinic.passes(seconds=2)
+    Worker(web.ctx, name="with the wrong token").carry_out()
+    step = _key_step(clinic, act.erasure_order or "")
+    assert (step.state, step.attempts, step.fault) == (StepState.FAILED, 1, FORBIDDEN)
+    clinic.passes(seconds=10)
     _does_its_work(clinic, worker)
     assert _key_step(clinic, act.erasure_order or "").state is StepState.DONE
     assert _sealed(clinic) == 1
