@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day
@@ -20,13 +20,13 @@ from consent_service.db.models.consent import (
 )
 from consent_service.db.models.people import Involvement
 from consent_service.db.queries.people import children_among, open_involvements_of
+from consent_service.db.queries.voided import voided_acts
 from consent_service.domain.calendar import Period, Unit, gone_by
 from consent_service.domain.consent import (
     Asked,
     Capacity,
     Decision,
     Ending,
-    EndingKind,
     Finding,
     Story,
     says_no,
@@ -255,34 +255,6 @@ def yeses_about(session: Session, involvement: str, person: str) -> list[Yes]:
 def purposes_answered(session: Session, involvement: str, person: str) -> list[str]:
     """Return the purposes this person ever said yes to in this involvement, uses spelt out."""
     return sorted({p for yes in yeses_about(session, involvement, person) for p in yes.spelt})
-
-
-def voided_acts() -> Select[str | None]:
-    """Select the acts that were found never to have been valid."""
-    return select(ConsentEnding.ref).where(
-        ConsentEnding.kind == EndingKind.INVALIDATED, ConsentEnding.ref.is_not(None)
-    )
-
-
-def voided_yeses(session: Session, involvement: str) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Return (decision, person, purposes it was about) of every yes in a voided act."""
-    rows = session.execute(
-        select(
-            ConsentDecision.id,
-            ConsentDecision.person_id,
-            ConsentDecision.purpose,
-            ConsentDecision.named,
-        ).where(
-            ConsentDecision.involvement_id == involvement,
-            ConsentDecision.purpose.is_not(None),
-            ConsentDecision.answer == "yes",
-            ConsentDecision.act_id.in_(voided_acts()),
-        )
-    )
-    return [
-        (key, person, tuple(f"{purpose}:{use}" for use in named) or (purpose or "",))
-        for key, person, purpose, named in rows
-    ]
 
 
 def lacking_capacity(
