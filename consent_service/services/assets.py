@@ -75,7 +75,7 @@ class AssetView:
 
 
 @dataclass(frozen=True)
-class _Scene:
+class Scene:
     """What the views of one involvement's assets are made from."""
 
     findings: Mapping[Pair, Finding]
@@ -124,7 +124,7 @@ def views_of(ctx: Context, session: Session, involvement: str) -> list[AssetView
     """Return the views of all assets of an involvement."""
     rows = assets_of(session, involvement)
     scene = _scene(ctx, session, involvement, rows)
-    return [_view(row, scene) for row in rows]
+    return [view_in(row, scene) for row in rows]
 
 
 def view_of(ctx: Context, session: Session, row: Asset) -> AssetView:
@@ -132,12 +132,12 @@ def view_of(ctx: Context, session: Session, row: Asset) -> AssetView:
     rows = [row]
     while rows[-1].source_id is not None:
         rows.append(session.get_one(Asset, rows[-1].source_id))
-    return _view(row, _scene(ctx, session, row.involvement_id, rows))
+    return view_in(row, _scene(ctx, session, row.involvement_id, rows))
 
 
-def _scene(ctx: Context, session: Session, involvement: str, rows: Sequence[Asset]) -> _Scene:
+def _scene(ctx: Context, session: Session, involvement: str, rows: Sequence[Asset]) -> Scene:
     identifiers = [row.id for row in rows]
-    return _Scene(
+    return Scene(
         keys.consent_picture(ctx, session, involvement),
         people_in(session, identifiers),
         standing_fences(session, involvement),
@@ -146,7 +146,8 @@ def _scene(ctx: Context, session: Session, involvement: str, rows: Sequence[Asse
     )
 
 
-def _view(row: Asset, scene: _Scene) -> AssetView:
+def view_in(row: Asset, scene: Scene) -> AssetView:
+    """Return the view of an asset from what was read of its involvement."""
     people = scene.people.get(row.id, ())
     depicted = _who(people, Depiction.DEPICTED)
     fenced = scene.fences.hold_back(row.id, scene.sources)

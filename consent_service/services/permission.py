@@ -5,7 +5,7 @@ purpose, and nothing stands in the way: an erasure, a restriction, a hold's seal
 Unanswered is no. The reasons name person ids and codes, never names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -174,14 +174,22 @@ class Fences:
 
 def standing_fences(session: Session, involvement: str) -> Fences:
     """Return what the involvement's standing fences name."""
+    return fences_of_each(session, [involvement])[involvement]
+
+
+def fences_of_each(session: Session, involvements: Sequence[str]) -> dict[str, Fences]:
+    """Return what the standing fences of each of these involvements name, in one query."""
     rows = session.execute(
-        select(Fence.asset_ids, ErasureOrder.scope)
+        select(Fence.involvement_id, Fence.asset_ids, ErasureOrder.scope)
         .join(ErasureOrder, ErasureOrder.id == Fence.order_id)
-        .where(Fence.involvement_id == involvement, Fence.lifted_at.is_(None))
+        .where(Fence.involvement_id.in_(involvements), Fence.lifted_at.is_(None))
     ).all()
-    alone = {i for ids, scope in rows if not scope.get("cascades", True) for i in ids}
-    derived = {i for ids, scope in rows if scope.get("cascades", True) for i in ids}
-    return Fences(frozenset(alone), frozenset(derived))
+    alone: dict[str, set[str]] = {involvement: set() for involvement in involvements}
+    derived: dict[str, set[str]] = {involvement: set() for involvement in involvements}
+    for involvement, ids, scope in rows:
+        named = derived if scope.get("cascades", True) else alone
+        named[involvement].update(ids)
+    return {i: Fences(frozenset(alone[i]), frozenset(derived[i])) for i in involvements}
 
 
 def is_fenced(session: Session, asset: Asset) -> bool:

@@ -29,6 +29,7 @@ from consent_service.services import (
 from consent_service.services.access import roles_of
 from consent_service.services.assets import AssetView
 from consent_service.services.film_objects import refuse_oversize
+from consent_service.services.films_to_watch import films_to_watch
 from consent_service.services.involvements import InvolvementView
 from consent_service.web import headers
 from consent_service.web.fields import PageForm, show, status, summary
@@ -158,13 +159,9 @@ def listing(involvement: str) -> str:
 @films.get("/films")
 def for_supervision() -> str:
     """List clips that their families permit somebody without the verb to cut to watch."""
-    rows = []
-    for family in involvements.my_families(ctx(), caller()):
-        for found in assets.assets(ctx(), caller(), family.id):
-            uses = uses_of(found)
-            if uses and found.kind is not AssetKind.RECORDING:
-                rows.append((family, found, uses))
-    return render_template("films/for_supervision.html", rows=rows)
+    page = films_to_watch(ctx(), caller(), request.args.get("after"))
+    rows = [(film, uses) for film in page.films if (uses := uses_of(film))]
+    return render_template("films/for_supervision.html", rows=rows, following=page.following)
 
 
 @films.get("/films/<id:asset>")

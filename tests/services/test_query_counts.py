@@ -11,6 +11,7 @@ from consent_service.domain.assets import AssetKind
 from consent_service.domain.holds import HoldKind
 from consent_service.domain.withdrawal import WithdrawalScope
 from consent_service.services import (
+    certificates,
     consent,
     cutting,
     erasure,
@@ -26,22 +27,10 @@ from consent_service.services import (
 )
 from consent_service.services.leaflet_import import import_leaflet
 from tests.support.clinic import Clinic, Family
+from tests.support.statements import counted
 
 List = Callable[[Clinic, Family], object]
 More = Callable[[Clinic, Family], object]
-
-
-@contextmanager
-def _counted(clinic: Clinic) -> Iterator[list[str]]:
-    """Collect the statements that run meanwhile."""
-    statements: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        statements.append(statement)
-
-    event.listen(clinic.ctx.engine, "before_cursor_execute", note)
-    yield statements
-    event.remove(clinic.ctx.engine, "before_cursor_execute", note)
 
 
 def _withdraw(clinic: Clinic, family: Family) -> None:
@@ -49,6 +38,11 @@ def _withdraw(clinic: Clinic, family: Family) -> None:
     clinic.withdraws(
         family, family.mother, scope=WithdrawalScope.PURPOSES, purposes=("supervision",)
     )
+
+
+def _certificate(clinic: Clinic, family: Family) -> None:
+    _withdraw(clinic, family)
+    erasure.work(clinic.ctx, "test")
 
 
 def _goal(clinic: Clinic, family: Family) -> None:
@@ -128,6 +122,9 @@ def _hold(clinic: Clinic, family: Family) -> None:
         ),
         pytest.param(lambda c, f: leaflets.list_leaflets(c.ctx), _leaflet, id="leaflets"),
         pytest.param(lambda c, f: holds.holds(c.ctx, c.ig), _hold, id="holds"),
+        pytest.param(
+            lambda c, f: certificates.certificates(c.ctx, c.guider), _certificate, id="certificates"
+        ),
     ],
 )
 def test_a_longer_list_costs_no_more_queries(clinic: Clinic, listing: List, add: More) -> None:
@@ -135,12 +132,12 @@ def test_a_longer_list_costs_no_more_queries(clinic: Clinic, listing: List, add:
     family = clinic.family()
     clinic.both_consent(family, optional=frozenset({"PHOTO.KEEP"}))
     add(clinic, family)
-    with _counted(clinic) as short:
+    with counted(clinic) as short:
         few = listing(clinic, family)
     for _ in range(2):
         add(clinic, family)
 
-    with _counted(clinic) as long:
+    with counted(clinic) as long:
         many = listing(clinic, family)
 
     assert len(many) == len(few) + 2  # type: ignore[arg-type]
@@ -151,13 +148,13 @@ def test_the_overview_of_a_busy_clinic_costs_no_more_queries(clinic: Clinic) -> 
     """It counts in the database: what waits for a person must not make it slow to say so."""
     family = clinic.family()
     clinic.both_consent(family)
-    with _counted(clinic) as quiet:
+    with counted(clinic) as quiet:
         overview.overview(clinic.ctx, clinic.ig)
     for _ in range(2):
         _hold(clinic, clinic.family())
         _withdraw(clinic, family)
 
-    with _counted(clinic) as busy:
+    with counted(clinic) as busy:
         overview.overview(clinic.ctx, clinic.ig)
 
     assert len(busy) == len(quiet)
@@ -172,7 +169,7 @@ def test_a_receipt_of_many_films_costs_no_more_queries(clinic: Clinic) -> None:
         for _ in range(films):
             clinic.stores_film(family)
         done = clinic.withdraws(family, family.mother)
-        with _counted(clinic) as statements:
+        with counted(clinic) as statements:
             papers.withdrawal_receipt(clinic.ctx, clinic.guider, done.id)
         counts.append(len(statements))
 
