@@ -63,10 +63,10 @@ PAGES: dict[type[errors.ConsentServiceError], FaultPage] = {
         409, "This does not fit any more", "Load the page again to see how things stand."
     ),
     errors.Gone: FaultPage(
-        410, "This is gone", "It was withdrawn or erased. The certificate says when and why."
+        410, "This is gone", "Nobody can see it any more. The certificate says when and why."
     ),
     errors.KeyDestroyed: FaultPage(
-        410, "This is gone", "It was withdrawn or erased. The certificate says when and why."
+        410, "This is gone", "Nobody can see it any more. The certificate says when and why."
     ),
     errors.Stale: FaultPage(
         412, "Someone changed this in the meantime", "Load the page again and repeat your change."
