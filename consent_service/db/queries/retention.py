@@ -102,19 +102,25 @@ def due_assets(session: Session, until: date) -> list[Asset]:
 
 
 def involvements_with_ended_consent(session: Session, today: date) -> list[str]:
-    """Return involvements with working material where some answer was no or has run out."""
+    """Return involvements with working material where some answer was no or has run out.
+
+    From the answers to the film: the other way round each film would look at every answer.
+    """
+    film = exists().where(
+        Asset.involvement_id == ConsentDecision.involvement_id,
+        Asset.state.in_(STANDING),
+        Asset.record_class == RecordClass.TRANSITORY,
+    )
     return list(
         session.scalars(
-            select(Asset.involvement_id)
-            .join(ConsentDecision, ConsentDecision.involvement_id == Asset.involvement_id)
+            select(ConsentDecision.involvement_id)
             .where(
-                Asset.state.in_(STANDING),
-                Asset.record_class == RecordClass.TRANSITORY,
                 ConsentDecision.purpose.is_not(None),
                 or_(ConsentDecision.answer == Answer.NO, ConsentDecision.valid_until < today),
+                film,
             )
             .distinct()
-            .order_by(Asset.involvement_id)
+            .order_by(ConsentDecision.involvement_id)
         )
     )
 
