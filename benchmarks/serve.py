@@ -55,7 +55,7 @@ class Options:
 
     mebibytes: int
     turns: int
-    seconds: float
+    seconds: int
     connections: int
     workers: int
 
@@ -236,7 +236,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--mebibytes", type=int, default=256, help="size of the film")
     parser.add_argument("--turns", type=int, default=3, help="turns that count")
-    parser.add_argument("--seconds", type=float, default=5, help="how long each is asked in a turn")
+    parser.add_argument("--seconds", type=int, default=5, help="how long each is asked in a turn")
     parser.add_argument("--connections", type=int, default=8, help="connections at once")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="of our service")
     said = vars(parser.parse_args())

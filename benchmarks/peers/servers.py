@@ -22,7 +22,6 @@ events {{ worker_connections 256; }}
 http {{
     access_log off;
     sendfile on;
-    tcp_nopush on;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
@@ -68,7 +67,7 @@ class Asking:
 
     size: int
     length: int
-    seconds: float
+    seconds: int
     connections: int
 
 
@@ -83,7 +82,7 @@ def seconds_per_mebibyte(place: Place, asking: Asking, folder: Path) -> float:
         _ASK.format(size=asking.size, length=asking.length, token=place.token, seed=seed)
     )
     threads = min(2, asking.connections)
-    argv = [ASKER, f"-t{threads}", f"-c{asking.connections}", f"-d{asking.seconds:g}s"]
+    argv = [ASKER, f"-t{threads}", f"-c{asking.connections}", f"-d{asking.seconds}s"]
     argv += ["--timeout", "30s", "-s", str(script), place.url]
     said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     found = json.loads(said.splitlines()[-1])
