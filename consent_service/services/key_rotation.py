@@ -2,7 +2,7 @@
 
 Rules kept here: what was destroyed before a rotation is beyond recovery after it, and its
 certificate then gets its second revision; master keys that went, and backups that were made or are
-gone, stand in the journal.
+gone, stand in the journal, also when the process that rotated died before it could say so.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,8 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import BinaryIO
 
+from sqlalchemy import select
+
 from consent_service.db import schema
-from consent_service.domain.audit import AuditEvent, EventKind
+from consent_service.db.models.audit import AuditEntry
+from consent_service.domain.audit import AuditEvent, EventKind, parse_body
 from consent_service.domain.roles import ADMINISTRATOR, Permission
 from consent_service.services import certificates
 from consent_service.services.access import Caller, require, require_fresh
@@ -53,8 +56,8 @@ def rotate(ctx: Context, caller: Caller, force: bool = False) -> Rotated:
             details = {"dirty": dirty}
             uow.record(AuditEvent(EventKind.KEYS_ROTATION_STARTED, caller.actor, details=details))
     report = ctx.keyring.rotate(ctx.clock.now(), force=force, now=ctx.clock.now)
-    if not report.idle:
-        _write_down(ctx, caller, report)
+    for one in _not_written_down(ctx, report):
+        _write_down(ctx, caller, one)
     return Rotated(report, tuple(certificates.supplement(ctx)))
 
 
@@ -162,6 +165,22 @@ def status(ctx: Context, caller: Caller) -> KeyState:
         len(ctx.keyring.dirty_shards()),
         tuple(ctx.keyring.backups.registered()),
     )
+
+
+def _not_written_down(ctx: Context, report: RotationReport) -> list[RotationReport]:
+    """Return this rotation, and before it those whose process died before it wrote them down."""
+    last = (
+        select(AuditEntry.body)
+        .where(AuditEntry.kind == EventKind.KEYS_ROTATED.value)
+        .order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
+        .limit(1)
+    )
+    with ctx.read() as session:
+        body = session.scalar(last)
+    known = int(str(parse_body(body).event.details["version"])) if body is not None else 0
+    found = ctx.keyring.rotations_since(known)
+    # A keyring that was lost and made anew counts its versions from the beginning.
+    return found if report.idle or report in found else [*found, report]
 
 
 def _write_down(ctx: Context, caller: Caller, report: RotationReport) -> None:

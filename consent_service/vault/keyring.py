@@ -21,6 +21,7 @@ from sqlalchemy import select
 from consent_service.errors import ConsentServiceError
 from consent_service.vault import keyring_rows as rows
 from consent_service.vault import keyring_tables as t
+from consent_service.vault import rotation_log
 from consent_service.vault.key_backups import KeyBackups
 from consent_service.vault.key_providers import KeyProvider
 from consent_service.vault.keyring_database import KeyringDatabase
@@ -221,6 +222,11 @@ class Keyring:
         """
         rotation = Rotation(self._database, self._shards, progress)
         return rotation.run(at, force=force, now=now)
+
+    def rotations_since(self, live_master: int) -> list[RotationReport]:
+        """Return the finished rotations to a live master version above this one, oldest first."""
+        with self._database.read() as connection:
+            return rotation_log.finished_after(connection, live_master)
 
     # Within
 

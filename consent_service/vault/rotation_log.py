@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from consent_service.vault import keyring_tables as t
 from consent_service.vault.key_providers import Assurance
@@ -71,6 +71,11 @@ def finish(connection: Connection, assurance: Assurance, at: datetime) -> t.AnyR
     return _change(connection, assurance=assurance, finished_at=at)
 
 
+def finished_after(connection: Connection, master: int) -> list[RotationReport]:
+    """Return every finished rotation to a live master key newer than `master`, oldest first."""
+    return [report_of(row) for row in connection.execute(_FINISHED_AFTER, {"master": master})]
+
+
 def report_of(row: t.AnyRow) -> RotationReport:
     """Return the report of a finished rotation."""
     return RotationReport(
@@ -103,3 +108,8 @@ def _change(connection: Connection, **changes: object) -> t.AnyRow:
 
 _ANY_DIRTY = select(t.shard_keys.c.shard).where(t.shard_keys.c.dirty).limit(1)
 _NEWEST = select(t.rotations).order_by(t.rotations.c.rotation.desc()).limit(1)
+_FINISHED_AFTER = (
+    select(t.rotations)
+    .where(t.rotations.c.finished_at.is_not(None), t.rotations.c.live_master > bindparam("master"))
+    .order_by(t.rotations.c.rotation)
+)

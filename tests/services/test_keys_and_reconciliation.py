@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from consent_service.domain.audit import EventKind
 from consent_service.domain.withdrawal import Route, Speed, WithdrawalRequest, WithdrawalScope
 from consent_service.services import certificates, erasure, key_rotation, withdrawal
 from consent_service.services.access import job_caller
@@ -57,6 +58,28 @@ def test_a_rotation_is_journalled_and_certified(clinic: Clinic) -> None:
     view = certificates.certificate(clinic.ctx, clinic.ig, order)
     assert view.revision == 2
     assert certificates.verify_bundle(view.bundle(), clinic.ctx.signers.published).ok
+
+
+def test_a_rotation_whose_process_died_before_it_said_so_is_written_down_by_the_next(
+    clinic: Clinic,
+) -> None:
+    """Nothing happens to keys that journal and audit log do not tell of, and once."""
+    order, _ = _erased(clinic)
+    clinic.passes(hours=1)
+    report = clinic.ctx.keyring.rotate(clinic.clock.now())
+    assert not report.idle
+
+    done = key_rotation.rotate(clinic.ctx, job_caller("rotate-keys"))
+    again = key_rotation.rotate(clinic.ctx, job_caller("rotate-keys"))
+
+    assert done.report.idle
+    assert again.report.idle
+    assert done.supplemented == (order,)
+    lines = [line for line in clinic.ctx.journal.lines() if line.kind is LineKind.MASTER_DESTROYED]
+    assert {line.body["zone"] for line in lines} == {"live", "escrow"}
+    assert len(lines) == 2
+    [written] = clinic.written_down(EventKind.KEYS_ROTATED)
+    assert written.event.details["version"] == report.live_master
 
 
 def test_a_clinic_in_order_has_nothing_to_report(clinic: Clinic) -> None:
