@@ -91,6 +91,20 @@ class AskedQuestion:
 
 
 @dataclass(frozen=True)
+class AskForm:
+    """Which form is put to whom, in which language.
+
+    With `said_on` it is the version that was current that day: what paper from then asked.
+    """
+
+    involvement: str
+    person: str
+    form: str
+    language: str
+    said_on: date | None = None
+
+
+@dataclass(frozen=True)
 class Questions:
     """What a form puts to a person, and the exact text it shows them."""
 
@@ -103,31 +117,21 @@ class Questions:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-def questions(
-    ctx: Context,
-    caller: Caller,
-    involvement: str,
-    person: str,
-    form: str,
-    language: str,
-    *,
-    said_on: date | None = None,
-) -> Questions:
-    """Return what `form` asks this person now, with the text of the leaflet they last got.
-
-    With `said_on` it is the version that was current that day: what paper from then asked.
-    """
+def questions(ctx: Context, caller: Caller, ask: AskForm) -> Questions:
+    """Return what a form asks this person, with the text of the leaflet they last got."""
     with ctx.read() as session:
-        row = involvement_for(ctx, session, caller, Permission.CONSENT_CAPTURE, involvement)
-        current = versions_on(session, form, said_on)[-1:] if said_on else ()
-        _, version = published_form(ctx, session, form, next(iter(current), None))
-        leaflet = _latest_issue(session, involvement, person, version.leaflet)
+        row = involvement_for(ctx, session, caller, Permission.CONSENT_CAPTURE, ask.involvement)
+        current = versions_on(session, ask.form, ask.said_on)[-1:] if ask.said_on else ()
+        _, version = published_form(ctx, session, ask.form, next(iter(current), None))
+        leaflet = _latest_issue(session, ask.involvement, ask.person, version.leaflet)
         on = london_day(ctx.clock.now())
-        sitting = _sitting(session, row, person, version, on)
-        text = _text(ctx, sitting, language, leaflet.control_line)
-        asked = tuple(AskedQuestion(s, about, about != person) for s, about in sitting.asked())
+        sitting = _sitting(session, row, ask.person, version, on)
+        text = _text(ctx, sitting, ask.language, leaflet.control_line)
+        asked = tuple(AskedQuestion(s, about, about != ask.person) for s, about in sitting.asked())
         facts = form_facts(ctx.policies.organisation, ctx.policies.schedule, leaflet.control_line)
-        return Questions(version, language, person, asked, text, text_digest(text), facts.values)
+        return Questions(
+            version, ask.language, ask.person, asked, text, text_digest(text), facts.values
+        )
 
 
 def capture(ctx: Context, caller: Caller, request: CaptureConsent) -> ConsentActView:

@@ -183,8 +183,7 @@ def _parts(session: Session) -> Iterator[tuple[str, str]]:
         .where(Asset.state.in_(ARRIVING))
         .order_by(UploadPart.asset_id, UploadPart.begins)
     )
-    for blob, asset in rows:
-        yield blob, asset
+    yield from rows.tuples()
 
 
 def _missing_parts(names: Sequence[str], parts: Mapping[str, str]) -> Iterator[Finding]:

@@ -227,11 +227,13 @@ def _draft(identifier: str) -> tuple[DraftView, Questions]:
     asked = consent.questions(
         ctx(),
         caller(),
-        kept.involvement,
-        body["person"],
-        body["form"],
-        body["setup"]["language"],
-        said_on=_earlier(body["setup"]),
+        consent.AskForm(
+            kept.involvement,
+            body["person"],
+            body["form"],
+            body["setup"]["language"],
+            _earlier(body["setup"]),
+        ),
     )
     return kept, asked
 

@@ -56,7 +56,7 @@ def _is_pregnant(clinic: Clinic, family: Family) -> bool:
 
 def _asks_about_the_bump(clinic: Clinic, family: Family) -> bool:
     asked = consent.questions(
-        clinic.ctx, clinic.guider, family.involvement, family.mother, "vig", "en"
+        clinic.ctx, clinic.guider, consent.AskForm(family.involvement, family.mother, "vig", "en")
     )
     return BUMP in {question.statement.code for question in asked.questions}
 
@@ -147,7 +147,7 @@ def test_what_is_said_of_a_siblings_age_decides_who_is_asked(
     )
 
     asked = consent.questions(
-        clinic.ctx, clinic.guider, family.involvement, family.mother, "vig", "en"
+        clinic.ctx, clinic.guider, consent.AskForm(family.involvement, family.mother, "vig", "en")
     )
 
     assert (sister in {question.about for question in asked.questions}) is child

@@ -22,8 +22,8 @@ def _epoch(clinic: Clinic, involvement: str) -> int:
 def test_another_leaflet_given_later_does_not_change_the_words_of_a_form(clinic: Clinic) -> None:
     """What a parent reads is what is recorded, whatever else they were handed that day."""
     family = clinic.family()
-    ask = (clinic.ctx, clinic.guider, family.involvement, family.mother, "vig", "en")
-    before = consent.questions(*ask)
+    ask = consent.AskForm(family.involvement, family.mother, "vig", "en")
+    before = consent.questions(clinic.ctx, clinic.guider, ask)
     archive = clinic.today + timedelta(days=365)
     line = f"T2042, V1, {clinic.today:%d/%m/%Y} (Archive: {archive:%d/%m/%Y})"
     import_leaflet(clinic.ctx, clinic.ig, f"Baby swimming\n\nWarm water.\n\n{line}\n".encode())
@@ -33,7 +33,7 @@ def test_another_leaflet_given_later_does_not_change_the_words_of_a_form(clinic:
     )
     leaflets.give_leaflet(clinic.ctx, clinic.guider, other)
 
-    asked = consent.questions(*ask)
+    asked = consent.questions(clinic.ctx, clinic.guider, ask)
     act = clinic.captures(family, family.mother, clinic.answers(family, family.mother))
 
     assert asked.digest == before.digest == act.rendered_sha256

@@ -40,7 +40,7 @@ def test_an_act_is_bound_to_the_exact_words(clinic: Clinic) -> None:
     """Years later anyone must be able to prove which words were agreed to."""
     family = clinic.family()
     asked = consent.questions(
-        clinic.ctx, clinic.guider, family.involvement, family.mother, "vig", "en"
+        clinic.ctx, clinic.guider, consent.AskForm(family.involvement, family.mother, "vig", "en")
     )
 
     act = consent.capture(clinic.ctx, clinic.guider, _act(clinic, family))

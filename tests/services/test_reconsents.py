@@ -235,11 +235,9 @@ def test_paper_counts_on_the_version_that_was_current_when_it_was_signed(clinic:
     asked = consent.questions(
         clinic.ctx,
         clinic.guider,
-        family.involvement,
-        family.mother,
-        "vig",
-        "en",
-        said_on=clinic.today - timedelta(days=3),
+        consent.AskForm(
+            family.involvement, family.mother, "vig", "en", clinic.today - timedelta(days=3)
+        ),
     )
     act = _paper(clinic, family, family.mother, signed_at, None, answers)
 

@@ -143,7 +143,7 @@ class Clinic:
     ) -> tuple[GivenAnswer, ...]:
         """Yes to all that VIG needs, no to codes in `no`, yes to optional codes in `optional`."""
         asked = consent.questions(
-            self.ctx, self.guider, family.involvement, person, "vig", "en"
+            self.ctx, self.guider, consent.AskForm(family.involvement, person, "vig", "en")
         ).questions
         return tuple(
             _answer(q, no)

@@ -161,7 +161,9 @@ def read_form(ask: Ask, form: str, n: int, query: LanguageQuery) -> Answer:
 @room.get("/involvements/{id}/questions", P.CONSENT_CAPTURE, QuestionsReply, query=QuestionsQuery)
 def read_questions(ask: Ask, id: str, query: QuestionsQuery) -> Answer:
     """Read what a form puts to a person of this involvement now, and the exact words."""
-    found = consent.questions(ask.ctx, ask.caller, id, query.person, query.form, query.language)
+    found = consent.questions(
+        ask.ctx, ask.caller, consent.AskForm(id, query.person, query.form, query.language)
+    )
     questions = tuple(
         QuestionReply(
             statement=q.statement.code,

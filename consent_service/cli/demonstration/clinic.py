@@ -168,7 +168,7 @@ class Clinic:
     ) -> consent.ConsentActView:
         """Have a parent answer the form for themselves and the baby, and sign by typing."""
         asked = consent.questions(
-            self.ctx, self.guider, family.involvement, person, FORM, LANGUAGE
+            self.ctx, self.guider, consent.AskForm(family.involvement, person, FORM, LANGUAGE)
         ).questions
         answers = tuple(
             _answer(q, no)
