@@ -1,6 +1,7 @@
 """Sealing by a process whose key server lets it wrap under escrow and open nothing there."""
 
 import io
+from collections.abc import Sequence
 
 import pyrage
 import pytest
@@ -10,6 +11,13 @@ from consent_service.ids import new_id
 from consent_service.vault.key_providers.port import is_forbidden
 from consent_service.vault.keyring import Keyring, KeyStatus, Zone
 from tests.support.keyrings import AT, LATER, Interleaved, KeyringHome, WrapsOnly, make_keys
+
+
+class OutOfHours(WrapsOnly):
+    """A provider that may open, and does not just now."""
+
+    def unwrap_many(self, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        raise Refused("Out of hours.", code="out_of_hours")
 
 
 @pytest.fixture
@@ -95,6 +103,36 @@ def test_a_pocket_made_while_masters_are_replaced_is_made_again(
     assert web.seal([key_id], LATER) == {key_id}
 
     assert keyring.read_sealed([key_id]) == before
+
+
+def test_a_pocket_whose_number_is_taken_gets_another(
+    keyring: Keyring, web: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pocket that is there belongs to a film already sealed; its key must not be replaced."""
+    [first, second] = make_keys(keyring, 2, shard=7)
+    before = keyring.read([first, second])
+    drawn = [5, 5, 6]
+    monkeypatch.setattr(
+        "consent_service.vault.keyring_values.secrets.randbelow", lambda _below: drawn.pop(0)
+    )
+    web.seal([first], AT)
+
+    assert web.seal([second], LATER) == {second}
+
+    assert drawn == []
+    assert keyring.read_sealed([first, second]) == before
+
+
+def test_a_refusal_of_another_kind_is_not_walked_round(home: KeyringHome, keyring: Keyring) -> None:
+    """Pockets are for what this token may not open; any other "no" has to be heard."""
+    [key_id] = make_keys(keyring, 1, shard=7)
+    before = keyring.read([key_id])
+
+    with pytest.raises(Refused, match="Out of hours"):
+        home.open(escrow=OutOfHours(home.escrow)).seal([key_id], AT)
+
+    assert keyring.read([key_id]) == before
+    assert list(keyring.list_keys(Zone.ESCROW)) == []
 
 
 def test_a_key_backup_holds_what_lies_in_a_pocket(

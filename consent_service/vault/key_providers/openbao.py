@@ -151,7 +151,7 @@ class OpenBaoKeyProvider:
         answers: list[dict[str, str]] = []
         for start in range(0, len(asked), AT_ONCE):
             batch = {"batch_input": list(asked[start : start + AT_ONCE])}
-            answers += self._server.ask("POST", path, batch)["batch_results"]
+            answers += self._server.ask("POST", path, batch).get("batch_results", [])
         if len(answers) != len(asked):
             raise Unavailable("The key server answered for some of the keys only. See its log.")
         return answers
@@ -200,7 +200,9 @@ class _Server:
     def _send(
         self, method: str, path: str, body: Mapping[str, Any] | None, tries: int
     ) -> urllib3.BaseHTTPResponse:
-        for left in reversed(range(tries)):
+        left = tries
+        while True:
+            left -= 1
             try:
                 response = self._pool.request(
                     method,
@@ -214,7 +216,6 @@ class _Server:
                 continue
             if response.status < 500 or not left:
                 return response
-        raise AssertionError("the last try returns or raises")
 
     def _renew_if_due(self) -> None:
         """Ask for more time once half of the token's is over; what refuses it is met later."""
@@ -224,13 +225,13 @@ class _Server:
         if seen.status != 200:
             self._token.renewed(None)
             return
-        held = seen.json()["data"]
+        held = _answer_in(seen)
         if held.get("renewable") and self._token.is_known():
             answer = self._send("POST", "auth/token/renew-self", {}, 1)
             if answer.status == 200:
                 self._token.renewed(answer.json()["auth"]["lease_duration"])
                 return
-        self._token.renewed(held["ttl"])
+        self._token.renewed(held.get("ttl"))
 
 
 class _Token:
@@ -258,6 +259,7 @@ class _Token:
 
     def due_for_renewal(self) -> bool:
         """Tell, to one thread at a time, whether the token's time should be looked at."""
+        self.text()  # the first reading sets the time anew, so it has to come before
         with self._lock:
             if time.monotonic() < self._renew_at:
                 return False

@@ -1,0 +1,254 @@
+"""Answers that a healthy key server does not give: nothing is taken for a key that is none."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from consent_service.errors import IntegrityFault, Refused, SettingsFault, Unavailable
+from consent_service.vault.key_providers import Assurance, KeyProvider, open_provider
+from consent_service.vault.key_providers.port import is_forbidden, joined_version
+from tests.support.key_server_double import (
+    LOOKUP,
+    RENEW,
+    Answer,
+    KeyServerDouble,
+    key_server_double,
+)
+
+KEY, MAKE = "GET transit/keys/live", "POST transit/keys/live"
+ROTATE = "POST transit/keys/live/rotate"
+WRAP, UNWRAP = "POST transit/encrypt/live", "POST transit/decrypt/live"
+ONE_VERSION = Answer(200, {"data": {"keys": {"1": 1_700_000_000}}})
+SECRETS = [(b"s" * 32, b"shard 7"), (b"t" * 32, b"shard 8")]
+WRAPPED = [(joined_version(1, b"w" * 40), place) for _, place in SECRETS]
+GOOD_ITEM = {"ciphertext": "vault:v1:d3d3"}
+
+
+@pytest.fixture
+def server() -> Iterator[KeyServerDouble]:
+    """A key server that answers what a test tells it to."""
+    with key_server_double() as double:
+        yield double
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> Path:
+    """A file with a token."""
+    path = tmp_path / "token"
+    path.write_text("first-token")
+    return path
+
+
+@pytest.fixture
+def provider(server: KeyServerDouble, token: Path) -> KeyProvider:
+    """The provider of the key `live` there."""
+    return open_provider(server.provider_url("live", token))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The monotonic clock as the provider sees it; a test moves it on."""
+    now = [1000.0]
+    monkeypatch.setattr(
+        "consent_service.vault.key_providers.openbao.time.monotonic", lambda: now[0]
+    )
+    return now
+
+
+def batch(*items: dict[str, str]) -> dict[str, object]:
+    """What the server says to many questions at once."""
+    return {"data": {"batch_results": list(items)}}
+
+
+# Answers to the question itself
+
+
+def test_a_server_that_stumbles_once_is_asked_again(
+    server: KeyServerDouble, provider: KeyProvider
+) -> None:
+    """A change of leader takes a moment; nobody at a screen should notice."""
+    server.will_answer(KEY, Answer(500), ONE_VERSION)
+
+    assert provider.versions() == [1]
+    assert server.times_asked(KEY) == 2
+
+
+@pytest.mark.parametrize(("status", "tries"), [(500, 3), (502, 3), (429, 1), (473, 1)])
+def test_a_server_that_is_not_ready_is_away_after_bounded_tries(
+    server: KeyServerDouble, provider: KeyProvider, status: int, tries: int
+) -> None:
+    """The caller waits for a known time, and is told to come back."""
+    server.will_answer(KEY, Answer(status))
+
+    with pytest.raises(Unavailable, match="is not ready"):
+        provider.versions()
+    assert server.times_asked(KEY) == tries
+
+
+def test_a_rotation_is_asked_for_once(server: KeyServerDouble, provider: KeyProvider) -> None:
+    """The server may have made the version before it stumbled: a second try would make two."""
+    server.will_answer(KEY, ONE_VERSION)
+    server.will_answer(ROTATE, Answer(500), Answer(200, {"data": {"latest_version": 3}}))
+
+    with pytest.raises(Unavailable):
+        provider.rotate()
+    assert server.times_asked(ROTATE) == 1
+
+
+@pytest.mark.parametrize("question", [KEY, LOOKUP])
+def test_a_page_from_something_else_is_no_answer(
+    server: KeyServerDouble, provider: KeyProvider, question: str
+) -> None:
+    """A proxy in between answers with its own page, and with 200."""
+    server.will_answer(KEY, ONE_VERSION)
+    server.will_answer(question, Answer(200, b"<html>Sign in</html>"))
+
+    with pytest.raises(Unavailable, match="no answer that can be read"):
+        provider.versions()
+
+
+def test_what_the_server_does_without_a_word_is_done(
+    server: KeyServerDouble, provider: KeyProvider
+) -> None:
+    """Older servers answer a trim with 204 and no content."""
+    server.will_answer(KEY, Answer(200, {"data": {"keys": {"1": 1, "2": 2}}}))
+    server.will_answer("POST transit/keys/live/config", Answer(204))
+    server.will_answer("POST transit/keys/live/trim", Answer(200, b""))
+
+    assert provider.destroy_before(2) is Assurance.TRIMMED
+    assert server.asked[-2:] == ["POST transit/keys/live/config", "POST transit/keys/live/trim"]
+
+
+def test_a_key_that_may_not_be_made_names_the_command_that_makes_it(
+    server: KeyServerDouble, provider: KeyProvider
+) -> None:
+    """The token is right to be weak; an administrator has to act, once."""
+    server.will_answer(KEY, Answer(404, {"errors": []}))
+    server.will_answer(MAKE, Answer(403, {"errors": ["permission denied"]}))
+
+    with pytest.raises(SettingsFault, match="bao write -f transit/keys/live type=aes256-gcm96"):
+        provider.versions()
+
+
+# Many at once
+
+
+def test_one_key_that_could_not_be_wrapped_fails_them_all(
+    server: KeyServerDouble, provider: KeyProvider
+) -> None:
+    """Half a rotation's shard keys would be half a keyring."""
+    server.will_answer(WRAP, Answer(400, batch(GOOD_ITEM, {"error": "cannot encrypt"})))
+
+    with pytest.raises(Unavailable, match="could not wrap"):
+        provider.wrap_many(SECRETS)
+
+
+def test_one_key_that_does_not_open_under_a_held_version_is_damaged(
+    server: KeyServerDouble, provider: KeyProvider
+) -> None:
+    """Its master key is there, so the bytes are at fault: not to be taken for an erasure."""
+    server.will_answer(KEY, ONE_VERSION)
+    server.will_answer(UNWRAP, Answer(400, batch({"plaintext": "c3Nz"}, {"error": "invalid"})))
+
+    with pytest.raises(IntegrityFault) as fault:
+        provider.unwrap_many(WRAPPED)
+    assert fault.value.code == "wrapped_key_corrupt"
+
+
+@pytest.mark.parametrize("body", [batch(GOOD_ITEM), {"data": {}}])
+def test_too_few_answers_are_none(
+    server: KeyServerDouble, provider: KeyProvider, body: dict[str, object]
+) -> None:
+    """Paired with the wrong places, they would wrap one shard's key as another's."""
+    server.will_answer(WRAP, Answer(200, body))
+
+    with pytest.raises(Unavailable, match="some of the keys only"):
+        provider.wrap_many(SECRETS)
+
+
+def test_a_question_that_the_server_refuses_points_at_the_settings(
+    server: KeyServerDouble, provider: KeyProvider
+) -> None:
+    """A mistyped mount is the usual cause."""
+    server.will_answer(WRAP, Answer(400, {"errors": ["no handler for route"]}))
+
+    with pytest.raises(Unavailable, match="CONSENT_KEY_PROVIDER") as fault:
+        provider.wrap_many(SECRETS)
+    assert fault.value.details == {"status": 400}
+
+
+# The token
+
+
+def test_a_token_that_may_not_look_itself_up_still_serves(
+    server: KeyServerDouble, provider: KeyProvider, clock: list[float]
+) -> None:
+    """It is looked at again later, not before every question."""
+    server.will_answer(KEY, ONE_VERSION)
+    server.will_answer(LOOKUP, Answer(403, {"errors": ["permission denied"]}))
+
+    assert provider.versions() == provider.versions() == [1]
+    assert server.times_asked(LOOKUP) == 1
+    clock[0] += 31
+    provider.versions()
+
+    assert server.times_asked(LOOKUP) == 2
+    assert server.times_asked(RENEW) == 0
+
+
+def test_a_token_that_cannot_be_renewed_is_not_asked_to(
+    server: KeyServerDouble, provider: KeyProvider, clock: list[float]
+) -> None:
+    """Its agent replaces it; half of its time later it is looked at again."""
+    server.will_answer(KEY, ONE_VERSION)
+    server.will_answer(LOOKUP, Answer(200, {"data": {"renewable": False, "ttl": 3600}}))
+
+    provider.versions()
+    clock[0] += 1900
+    provider.versions()
+
+    assert server.times_asked(LOOKUP) == 2
+    assert server.times_asked(RENEW) == 0
+
+
+def test_a_renewal_that_is_refused_leaves_the_token_in_use(
+    server: KeyServerDouble, provider: KeyProvider, clock: list[float]
+) -> None:
+    """What is left of its time is used, and the next half of it brings another try."""
+    server.will_answer(KEY, ONE_VERSION)
+    server.will_answer(LOOKUP, Answer(200, {"data": {"renewable": True, "ttl": 3600}}))
+    server.will_answer(RENEW, Answer(403, {"errors": ["permission denied"]}))
+
+    for elapsed in (0, 1900, 1700, 101):
+        clock[0] += elapsed
+        assert provider.versions() == [1]
+
+    assert server.times_asked(RENEW) == 2
+
+
+def test_a_refused_token_is_tried_once_more_only_if_the_file_has_another(
+    server: KeyServerDouble, provider: KeyProvider, token: Path
+) -> None:
+    """Asking again with the same token would change nothing."""
+    server.will_answer(KEY, Answer(403), Answer(403), ONE_VERSION)
+
+    with pytest.raises(Refused) as refused:
+        provider.versions()
+    assert is_forbidden(refused.value)
+    assert server.times_asked(KEY) == 1
+    token.write_text("second-token")
+
+    assert provider.versions() == [1]
+    assert server.tokens[-2:] == ["first-token", "second-token"]
+
+
+def test_a_token_file_with_something_else_in_it_is_a_wrong_setting(
+    server: KeyServerDouble, provider: KeyProvider, token: Path
+) -> None:
+    """A token is ASCII; whatever this is must not go over the wire."""
+    token.write_bytes("schlüssel".encode())
+
+    with pytest.raises(SettingsFault, match="token file"):
+        provider.versions()
+    assert server.asked == []
