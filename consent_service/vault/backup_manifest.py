@@ -98,7 +98,7 @@ def read_manifest(raw: bytes, keys: Sequence[PublicKey]) -> Manifest:
     signature, key_id = members.pop("signature"), members["key_id"]
     try:
         signed = decode_base64(signature)
-    except ValueError as fault:
+    except (TypeError, ValueError) as fault:
         raise _broken("its signature is no base64") from fault
     verify(keys, SigningUse.CERTIFICATES, rfc8785.dumps(members), signed, key_id)
     members.pop("key_id")

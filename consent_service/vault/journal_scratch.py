@@ -46,12 +46,19 @@ class ScratchJournal:
         return line
 
     def lines(self, after: int = 0) -> Iterator[JournalLine]:
-        """Yield the lines that follow number `after`, each checked."""
+        """Yield the lines that follow number `after`, each checked.
+
+        Raises JournalBroken when the real journal lost lines since this was made.
+        """
         if after < self._last_real.number:
+            last = after
             for line in self._real.lines(after):
                 yield line
-                if line.number == self._last_real.number:
+                last = line.number
+                if last == self._last_real.number:
                     break
+            else:
+                raise cut_short(self._last_real.number, last)
         yield from [line for line in self._added if line.number > after]
 
     def head(self) -> Head:

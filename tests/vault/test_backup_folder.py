@@ -1,5 +1,6 @@
 """A backup's folder and manifest: whole or not there, and trusted only as signed."""
 
+import base64
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,10 +10,11 @@ import pyrage
 import pytest
 import rfc8785
 
-from consent_service.errors import DiskFull, IntegrityFault, InvalidInput, NotFound
+from consent_service.errors import DiskFull, IntegrityFault, InvalidInput, NotFound, Unavailable
 from consent_service.vault import backup_folder, durable
 from consent_service.vault.age import read_identity
 from consent_service.vault.backup_manifest import (
+    FORMAT,
     BackedUpObject,
     BackupFile,
     Manifest,
@@ -93,6 +95,41 @@ def test_a_name_that_leads_elsewhere_is_refused_though_signed(name: str) -> None
             read_manifest(write_manifest(spoilt, signer), [signer.published(AT)])
 
 
+@pytest.mark.parametrize(
+    ("raw", "what"),
+    [
+        (b"", "no canonical JSON"),
+        (b"\xff", "no canonical JSON"),
+        (b"[" * 200_000, "no canonical JSON"),
+        (b'{"id":NaN}', "no canonical JSON"),
+        (b'{"id": "spaced"}', "no canonical JSON"),
+        (b'["signature","key_id","format"]', "no canonical JSON"),
+        (b'{"format":"x","key_id":"x"}', "not signed"),
+        (b'{"format":"x","key_id":"x","signature":"="}', "no base64"),
+        (b'{"format":"x","key_id":"x","signature":7}', "no base64"),
+    ],
+    ids="empty binary deep nan spaced list unsigned torn-signature number-signature".split(),
+)
+def test_what_is_no_manifest_is_refused_and_says_why(raw: bytes, what: str) -> None:
+    """A torn or foreign file must be told from a forged one, and never crash the restore."""
+    with pytest.raises(IntegrityFault, match=what) as refused:
+        read_manifest(raw, [])
+
+    assert refused.value.code == "backup_broken"
+
+
+def test_a_manifest_of_another_format_is_refused_though_signed() -> None:
+    """What a later version means by the same members is not known here."""
+    signer = new_signer(SigningUse.CERTIFICATES)
+    members = json.loads(write_manifest(_manifest(), signer))
+    del members["signature"]
+    members["format"] = FORMAT.replace("v1", "v2")
+    signature = base64.b64encode(signer.sign(rfc8785.dumps(members))).decode()
+
+    with pytest.raises(IntegrityFault, match="another format"):
+        read_manifest(rfc8785.dumps(members | {"signature": signature}), [signer.published(AT)])
+
+
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a backup would be taken for one, and fill the disk for the next."""
     owner = pyrage.x25519.Identity.generate()
@@ -139,3 +176,46 @@ def test_a_folder_without_a_backup_and_a_file_without_an_identity_are_said(tmp_p
         backup_folder.open_manifest(tmp_path, [])
     with pytest.raises(InvalidInput):
         read_identity(tmp_path / "two.key")
+
+
+def test_a_piece_that_is_not_what_was_written_is_never_decrypted(tmp_path: Path) -> None:
+    """Anybody can encrypt to the recipient: only the digest says that it is this backup's."""
+    owner = pyrage.x25519.Identity.generate()
+    with backup_folder.writing(tmp_path, NAME) as out:
+        pieces = out.encrypt("database", [b"first", b"second"], owner.to_public())
+    folder = tmp_path / NAME
+    (folder / pieces[1].name).write_bytes(pyrage.encrypt(b"sec0nd", [owner.to_public()]))
+    rows = backup_folder.decrypted(folder, pieces, owner)
+
+    assert next(rows) == b"first"
+    with pytest.raises(IntegrityFault, match=r"database\.0002\.age") as refused:
+        next(rows)
+    assert (refused.value.code, refused.value.details["file"]) == ("backup_broken", pieces[1].name)
+
+
+def test_cut_and_missing_files_are_named(tmp_path: Path) -> None:
+    """A check that finds files spoilt says which, all of them."""
+    (tmp_path / "database.0001.age").write_bytes(b"ro")
+    assert backup_folder.faulty_files(tmp_path, _manifest()) == ["database.0001.age", "ab.1"]
+
+
+def test_a_disk_that_cannot_be_read_is_not_taken_for_a_bad_backup(tmp_path: Path) -> None:
+    """The backup may be sound: the answer is to look at the disk, not to throw it away."""
+    manifest, owner = _manifest(), pyrage.x25519.Identity.generate()
+    stored = backup_folder.object_path(tmp_path, "ab.1")
+    stored.parent.mkdir(parents=True)
+    for path in (tmp_path / "manifest.json", tmp_path / "database.0001.age", stored):
+        path.symlink_to(path)  # leads to itself: the system refuses it, even to root
+
+    def open_stored() -> None:
+        with backup_folder.open_object(tmp_path, manifest.objects[0]):
+            pass
+
+    for read in (
+        lambda: backup_folder.open_manifest(tmp_path, []),
+        lambda: list(backup_folder.decrypted(tmp_path, manifest.database, owner)),
+        lambda: backup_folder.faulty_files(tmp_path, manifest),
+        open_stored,
+    ):
+        with pytest.raises(Unavailable, match="Check its disk and its permissions"):
+            read()

@@ -6,7 +6,7 @@ import pytest
 
 from consent_service.errors import JournalBroken
 from consent_service.vault.journal_scratch import ScratchJournal
-from tests.vault.journals import Desk, write
+from tests.vault.journals import Desk, raw_lines, refusal, write
 
 
 def test_lines_follow_the_real_ones_and_stay_here(tmp_path: Path) -> None:
@@ -41,3 +41,17 @@ def test_it_holds_what_it_should_and_nothing_else(tmp_path: Path) -> None:
     for number, known in ((1, second.hash), (2, first.hash), (3, first.hash)):
         with pytest.raises(JournalBroken):
             scratch.require_contains(number, known)
+
+
+def test_a_real_journal_cut_under_the_drill_is_said(tmp_path: Path) -> None:
+    """A drill that passes over a cut would report a restore that the real one cannot do."""
+    desk = Desk.at(tmp_path / "journal.jsonl")
+    real = desk.open()
+    write(real, 3)
+    scratch = ScratchJournal(real, desk.signer, lambda: desk.keys)
+    write(scratch, 1)
+
+    desk.path.write_bytes(b"".join(raw_lines(desk)[:2]))
+
+    fault = refusal(scratch.verify)
+    assert (fault.code, fault.details["line"]) == ("cut_short", 3)

@@ -151,6 +151,20 @@ def test_a_backup_ends_after_seven_days(keyring: Keyring) -> None:
     assert keyring.backups.registered() == [ended, second]
 
 
+def test_a_new_keyring_learns_each_lost_backup_once(keyring: Keyring, lost: Keyring) -> None:
+    """A backup that nobody remembers is never deleted; told twice, it is still one."""
+    first = keyring.backups.make(io.BytesIO(), RECIPIENT, AT)
+    keyring.backups.expire(AT + LIFETIME)
+    second = keyring.backups.make(io.BytesIO(), RECIPIENT, AT + LIFETIME)
+    known = keyring.backups.registered()
+
+    for told in (known[:1], known, known):
+        lost.backups.remember(told)
+
+    assert lost.backups.registered() == known
+    assert [one.backup_id for one in known] == [first.backup_id, second.backup_id]
+
+
 def test_irrecoverable_waits_for_the_last_backup_that_held_the_key(keyring: Keyring) -> None:
     """Whoever holds that backup can still open the film."""
     [gone, later] = make_keys(keyring, 2)
