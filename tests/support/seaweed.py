@@ -40,6 +40,7 @@ class Seaweed:
 
     folder: Path
     port: int
+    _ports: dict[str, int] = field(default_factory=dict, repr=False)
     _buckets: set[str] = field(default_factory=set)
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
@@ -50,7 +51,7 @@ class Seaweed:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        ports = {f"-{name}": free_port() for name in _PORTS}
+        self._ports = {f"-{name}": free_port() for name in _PORTS}
         data = self.folder / "data"
         data.mkdir(parents=True, exist_ok=True)
         with (self.folder / "log").open("ab") as log:
@@ -63,7 +64,7 @@ class Seaweed:
                     "-ip.bind=127.0.0.1",
                     "-filer",
                     "-s3",
-                    *(f"{option}={port}" for option, port in ports.items()),
+                    *(f"{option}={port}" for option, port in self._ports.items()),
                     f"-s3.port={self.port}",
                     f"-s3.config={self._identities()}",
                     "-volume.max=100",
@@ -117,9 +118,17 @@ class Seaweed:
         self._buckets.add(bucket)
 
     def _await_answer(self) -> None:
-        retries = urllib3.Retry(total=300, connect=300, backoff_factor=0.05, backoff_max=0.2)
+        """Wait for the S3 interface, and until the master knows of a place to write to."""
+        retries = urllib3.Retry(
+            total=600,
+            backoff_factor=0.05,
+            backoff_max=0.2,
+            status_forcelist=[404, 406, 500, 503],
+            raise_on_status=True,
+        )
         with urllib3.PoolManager(retries=retries, timeout=_SECONDS) as pool:
             pool.request("GET", f"{self.endpoint}/healthz")
+            pool.request("GET", f"http://127.0.0.1:{self._ports['-master.port']}/dir/assign")
 
     def _identities(self) -> Path:
         path = self.folder / "identities.json"

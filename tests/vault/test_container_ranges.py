@@ -122,6 +122,17 @@ def test_each_piece_is_one_request() -> None:
     ]
 
 
+def test_a_long_range_in_one_piece_takes_a_room_of_its_own() -> None:
+    """A remote store is asked for more at once than a local file; what is spare stays small."""
+    film = film_of(BATCH_BYTES + 5 * CHUNK)
+    source = RecordingSource(sealed_by_library(film))
+    reader = ContainerReader(source, KEY, CONTEXT, batch=2 * BATCH_BYTES)
+    source.requests.clear()
+
+    assert [reader.read(0, len(film)) for _ in range(2)] == [film, film]
+    assert len(source.requests) == 2
+
+
 def test_with_header_and_length_from_the_database_a_seek_is_one_request() -> None:
     """That is why the row keeps both."""
     source = RecordingSource(STORED)

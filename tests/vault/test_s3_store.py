@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import obstore
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
-from consent_service.errors import SettingsFault, Unavailable
+from consent_service.errors import DiskFull, Gone, SettingsFault, Unavailable
 from consent_service.vault.blobs import open_store
 from consent_service.vault.blobs.s3 import S3Store, open_bucket
 from consent_service.vault.blobs.s3_bucket import Bucket
@@ -152,6 +153,100 @@ def test_a_long_film_goes_up_in_parts_and_in_little_memory(object_store: Seaweed
     with store.open(NAME) as source:
         assert source.size == 64 * len(piece)
     assert store.read_range(NAME, 7 * len(piece) + 5, 100) == piece[5:105]
+
+
+def test_versions_that_keep_coming_back_are_no_deletion(
+    object_store: Seaweed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who writes while we delete must not be certified away."""
+    store = open_bucket(object_store.store_url())
+    put(store, b"film")
+    monkeypatch.setattr(store, "_delete_versions", lambda *_: None)
+
+    with pytest.raises(Unavailable, match="keeps coming back"):
+        store.delete(NAME)
+
+
+def test_uploads_that_keep_coming_back_are_not_discarded(
+    object_store: Seaweed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an upload under way would appear after its erasure."""
+    store = open_bucket(object_store.store_url())
+    with store.put(NAME) as sink, monkeypatch.context() as held:
+        sink.write(b"film")
+        held.setattr(store._client, "abort_multipart_upload", lambda **_: {})
+        with pytest.raises(Unavailable, match="keep coming back"):
+            store.discard_unfinished(NAME)
+
+
+def test_an_upload_discarded_in_its_last_moment_does_not_appear(
+    object_store: Seaweed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All its parts were there; only the bucket's yes was missing."""
+    store = open_bucket(object_store.store_url())
+    finish = store._client.complete_multipart_upload
+
+    def too_late(**wanted: Any) -> Any:
+        store.discard_unfinished(NAME)
+        return finish(**wanted)
+
+    monkeypatch.setattr(store._client, "complete_multipart_upload", too_late)
+    with pytest.raises(Gone):
+        put(store, b"film")
+
+    assert list(store.list()) == []
+
+
+def test_a_bucket_without_room_says_so(
+    object_store: Seaweed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """507: somebody has to make room, and trying again alone will not help."""
+    store = open_bucket(object_store.store_url())
+
+    def full(**_: Any) -> Any:
+        raise ClientError({"Error": {"Code": "InsufficientStorage"}}, "UploadPart")
+
+    monkeypatch.setattr(store._client, "upload_part", full)
+    with pytest.raises(DiskFull):
+        put(store, b"film")
+
+
+def test_half_an_answer_is_never_taken_for_the_bytes_asked_for(
+    object_store: Seaweed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy between may cut; the rest of the buffer would be zeros."""
+    store = open_bucket(object_store.store_url())
+    put(store, b"x" * 10_000)
+
+    with store.open(NAME) as source:
+        cut = obstore.get(source._store, NAME, options={"range": (0, 10)})
+        monkeypatch.setattr(obstore, "get", lambda *_, **__: cut)
+        with pytest.raises(Unavailable, match="part of object"):
+            source.read_into(5000, bytearray(100))
+
+
+def test_a_file_that_holds_no_credentials_is_named(tmp_path: Path) -> None:
+    """The wrong file was mounted; the first film is too late to hear of it."""
+    path = tmp_path / "credentials"
+    path.write_text("these are\nno credentials")
+
+    with pytest.raises(SettingsFault, match="credentials_file"):
+        Bucket.of(urlsplit(f"s3://bucket/films?credentials_file={path}")).session()
+
+
+def test_a_bucket_that_refuses_is_unavailable(tmp_path: Path, object_store: Seaweed) -> None:
+    """Keys that were taken away must not look like a film that is not there."""
+    path = tmp_path / "credentials"
+    path.write_text("[default]\naws_access_key_id=other\naws_secret_access_key=other\n")
+    url = object_store.store_url().partition("&credentials_file")[0]
+
+    with pytest.raises(Unavailable):
+        list(open_bucket(f"{url}&credentials_file={path}").list())
+
+
+def test_without_a_file_the_usual_places_are_searched_for_credentials() -> None:
+    """A machine's own role needs no file."""
+    assert Bucket.of(urlsplit("s3://bucket/films")).session().region_name == "eu-west-2"
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,17 @@ from consent_service.policy_files import default_policy_dir
 from consent_service.services import consent, involvements, people, policies
 from consent_service.settings import Settings
 from tests.support.clinic import Clinic, Family, build_schema, open_clinic
-from tests.support.databases import SqliteDatabases
+from tests.support.databases import Databases
 from tests.support.forms import add_version
 from tests.support.pages import Pages, Visitor, open_pages, words
 
 
 @pytest.fixture
-def clinic(sqlite_databases: SqliteDatabases, tmp_path: Path) -> Iterator[Clinic]:
+def clinic(databases: Databases, tmp_path: Path) -> Iterator[Clinic]:
     """A clinic with a policy folder of its own, so that a form may get a second version."""
     folder = tmp_path / "policies"
     shutil.copytree(default_policy_dir(), folder)
-    with sqlite_databases.ready(build_schema) as url:
+    with databases.ready(build_schema) as url:
         settings = Settings(
             data_dir=tmp_path,
             database_url=url,

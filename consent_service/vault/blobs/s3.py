@@ -5,7 +5,8 @@ obstore does not show.
 
 Rules kept here:
 - every object is a multipart upload, so that whoever discards it can stop its writer, and it is
-  completed with `If-None-Match: *`, so that the bucket itself lets one writer win;
+  completed with `If-None-Match: *`, so that the bucket itself decides between two writers (S3 lets
+  one win; SeaweedFS 4.48 may let in two that finish at once, whole, one over the other);
 - an answer that was lost is not guessed at: the object carries a token of its writer's;
 - a deletion takes every version and delete marker, reads the answer's `Errors`, and looks again;
 - a reader is bound to the entity it opened: replaced or deleted, it is `Gone`, never a mix.
@@ -167,7 +168,7 @@ class S3Store:
         """Make the object visible; where the answer is no, see whether an earlier yes was lost."""
         condition = {} if replace else {"IfNoneMatch": "*"}
         try:
-            done = self._call(f"finishing object {upload.name}").complete_multipart_upload(
+            self._call(f"finishing object {upload.name}").complete_multipart_upload(
                 Key=upload.key,
                 UploadId=upload.upload_id,
                 MultipartUpload={"Parts": [*parts]},
@@ -180,15 +181,6 @@ class S3Store:
             if isinstance(fault, Taken):
                 raise taken(upload.name) from fault
             raise discarded(upload.name) from fault
-        if not replace and done.get("VersionId"):
-            self._require_first(upload.name, done["VersionId"])
-
-    def _require_first(self, name: str, mine: str) -> None:
-        """Take ours back when another was faster: SeaweedFS lets two in where it keeps versions."""
-        *_, (oldest, _) = self._versions(name)
-        if oldest != mine:
-            self._delete_versions(name, [mine])
-            raise taken(name)
 
     def _versions(self, name: str) -> Iterator[tuple[str, bool]]:
         """Yield each version id of one object, and whether it is only a delete marker."""

@@ -108,7 +108,7 @@ def store_faults(doing: str) -> Iterator[None]:
 
 def _fault_of(fault: ClientError, doing: str) -> Exception:
     code = str(fault.response["Error"]["Code"])
-    if code in _ABSENT or code == "NoSuchUpload":
+    if code in _ABSENT:
         return Absent()
     if code in _TAKEN:
         return Taken()
