@@ -108,7 +108,17 @@ def test_a_name_that_leads_elsewhere_is_refused_though_signed(name: str) -> None
         (b'{"format":"x","key_id":"x","signature":"="}', "no base64"),
         (b'{"format":"x","key_id":"x","signature":7}', "no base64"),
     ],
-    ids="empty binary deep nan spaced list unsigned torn-signature number-signature".split(),
+    ids=[
+        "empty",
+        "binary",
+        "deep",
+        "nan",
+        "spaced",
+        "list",
+        "unsigned",
+        "torn-signature",
+        "number-signature",
+    ],
 )
 def test_what_is_no_manifest_is_refused_and_says_why(raw: bytes, what: str) -> None:
     """A torn or foreign file must be told from a forged one, and never crash the restore."""
@@ -157,7 +167,8 @@ def test_what_was_written_is_read_back_and_removed(tmp_path: Path) -> None:
 
     folder = tmp_path / NAME
     assert list(backup_folder.decrypted(folder, pieces, owner)) == [b"first", b"second"]
-    assert backup_folder.object_path(folder, "ab.1").read_bytes() == b"ciphertext"
+    with backup_folder.open_object(folder, copied) as stored:
+        assert stored.read() == b"ciphertext"
     manifest = _manifest(database=pieces, objects=(copied,))
     assert backup_folder.faulty_files(folder, manifest) == []
     backup_folder.object_path(folder, "ab.1").write_bytes(b"ciphertex!")
