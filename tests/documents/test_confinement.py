@@ -1,6 +1,5 @@
 """What a printing process cannot do, whatever it is given to print."""
 
-import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -145,24 +144,25 @@ def test_the_printing_process_cannot(name: str, listener: Listener, tmp_path: Pa
     assert free is None or "managed it" in free.stdout
 
 
-def test_the_printing_process_has_left_the_machine_s_network(press: Press) -> None:
-    """Wherever the kernel allows it, there is no interface to send anything through."""
+def test_the_printing_process_has_left_the_machine_s_network() -> None:
+    """Wherever the kernel allows it, there is no interface to send anything through.
+
+    It is asked of the process itself: nobody else but root may look at one that cannot be dumped.
+    """
     allowed = run(
         "import ctypes, sys; libc = ctypes.CDLL(None)\n"
         "sys.exit(0 if any(libc.unshare(f) == 0 for f in (0x50000000, 0x40000000)) else 1)"
     )
-    process = process_of(press)
-    press.print(frames_of(papers.leaflet()))
 
-    ours = Path("/proc/self/ns/net").readlink()
-    theirs = namespace_of(process)
+    found = run(
+        "import os\nfrom consent_service.documents import confine\n"
+        "before = os.readlink('/proc/self/ns/net')\n"
+        "confine.shut_in(confine.Limits())\n"
+        "print('elsewhere' if os.readlink('/proc/self/ns/net') != before else 'at home')"
+    )
 
-    assert (theirs != ours) is (allowed.returncode == 0)
-
-
-def namespace_of(process: int) -> Path:
-    """Return the network namespace of a process as the kernel names it."""
-    return Path(f"/proc/{process}/ns/net").readlink()
+    expected = "elsewhere" if allowed.returncode == 0 else "at home"
+    assert found.stdout.strip() == expected, found.stderr
 
 
 def test_nothing_that_was_printed_reaches_a_disk(press: Press) -> None:
@@ -177,9 +177,3 @@ def test_nothing_that_was_printed_reaches_a_disk(press: Press) -> None:
     limits = Path(f"/proc/{process}/limits").read_text().splitlines()
     written = next(line.split() for line in limits if line.startswith("Max file size"))
     assert written[3:5] == ["0", "0"]
-    open_files = {
-        os.path.realpath(link)
-        for link in Path(f"/proc/{process}/fd").iterdir()
-        if link.is_symlink()
-    }
-    assert not [name for name in open_files if name.startswith(("/tmp", "/var/tmp", "/home"))]
