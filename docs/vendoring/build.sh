@@ -13,14 +13,15 @@ python=${PYTHON:-$root/.venv/bin/python}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-cp "$here/package.json" "$here/package-lock.json" "$here/theme.scss" "$work/"
+cp "$here/package.json" "$here/package-lock.json" "$here/theme.scss" "$here/sha256.js" "$work/"
 cd "$work"
 npm ci --ignore-scripts --no-audit --no-fund
 modules=$work/node_modules
 
-rm -rf "$vendor/nhsuk-frontend" "$vendor/signature_pad" "$vendor/media-chrome" "$vendor/tus-js-client"
+rm -rf "$vendor/nhsuk-frontend" "$vendor/signature_pad" "$vendor/media-chrome" "$vendor/tus-js-client" \
+    "$vendor/noble-hashes"
 mkdir -p "$vendor/nhsuk-frontend/images" "$vendor/signature_pad" "$vendor/media-chrome" \
-    "$vendor/tus-js-client"
+    "$vendor/tus-js-client" "$vendor/noble-hashes"
 
 # The icons in NHS colours and the NHS logo (favicon, touch icons, Open Graph) stay out: the
 # logo is a trade mark, and the service brings a neutral icon of its own.
@@ -40,6 +41,10 @@ cp "$modules/media-chrome/dist/iife/index.js" "$vendor/media-chrome/media-chrome
 cp "$modules/media-chrome/LICENSE" "$vendor/media-chrome/"
 cp "$modules/tus-js-client/dist/tus.min.js" "$modules/tus-js-client/LICENSE" \
     "$vendor/tus-js-client/"
+# One module with SHA-256 alone: the package is many, which import each other by name.
+npx --no-install esbuild sha256.js --bundle --minify --format=esm \
+    --outfile="$vendor/noble-hashes/sha256.js"
+cp "$modules/@noble/hashes/LICENSE" "$vendor/noble-hashes/"
 "$python" "$here/style_hashes.py" "$vendor/media-chrome/media-chrome.js" \
     >"$vendor/media-chrome/style-hashes.txt"
 

@@ -75,7 +75,7 @@ def test_every_vendored_package_carries_its_licence() -> None:
     """MIT asks for the notice in every copy; the npm package of NHS.UK frontend has none."""
     packages = sorted(path for path in VENDOR.iterdir() if path.is_dir())
 
-    assert len(packages) == 4
+    assert len(packages) == 5
     for package in packages:
         assert "Permission is hereby granted, free of charge" in (package / "LICENSE").read_text()
 
@@ -100,7 +100,7 @@ def test_scripts_name_no_other_host() -> None:
     """A script that names a host may load from it."""
     scripts = sorted(VENDOR.rglob("*.js"))
 
-    assert len(scripts) == 4
+    assert len(scripts) == 5
     assert {path.name: foreign_urls_in(path.read_text()) for path in scripts} == {
         path.name: [] for path in scripts
     }
