@@ -44,6 +44,7 @@ class Asset(Base):
     cut: Mapped[Code | None]
     title: Mapped[Words | None]
     noticed: Mapped[Words | None]
+    principles: Mapped[list[str] | None]
     long_film_reason: Mapped[Words | None]
     filmed_on: Mapped[date]
     created_by: Mapped[Id]
