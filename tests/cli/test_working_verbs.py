@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from sqlalchemy import select
 
 from consent_service.cli.terminal import operator
+from consent_service.db.models.consent import ConsentAct
 from consent_service.domain.people import FamilyRole
 from consent_service.services import involvements
 from consent_service.wiring import build_context, settings_from
@@ -213,3 +215,56 @@ def test_published_forms_and_versions_are_shown_and_compared(ready: CommandLine)
     assert ready("policies", "diff", "consent-forms/vig/v1").code == 0
     other = ("consent-forms/vig/v1", "consent-forms/vig-other-person/v1")
     assert ready("policies", "diff", *other).code == 1
+
+
+def test_a_consent_of_the_wrong_person_is_marked_as_never_valid(
+    demo: CommandLine, families: dict[str, Ids]
+) -> None:
+    """A mistake found at night must stop access at once, and must not look like a withdrawal."""
+    mother = families["Hazel"].mother
+    act = _last_act(demo, mother)
+    call = ("consent", "invalidate", act, "--because", "wrong_person")
+
+    no_reason = demo(*call, "--reason", "  ", "--yes")
+    unasked = demo(*call, "--reason", "Recorded for a sister")
+    done = demo(*call, "--reason", "Recorded for a sister", "--yes", "--json")
+    again = demo(*call, "--reason", "Recorded for a sister", "--yes")
+
+    assert no_reason.code == 1 and "reason" in no_reason.err
+    assert unasked.code == 2 and "--yes" in unasked.err
+    assert done.code == 0 and [mother, "care"] in done.json["ended"]
+    assert again.code == 1 and "not valid already" in again.err
+    assert "sister" not in demo("audit", "show", "--json").out
+    states = {r["purpose"]: r["state"] for r in demo("consent", "show", mother, "--json").json}
+    assert states["care"] == "invalidated"
+
+
+def test_a_use_that_ends_is_revoked_and_what_it_kept_is_destroyed(
+    demo: CommandLine, families: dict[str, Ids]
+) -> None:
+    """When the service ends, nobody had withdrawn; the film must go all the same."""
+    who = families["Maple"]
+    call = ("consent", "revoke", who.mother, "--involvement", who.involvement)
+    why = ("--because", "service_ended", "--reason", "The clinic closes")
+
+    dry = demo(*call, *why, "--dry-run", "--json")
+    unasked = demo(*call, *why)
+    done = demo(*call, *why, "--yes", "--json")
+    assert done.code == 0, done.err + done.out
+    order = demo("erasure", "show", done.json["erasure_order"], "--json").json
+
+    assert dry.code == 0 and unasked.code == 2
+    assert done.code == 0 and order["state"] == "done"
+    states = {r["purpose"]: r["state"] for r in demo("consent", "show", who.mother, "--json").json}
+    assert states["care"] == "revoked"
+
+
+def _last_act(demo: CommandLine, person: str) -> str:
+    ctx = build_context(settings_from({"CONSENT_DATA_DIR": str(demo.folder / "data")}))
+    with ctx.read() as session:
+        newest = select(ConsentAct.id).where(ConsentAct.person_id == person)
+        act = session.scalars(newest.order_by(ConsentAct.recorded_at.desc())).first()
+    ctx.keyring.close()
+    ctx.engine.dispose()
+    assert act is not None
+    return act
