@@ -46,12 +46,14 @@ from consent_service.web import (
     ig_subject_access,
     jobs,
     layout,
+    kept_moments,
     leaflets,
     logs,
     reviews,
     routes,
     sign_in,
     uploads,
+    shared_screen,
     users,
     withdrawals,
 )
@@ -146,8 +148,10 @@ def page_groups() -> list[Any]:
         ig_retention.retention_pages,
         ig_audit.audit_pages,
         ig_subject_access.subject_access_pages,
+        kept_moments.moments,
     ]
 
+        shared_screen.together,
 
 def _api(app: Flask, context: Context, csrf: CSRFProtect) -> None:
     """Mount the API; it guards itself with tokens, so no form token is asked of it."""

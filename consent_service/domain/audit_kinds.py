@@ -109,6 +109,7 @@ class EventKind(StrEnum):
     ASSET_AWAITING_CONSENT = "asset.awaiting_consent"
     ASSET_LOCKED = "asset.locked"
     ASSET_UNLOCKED = "asset.unlocked"
+    ASSET_DESCRIBED = "asset.described"
     ASSET_RESTRICTED = "asset.restricted"
     ASSET_CLASS_CHANGED = "asset.class_changed"
     ASSET_WRAPS_CHANGED = "asset.wraps_changed"

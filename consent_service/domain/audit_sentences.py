@@ -141,6 +141,7 @@ SENTENCES: dict[EventKind, str] = {
     K.ASSET_RESTRICTED: "film {subject} was restricted[ because of {reason}]",
     K.ASSET_CLASS_CHANGED: "the class of film {subject} changed[ from {old}][ to {new}]",
     K.ASSET_WRAPS_CHANGED: "what film {subject} may be opened for changed[: {purposes}]",
+    K.ASSET_DESCRIBED: "{actor} changed the words about clip or still {subject}[: {fields}]",
     K.DEPICTED_ADDED: "{actor} recorded[ person {person}] as seen or heard in film {subject}",
     K.DEPICTED_REMOVAL_ASKED: (
         "{actor} asked to record[ person {person}] as not seen or heard in film {subject}"

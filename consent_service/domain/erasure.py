@@ -28,6 +28,7 @@ class OrderCause(StrEnum):
     CONSENT_REFUSED = "consent_refused"
     HOLD_RELEASED = "hold_released"
     CONSENT_REVOKED = "consent_revoked"
+    CUT_REMOVED = "cut_removed"
 
 
 class OrderState(StrEnum):
@@ -137,6 +138,7 @@ GROUNDS: Mapping[OrderCause, frozenset[Ground]] = {
     OrderCause.DISPOSITION: frozenset({Ground.HOLD}),
     OrderCause.ABANDONED_UPLOAD: frozenset({Ground.HOLD}),
     OrderCause.UPLOAD_REFUSED: frozenset(),
+    OrderCause.CUT_REMOVED: frozenset({Ground.HOLD, Ground.DISPUTE, Ground.HEALTH_RECORD}),
 }
 """Which grounds can keep something from an order of this cause; a hold wins over all but refusal
 of an upload, of which nothing was ever kept."""

@@ -17,6 +17,7 @@ from consent_service.db.models.recordings import Asset, DepictedPerson
 from consent_service.db.queries.consent import Pair
 from consent_service.db.queries.recordings import assets_of, people_in, references_of_erased
 from consent_service.domain.assets import AssetKind, AssetState, Depiction, RecordClass
+from consent_service.domain.attunement import Principle
 from consent_service.domain.consent import ConsentState, Finding
 from consent_service.domain.roles import Permission
 from consent_service.errors import NotFound
@@ -31,7 +32,8 @@ DECIDED = frozenset({AssetState.RESTRICTED, AssetState.ERASED})
 
 @dataclass(frozen=True)
 class AssetView:
-    """An asset as it stands. Times within a film are milliseconds, sizes bytes.
+    """An asset as it stands. Times within a film are milliseconds, sizes bytes;
+    `fps_milli` is pictures in a thousand seconds.
 
     `state` is *locked* as soon as a fence stands before it. `purposes` are the uses that everyone
     depicted permits now; whether the reader may state them is their role's affair. `sha256` is of
@@ -51,6 +53,7 @@ class AssetView:
     purposes: tuple[str, ...]
     title: str | None
     noticed: str | None
+    principles: tuple[Principle, ...]
     filmed_on: date
     media_type: str | None
     size: int | None
@@ -59,6 +62,7 @@ class AssetView:
     duration_ms: int | None
     width: int | None
     height: int | None
+    fps_milli: int | None
     start_ms: int | None
     end_ms: int | None
     cut: str | None
@@ -168,6 +172,7 @@ def view_in(row: Asset, scene: Scene) -> AssetView:
         purposes=permitted(scene.findings, depicted) if state is AssetState.STORED else (),
         title=row.title,
         noticed=row.noticed,
+        principles=tuple(Principle(code) for code in row.principles or ()),
         filmed_on=row.filmed_on,
         media_type=row.media_type,
         size=row.plain_size,
@@ -176,6 +181,7 @@ def view_in(row: Asset, scene: Scene) -> AssetView:
         duration_ms=row.duration_ms,
         width=row.width,
         height=row.height,
+        fps_milli=row.fps_milli,
         start_ms=row.start_ms,
         end_ms=row.end_ms,
         cut=row.cut,

@@ -14,6 +14,7 @@ from consent_service.db.models.recordings import Asset
 from consent_service.db.queries.recordings import people_in
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.assets import AssetKind, AssetState, Depiction
+from consent_service.domain.attunement import Principle, in_order
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.purposes import CARE
 from consent_service.domain.roles import Permission
@@ -28,15 +29,16 @@ from consent_service.services.recordings import facts_of
 from consent_service.vault.container import new_data_key
 
 STILL_TYPE = "image/jpeg"
-_TITLE_MAX = 200
+TITLE_MAX = 200
 
 
 @dataclass(frozen=True)
 class MakeClip:
     """A part of a film worth keeping; times are milliseconds of the source.
 
-    `noticed` is what the guider saw there. `exact` encodes anew, so that nothing outside the marks
-    is in the clip; otherwise it begins at the picture before the mark that can stand alone.
+    `noticed` is what the guider saw there, `principles` its tags. `exact` encodes anew, so that
+    nothing outside the marks is in the clip; otherwise it begins at the picture before the mark
+    that can stand alone.
     """
 
     source: str
@@ -45,6 +47,7 @@ class MakeClip:
     title: str
     noticed: str | None = None
     exact: bool = False
+    principles: tuple[Principle, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -183,8 +186,8 @@ def _clip_faults(duration_ms: int, request: MakeClip) -> dict[str, str]:
         faults["end_ms"] = "The clip ends before it begins."
     if not request.title.strip():
         faults["title"] = "Give the clip a title."
-    elif len(request.title) > _TITLE_MAX:
-        faults["title"] = f"A title has at most {_TITLE_MAX} characters."
+    elif len(request.title) > TITLE_MAX:
+        faults["title"] = f"A title has at most {TITLE_MAX} characters."
     return faults
 
 
@@ -194,8 +197,8 @@ def _still_faults(duration_ms: int, request: MakeStill) -> dict[str, str]:
         faults["at_ms"] = "This moment is outside the film."
     if request.max_width is not None and request.max_width < 1:
         faults["max_width"] = "A photo is at least one pixel wide."
-    if len(request.title or "") > _TITLE_MAX:
-        faults["title"] = f"A title has at most {_TITLE_MAX} characters."
+    if len(request.title or "") > TITLE_MAX:
+        faults["title"] = f"A title has at most {TITLE_MAX} characters."
     return faults
 
 
@@ -215,6 +218,7 @@ def _derived(
         asset_key_id=new_id(),
         title=(request.title or "").strip() or None,
         noticed=(request.noticed or "").strip() or None if isinstance(request, MakeClip) else None,
+        principles=list(in_order(request.principles)) if isinstance(request, MakeClip) else None,
         filmed_on=source.filmed_on,
         created_by=caller.id,
         created_at=uow.at,

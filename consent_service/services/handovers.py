@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day
@@ -19,20 +19,18 @@ from consent_service.db.models.handovers import (
     HandoverItem,
     Quote,
 )
-from consent_service.db.models.policies import LeafletQuote, LeafletVersion
 from consent_service.db.models.recordings import Asset
 from consent_service.db.queries.people import members
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.assets import AssetKind, AssetState
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.purposes import KEEPSAKE
-from consent_service.domain.roles import IG_OFFICER, Permission
+from consent_service.domain.roles import Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import new_id
-from consent_service.services import permission, reconsents, retention_dates
+from consent_service.services import permission, printed_quotes, reconsents, retention_dates
 from consent_service.services.access import Caller, involvement_for, thing_for
 from consent_service.services.context import Context
-from consent_service.services.notices import notify
 
 OFFERED, ACCEPTED, DECLINED = "offered", "accepted", "declined"
 WAYS = ("print", "file")
@@ -191,6 +189,8 @@ def permit_quote(ctx: Context, caller: Caller, request: PermitQuote) -> str:
             permitted_at=uow.at,
         )
         uow.session.add(row)
+        uow.session.flush()
+        printed_quotes.stand_on(uow, row)
         uow.record(
             AuditEvent(
                 EventKind.QUOTE_PERMITTED,
@@ -203,8 +203,11 @@ def permit_quote(ctx: Context, caller: Caller, request: PermitQuote) -> str:
         return row.id
 
 
-def withdraw_quote(ctx: Context, caller: Caller, quote: str) -> None:
-    """End the permission for a quote; leaflets that print it are flagged for re-issue (rule 18)."""
+def withdraw_quote(ctx: Context, caller: Caller, quote: str) -> int:
+    """End the permission for a quote; leaflets that print it are flagged for re-issue (rule 18).
+
+    Returns how many versions were flagged.
+    """
     with ctx.begin() as uow:
         found = uow.session.get(Quote, quote)
         row = thing_for(ctx, caller, Permission.QUOTE_WRITE, found, "quote")
@@ -214,18 +217,7 @@ def withdraw_quote(ctx: Context, caller: Caller, quote: str) -> None:
             raise Conflict("This permission has ended already.", code="already_withdrawn")
         row.withdrawn_at = uow.at
         uow.record(AuditEvent(EventKind.QUOTE_WITHDRAWN, caller.actor, row.id, row.involvement_id))
-        printing = select(LeafletQuote.leaflet_version_id).where(LeafletQuote.quote_id == quote)
-        flagged = uow.session.execute(
-            update(LeafletVersion)
-            .where(LeafletVersion.id.in_(printing), LeafletVersion.archived_at.is_(None))
-            .values(reissue_flagged_at=uow.at)
-            .returning(LeafletVersion.code, LeafletVersion.version)
-        )
-        for code, version in flagged:
-            uow.record(
-                AuditEvent(EventKind.LEAFLET_REISSUE_NEEDED, caller.actor, f"{code}/{version}")
-            )
-            notify(uow, "leaflet_reissue_needed", role=IG_OFFICER, subject=f"{code}/{version}")
+        return printed_quotes.flag(uow, caller.actor, [quote])
 
 
 def lock_for(

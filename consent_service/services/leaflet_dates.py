@@ -16,6 +16,7 @@ from consent_service.db.models.policies import LeafletVersion
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.roles import IG_OFFICER, Permission
+from consent_service.services import printed_quotes
 from consent_service.services.access import Caller
 from consent_service.services.context import Context
 from consent_service.services.leaflets import value_of
@@ -27,8 +28,9 @@ def watch_dates(ctx: Context, caller: Caller) -> dict[str, int]:
 
     Review starts six months before the archive date, is escalated in the last month, and on the
     archive date the version is archived: its owner, whoever gives it and the IG officer are told.
+    Versions that print words whose permission has ended are flagged for re-issue (rule 18).
     """
-    figures = {"review_due": 0, "escalated": 0, "archived": 0}
+    figures = {"review_due": 0, "escalated": 0, "archived": 0, "reissue": 0}
     with ctx.begin() as uow:
         today = london_day(uow.at)
         rows = uow.session.scalars(
@@ -38,6 +40,7 @@ def watch_dates(ctx: Context, caller: Caller) -> dict[str, int]:
             stage = _stage(ctx, uow.session, row, today)
             if stage is not None:
                 figures[stage] += _take(ctx, uow, caller, row, stage)
+        figures["reissue"] = printed_quotes.flag_ended(uow, caller.actor, today)
     return figures
 
 

@@ -8,7 +8,7 @@ Rules kept here:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -33,7 +33,10 @@ from consent_service.services.context import Context
 
 @dataclass(frozen=True)
 class LeafletView:
-    """A leaflet version and where it stands today."""
+    """A leaflet version and where it stands today.
+
+    `reissue_since` is when it was found to print words that may not be printed any more.
+    """
 
     code: str
     version: int
@@ -44,6 +47,7 @@ class LeafletView:
     owner: str
     control_line: str
     languages: tuple[str, ...]
+    reissue_since: datetime | None
 
 
 @dataclass(frozen=True)
@@ -302,6 +306,7 @@ def _view(ctx: Context, row: LeafletVersion, languages: Sequence[str], today: da
         row.owner,
         row.control_line,
         tuple(languages),
+        row.reissue_flagged_at,
     )
 
 

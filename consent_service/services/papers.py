@@ -6,18 +6,16 @@ the same bytes. Rendering runs outside any transaction.
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day
 from consent_service.db.models.accounts import UserAccount
 from consent_service.db.models.people import Person
 from consent_service.db.models.policies import LeafletIssue, LeafletVersion
-from consent_service.db.models.reviews import Goal, GoalRating
 from consent_service.db.queries.people import members
 from consent_service.documents import render_pdf, signature_svg
 from consent_service.documents.content import (
@@ -147,6 +145,7 @@ def handover_receipt(ctx: Context, caller: Caller, handover: str) -> bytes:
     view = handovers.handover(ctx, caller, handover)
     with ctx.read() as session:
         person = session.get_one(Person, view.person)
+        what = what_each_is(session, view.items)
         paper = HandoverReceipt(
             head=_head(ctx, view.id[:12].upper()),
             made_at=view.closed_at or _start_of(view.offered_on),
@@ -154,11 +153,11 @@ def handover_receipt(ctx: Context, caller: Caller, handover: str) -> bytes:
             given_by=ctx.policies.organisation.contact.team,
             photos=tuple(
                 PhotoLine(
-                    title=f"Photo {place}",
+                    title=what[still],
                     decision=outcome.capitalize(),
                     given_as=(view.how or "") if outcome == handovers.ACCEPTED else "",
                 )
-                for place, outcome in enumerate(view.items.values(), start=1)
+                for still, outcome in view.items.items()
             ),
             next_steps=(
                 "Photos you take home are yours to look after: we cannot call them back.",
@@ -221,6 +220,7 @@ def summary_paper(ctx: Context, caller: Caller, summary: str) -> bytes:
     """Return a session summary as PDF/A."""
     view = reviews.summary(ctx, caller, summary)
     review = next(r for r in reviews.reviews(ctx, caller, view.involvement) if r.id == view.review)
+    goals = reviews.goals(ctx, caller, view.involvement)
     with ctx.read() as session:
         involvement = involvement_for(
             ctx, session, caller, Permission.REVIEW_READ, view.involvement
@@ -232,7 +232,7 @@ def summary_paper(ctx: Context, caller: Caller, summary: str) -> bytes:
             people=tuple(p.full_name for _, p in members(session, view.involvement)),
             guider=guider.display_name,
             met_on=review.held_on,
-            goals=tuple(_goal_lines(session, view.involvement)),
+            goals=tuple(_goal_lines(goals)),
             strengths=_lines(view.strengths),
             points=_lines(view.points),
             next_step=view.next_step or "",
@@ -351,18 +351,11 @@ def _leaflet_of(session: Session, view: ConsentActView) -> tuple[LeafletVersion,
     return session.get_one(LeafletVersion, issue.leaflet_version_id), issue
 
 
-def _goal_lines(session: Session, involvement: str) -> Iterator[GoalLine]:
-    rows = session.scalars(
-        select(Goal).where(Goal.involvement_id == involvement).order_by(Goal.recorded_at)
-    )
-    for row in rows:
-        scores = session.scalars(
-            select(GoalRating.score)
-            .where(GoalRating.goal_id == row.id)
-            .order_by(GoalRating.rated_on, GoalRating.recorded_at)
-        ).all()
+def _goal_lines(goals: Sequence[reviews.GoalView]) -> Iterator[GoalLine]:
+    for goal in goals:
+        scores = [score for _, score in goal.ratings]
         yield GoalLine(
-            words=row.words,
+            words=goal.words,
             rated_before=scores[0] if len(scores) > 1 else None,
             rated_now=scores[-1] if scores else None,
         )

@@ -40,11 +40,10 @@ from consent_service.policy_files import (
     read_published,
     write_published,
 )
+from consent_service.services import printed_quotes
 from consent_service.services.access import Caller, require
 from consent_service.services.context import Context
 from consent_service.services.reconsents import ask_again
-
-PERMISSION_UNKNOWN = "unknown"
 
 
 def policy_folder(ctx: Context) -> Path:
@@ -228,12 +227,16 @@ def attach_words(
 
 
 def attach_quotes(uow: UnitOfWork, row: LeafletVersion, quotes: tuple[str, ...]) -> None:
-    """Keep the quotes a version prints; whether they may be printed is not known (rule 18)."""
+    """Keep the quotes a version prints, each with the permission it stands on, if any (rule 18)."""
     uow.session.add_all(
         LeafletQuote(
-            id=new_id(), leaflet_version_id=row.id, words=quote, permission=PERMISSION_UNKNOWN
+            id=new_id(),
+            leaflet_version_id=row.id,
+            words=words,
+            permission=printed_quotes.PERMITTED if quote else printed_quotes.UNKNOWN,
+            quote_id=quote,
         )
-        for quote in quotes
+        for words, quote in printed_quotes.permission_for(uow, quotes).items()
     )
 
 

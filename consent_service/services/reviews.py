@@ -301,15 +301,15 @@ def _summary_for(
 
 
 def _ratings(session: Session, goals: Sequence[str]) -> dict[str, list[tuple[date, int]]]:
-    """Return the ratings of each goal, oldest first."""
-    found: dict[str, list[tuple[date, int]]] = {}
+    """Return the ratings of each goal, oldest first; of one day the last that was said."""
+    found: dict[str, dict[date, int]] = {}
     for goal, day, score in session.execute(
         select(GoalRating.goal_id, GoalRating.rated_on, GoalRating.score)
         .where(GoalRating.goal_id.in_(goals))
         .order_by(GoalRating.rated_on, GoalRating.recorded_at)
     ):
-        found.setdefault(goal, []).append((day, score))
-    return found
+        found.setdefault(goal, {})[day] = score
+    return {goal: list(days.items()) for goal, days in found.items()}
 
 
 def _goal_view(row: Goal, ratings: Sequence[tuple[date, int]]) -> GoalView:

@@ -2,15 +2,17 @@
 
 from datetime import date
 
-from wtforms import Field, StringField
+from wtforms import BooleanField, Field, StringField
 from wtforms.validators import InputRequired, Length, ValidationError
 
+from consent_service.domain.attunement import Principle
 from consent_service.domain.people import FamilyRole, MeetingKind, MeetingMode
 from consent_service.services.access import Caller
 from consent_service.services.assets import AssetView
 from consent_service.services.context import Context
 from consent_service.services.cutting import MakeClip, MakeStill
 from consent_service.services.involvements import InvolvementView, MeetingDetails, record_meeting
+from consent_service.services.kept_moments import DescribeCut
 from consent_service.services.recordings import ReserveFilm
 from consent_service.services.timeline import MeetingView
 from consent_service.web.fields import PageForm, choice, day, line, several, text
@@ -21,6 +23,7 @@ READY = "ready"
 NOT_TODAY = "not_today"
 EARLIER = "earlier"
 MODES = [(mode.value, said(mode)) for mode in MeetingMode]
+PRINCIPLES = [(principle.value, said(principle)) for principle in Principle]
 TIME_HINT = "Minutes and seconds, such as 1:05"
 NOT_A_MOMENT = "Enter minutes and seconds, such as 1:05."
 
@@ -135,6 +138,8 @@ class ClipForm(PageForm):
     end_ms = moment_field("End of the clip", "Say where the clip ends.")
     title = line("A name for the clip", "Give the clip a name.", description="No names of people.")
     noticed = text("What did you notice?")
+    principles = several("Which principles of attuned interaction?", PRINCIPLES)
+    exact = BooleanField("Cut exactly here; otherwise a clip may begin a little earlier")
 
     def request(self, source: str) -> MakeClip:
         """Return what was written."""
@@ -144,6 +149,8 @@ class ClipForm(PageForm):
             read_moment(self.end_ms.data or "") or 0,
             self.title.data or "",
             self.noticed.data or None,
+            bool(self.exact.data),
+            tuple(Principle(code) for code in self.principles.data or ()),
         )
 
 
@@ -157,6 +164,28 @@ class StillForm(PageForm):
         """Return what was written."""
         moment = read_moment(self.at_ms.data or "") or 0
         return MakeStill(source, moment, self.still_title.data or None)
+
+
+class NameForm(PageForm):
+    """What a clip or photo is called, and what was noticed in it."""
+
+    title = line("Its name", description="No names of people.")
+    noticed = text("What did you notice?")
+    principles = several("Which principles of attuned interaction?", PRINCIPLES)
+
+    def show_as_kept(self, film: AssetView) -> None:
+        """Fill the form with what is known."""
+        self.title.data, self.noticed.data = film.title, film.noticed
+        self.principles.data = [principle.value for principle in film.principles]
+
+    def request(self, asset: str) -> DescribeCut:
+        """Return what was written."""
+        tags = tuple(Principle(code) for code in self.principles.data or ())
+        return DescribeCut(asset, self.title.data or "", self.noticed.data or None, tags)
+
+
+class RemoveForm(PageForm):
+    """Nothing to enter: the button says it."""
 
 
 class SeenForm(PageForm):

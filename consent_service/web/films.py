@@ -181,7 +181,7 @@ def clip(asset: str) -> ResponseReturnValue:
         except InvalidInput as fault:
             form.add_faults(fault)
         else:
-            flash("The clip is kept. You find it below.", "success")
+            flash("The clip is kept.", "success")
             return redirect(url_for("films.watch", asset=asset, _anchor="kept"))
     return _watch(source, form, StillForm(formdata=None))
 
@@ -197,7 +197,7 @@ def still(asset: str) -> ResponseReturnValue:
         except InvalidInput as fault:
             form.add_faults(fault)
         else:
-            flash("The photo is kept. You find it below.", "success")
+            flash("The photo is kept.", "success")
             return redirect(url_for("films.watch", asset=asset, _anchor="kept"))
     return _watch(source, ClipForm(formdata=None), form)
 
@@ -228,11 +228,11 @@ def _watch(film: AssetView, clip_form: ClipForm, still_form: StillForm) -> Respo
 
 
 def _made_of(film: AssetView) -> list[AssetView]:
-    return [
-        a
-        for a in assets.assets(ctx(), caller(), film.involvement)
-        if a.source == film.id and a.state is not AssetState.ERASED
-    ]
+    """Return what was kept from a film: clips and photos, and the photos taken from its clips."""
+    found = assets.assets(ctx(), caller(), film.involvement)
+    origins = {film.id} | {a.id for a in found if a.source == film.id}
+    gone = (AssetState.ERASED, AssetState.LOCKED)
+    return [a for a in found if a.source in origins and a.state not in gone]
 
 
 @films.get("/films/<id:asset>/content")

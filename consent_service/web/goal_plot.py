@@ -1,49 +1,88 @@
-"""A small picture of a goal's ratings: no script, no style; the words beside it say all."""
+"""A small picture of a goal's ratings over the cycles of the work: no script, no style sheet.
+
+The picture is hidden from screen readers: `in_words` says the same, and stands beside it.
+"""
 
 from collections.abc import Sequence
 from datetime import date
 
 from markupsafe import Markup
 
-WIDTH, HEIGHT, MARGIN = 280, 88, 12
+LEFT, TOP, HEIGHT, STEP = 44, 16, 108, 84
+LOW, HIGH = 1, 10
+SHOWN = 8
+"""How many of the newest ratings are drawn; all are said in words."""
+BLUE, GREY = "#005eb8", "#aeb7bd"
+
+Ratings = Sequence[tuple[date, int]]
 
 
-def plot(ratings: Sequence[tuple[date, int]]) -> Markup:
-    """Return ratings of 1 to 10 as an SVG line, oldest left; nothing before there are two.
+def plot(ratings: Ratings) -> Markup:
+    """Return ratings of 1 to 10 as an SVG, oldest left, each with its number and day.
 
-    The picture is hidden from screen readers: whoever shows it writes the numbers down as well.
+    Nothing before there are two: one point is no way. Beyond the newest eight none is drawn.
     """
     if len(ratings) < 2:
         return Markup("")
-    places = [(_x(ratings, day), _y(score)) for day, score in ratings]
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    drawn = ratings[-SHOWN:]
+    width = LEFT + STEP * len(drawn)
+    places = [(LEFT + STEP * n + STEP // 2, _y(score)) for n, (_, score) in enumerate(drawn)]
     dots = Markup("").join(
-        Markup('<circle cx="{:.1f}" cy="{:.1f}" r="5" fill="#005eb8"/>').format(x, y)
-        for x, y in places
+        Markup(
+            '<circle cx="{x}" cy="{y}" r="6" fill="{blue}"/>'
+            '<text x="{x}" y="{above}" text-anchor="middle" font-weight="bold">{score}</text>'
+            '<text x="{x}" y="{low}" text-anchor="middle">{day}</text>'
+        ).format(
+            x=x,
+            y=y,
+            above=y - 12,
+            low=TOP + HEIGHT + 34,
+            blue=BLUE,
+            score=score,
+            day=f"{day.day} {day:%b}",
+        )
+        for (x, y), (day, score) in zip(places, drawn, strict=True)
     )
     return Markup(
-        '<svg class="pages-plot" viewBox="0 0 {w} {h}" width="{w}" height="{h}" aria-hidden="true"'
-        ' focusable="false">'
-        '<path d="M{m} {low}H{right}M{m} {high}H{right}" stroke="#aeb7bd" fill="none"/>'
-        '<polyline points="{line}" fill="none" stroke="#005eb8" stroke-width="3"/>{dots}</svg>'
+        '<svg class="pages-plot" viewBox="0 0 {width} {height}" width="{width}" aria-hidden="true"'
+        ' focusable="false">{lines}<polyline points="{line}" fill="none" stroke="{blue}"'
+        ' stroke-width="3"/>{dots}</svg>'
     ).format(
-        w=WIDTH,
-        h=HEIGHT,
-        m=MARGIN,
-        right=WIDTH - MARGIN,
-        low=_y(1),
-        high=_y(10),
-        line=line,
+        width=width,
+        height=TOP + HEIGHT + 44,
+        lines=_lines(width),
+        line=" ".join(f"{x},{y}" for x, y in places),
+        blue=BLUE,
         dots=dots,
     )
 
 
-def _x(ratings: Sequence[tuple[date, int]], day: date) -> float:
-    first, last = ratings[0][0], ratings[-1][0]
-    days = (last - first).days
-    part = (day - first).days / days if days else 0.5
-    return MARGIN + part * (WIDTH - 2 * MARGIN)
+def in_words(ratings: Ratings) -> str:
+    """Return how a rating moved: `From 3 to 7 of 10`; nothing before there are two."""
+    if len(ratings) < 2:
+        return ""
+    first, last = ratings[0][1], ratings[-1][1]
+    return f"Still {last} of 10" if first == last else f"From {first} to {last} of 10"
 
 
-def _y(score: int) -> float:
-    return MARGIN + (10 - score) / 9 * (HEIGHT - 2 * MARGIN)
+def _lines(width: int) -> Markup:
+    """Return the two ends of the scale, each with its number."""
+    return Markup("").join(
+        Markup(
+            '<path d="M{left} {y}H{right}" stroke="{grey}"/>'
+            '<text x="{number}" y="{base}" text-anchor="end">{score}</text>'
+        ).format(
+            left=LEFT,
+            right=width,
+            y=_y(score),
+            base=_y(score) + 6,
+            number=LEFT - 8,
+            grey=GREY,
+            score=score,
+        )
+        for score in (HIGH, LOW)
+    )
+
+
+def _y(score: int) -> int:
+    return TOP + 12 + round((HIGH - score) / (HIGH - LOW) * (HEIGHT - 12))

@@ -1,4 +1,4 @@
-"""Shared reviews: choose clips, watch only them together, rate goals, file the summary."""
+"""Shared reviews: clips are chosen, goals written down and rated, the summary read and filed."""
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -6,16 +6,13 @@ from flask.typing import ResponseReturnValue
 from consent_service.clock import london_day
 from consent_service.domain.assets import ARRIVING, AssetKind, AssetState
 from consent_service.domain.people import FamilyRole
-from consent_service.domain.purposes import CARE
-from consent_service.errors import ConsentServiceError, InvalidInput, NotFound
+from consent_service.errors import InvalidInput, NotFound
 from consent_service.services import assets, involvements, papers, reviews
 from consent_service.services.assets import AssetView
-from consent_service.services.reviews import RecordReview, ReviewView, WriteSummary
-from consent_service.web import headers
+from consent_service.services.reviews import RecordReview, ReviewView
 from consent_service.web.consents import pdf
 from consent_service.web.fields import PageForm, choice, day, line, several, text
-from consent_service.web.films import Use
-from consent_service.web.goal_plot import plot
+from consent_service.web.goal_plot import in_words, plot
 from consent_service.web.here import caller, ctx
 from consent_service.web.layout import long_date
 from consent_service.web.one_form import form_page
@@ -34,14 +31,6 @@ class ReviewForm(PageForm):
         description="Choose moments in which it goes well.",
     )
     held_on = day("On which day?")
-
-
-class SummaryForm(PageForm):
-    """What was agreed at the end of a review."""
-
-    strengths = text("What goes well", "Write down what goes well.")
-    points = text("What to work on", "Write down what to work on.")
-    next_step = text("Next step")
 
 
 class FileForm(PageForm):
@@ -93,7 +82,7 @@ def add(involvement: str) -> ResponseReturnValue:
         except InvalidInput as fault:
             form.add_faults(fault)
         else:
-            return redirect(url_for("reviews.show", involvement=involvement, review=made.id))
+            return redirect(url_for("together.clip", involvement=involvement, review=made.id))
     return form_page(
         form,
         "Plan a shared review",
@@ -116,56 +105,6 @@ def listing(involvement: str) -> str:
     )
 
 
-@review_pages.get("/families/<id:involvement>/reviews/<id:review>")
-def show(involvement: str, review: str) -> str:
-    """Show nothing but the clips that were chosen, one under the other, to watch together."""
-    found = _review(involvement, review)
-    clips = {a.id: a for a in assets.assets(ctx(), caller(), involvement)}
-    headers.with_player()
-    return render_template(
-        "reviews/show.html",
-        involvement=involvement,
-        review=found,
-        clips=[clips[identifier] for identifier in found.clips if identifier in clips],
-        use=Use(CARE, ctx().policies.purposes[CARE].label),
-    )
-
-
-@review_pages.route(
-    "/families/<id:involvement>/reviews/<id:review>/summary", methods=["GET", "POST"]
-)
-def summarise(involvement: str, review: str) -> ResponseReturnValue:
-    """Write the summary; it can be changed until it is signed."""
-    found = _review(involvement, review)
-    form = SummaryForm()
-    if found.summary and not form.is_submitted():
-        kept = reviews.summary(ctx(), caller(), found.summary)
-        form.strengths.data, form.points.data = kept.strengths, kept.points
-        form.next_step.data = kept.next_step
-    if form.sent:
-        wanted = WriteSummary(
-            review,
-            form.strengths.data or "",
-            form.points.data or "",
-            form.next_step.data or None,
-        )
-        try:
-            written = reviews.write_summary(ctx(), caller(), wanted)
-        except InvalidInput as fault:
-            form.add_faults(fault)
-        except ConsentServiceError as fault:
-            form.say(fault.message)
-        else:
-            return redirect(url_for("reviews.file", involvement=involvement, summary=written.id))
-    return form_page(
-        form,
-        "Summary of the shared review",
-        url_for("reviews.show", involvement=involvement, review=review),
-        words=("Write it with the parent, in their words where you can.",),
-        save="Save and check",
-    )
-
-
 @review_pages.route(
     "/families/<id:involvement>/summaries/<id:summary>/file", methods=["GET", "POST"]
 )
@@ -183,17 +122,20 @@ def file(involvement: str, summary: str) -> ResponseReturnValue:
             flash("The summary is signed. Enter its number once it is in the record system.")
         else:
             flash("The summary is filed. Dates for the film were worked out anew.", "success")
-        return redirect(request.path)
+        return redirect(url_for("reviews.file", involvement=involvement, summary=summary, screen=1))
     return form_page(
         form,
         "Sign and file the summary" if kept.filed_at is None else "Summary",
         url_for("reviews.listing", involvement=involvement),
         template="reviews/file.html",
         kept=kept,
+        review=_review(involvement, kept.review),
+        on_screen=kept.filed_at is None or "screen" in request.args,
         involvement=involvement,
         goals=reviews.goals(ctx(), caller(), involvement),
         outside=outside,
         plot=plot,
+        in_words=in_words,
     )
 
 
@@ -233,6 +175,7 @@ def goals(involvement: str) -> ResponseReturnValue:
         names={person.id: person.full_name for _, person in family.people},
         goals=reviews.goals(ctx(), caller(), involvement),
         plot=plot,
+        in_words=in_words,
     )
 
 
@@ -269,10 +212,8 @@ def _watchable(involvement: str) -> list[AssetView]:
 
 
 def _review(involvement: str, review: str) -> ReviewView:
-    for found in reviews.reviews(ctx(), caller(), involvement):
-        if found.id == review:
-            return found
-    raise NotFound("There is no such review in this family.", kind="review")
+    found = reviews.reviews(ctx(), caller(), involvement)
+    return next(one for one in found if one.id == review)
 
 
 def _called(film: AssetView) -> str:

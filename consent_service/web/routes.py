@@ -121,8 +121,8 @@ ROUTES: dict[str, P | Open] = {
     # shared reviews
     "reviews.add": P.REVIEW_WRITE,
     "reviews.listing": P.REVIEW_READ,
-    "reviews.show": P.REVIEW_READ,
-    "reviews.summarise": P.REVIEW_WRITE,
+    "moments.rename": P.FILM_CUT,
+    "moments.remove": P.FILM_CUT,
     "reviews.file": P.REVIEW_WRITE,
     "reviews.paper": P.REVIEW_READ,
     "reviews.goals": P.REVIEW_READ,
@@ -135,6 +135,12 @@ ROUTES: dict[str, P | Open] = {
     "handovers.words": P.FEEDBACK_WRITE,
     "handovers.quote": P.QUOTE_WRITE,
     "handovers.end_quote": P.QUOTE_WRITE,
+    # the screen in front of the parent
+    "together.clip": P.REVIEW_READ,
+    "together.keep_photo": P.FILM_CUT,
+    "together.goals": P.REVIEW_WRITE,
+    "together.words": P.REVIEW_WRITE,
+    "together.leave": P.REVIEW_READ,
     "handovers.disclose": P.DISCLOSURE_WRITE,
     "handovers.take_back": P.DISCLOSURE_WRITE,
     # information governance

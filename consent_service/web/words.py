@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from consent_service.domain.assets import AssetState
+from consent_service.domain.attunement import Principle
 from consent_service.domain.consent import Answer, Capacity, ConsentState
 from consent_service.domain.holds import HoldKind
 from consent_service.domain.people import Basis, FamilyRole, MeetingKind, MeetingMode
@@ -29,6 +30,13 @@ WORDS: dict[str, str] = {
     AssetState.LOCKED: "Locked, to be erased",
     AssetState.RESTRICTED: "Kept apart, not watchable",
     AssetState.ERASED: "Erased",
+    # what was noticed in a moment
+    Principle.ATTENTIVE: "Being attentive",
+    Principle.ENCOURAGING: "Encouraging initiatives",
+    Principle.RECEIVING: "Receiving initiatives",
+    Principle.TAKING_TURNS: "Developing attuned interactions",
+    Principle.GUIDING: "Guiding",
+    Principle.DEEPENING: "Deepening discussion",
     # people
     FamilyRole.PARENT: "Parent",
     FamilyRole.CARER: "Carer",
@@ -82,6 +90,7 @@ WORDS: dict[str, str] = {
     "health_record": "It is part of the health record",
     "dispute": "Parents disagree",
     "consent_revoked": "Consent ended by us",
+    "cut_removed": "Removed by the guider",
     "consent_invalid": "The consent was never valid",
     "purpose_remains": "Another use that was agreed to keeps it",
     "transitory": "Working material",
@@ -101,6 +110,7 @@ WORDS: dict[str, str] = {
     "archived": "Archived",
     "in_review": "Current, in review",
     "forthcoming": "Not issued yet",
+    "reissue": "Issue anew",
     "paper": "On paper",
     "email": "By email",
     "post": "By post",
@@ -134,6 +144,7 @@ COLOURS: dict[str, str] = {
     "current": "green",
     "archived": "grey",
     "in_review": "yellow",
+    "reissue": "red",
     "done": "green",
     "ok": "green",
     "failed": "orange",

@@ -4,10 +4,14 @@ from datetime import date, datetime
 
 from consent_service.api.shapes import Id, Reply
 from consent_service.domain.assets import AssetKind, AssetState, RecordClass
+from consent_service.domain.attunement import Principle
 
 
 class AssetReply(Reply):
-    """An asset; times within film are milliseconds, sizes bytes, digests SHA-256."""
+    """An asset; times within film are milliseconds, sizes bytes, digests SHA-256.
+
+    `fps_milli` is pictures in a thousand seconds.
+    """
 
     id: Id
     kind: AssetKind
@@ -22,6 +26,7 @@ class AssetReply(Reply):
     purposes: tuple[str, ...]
     title: str | None
     noticed: str | None
+    principles: tuple[Principle, ...]
     filmed_on: date
     media_type: str | None
     size: int | None
@@ -30,6 +35,7 @@ class AssetReply(Reply):
     duration_ms: int | None
     width: int | None
     height: int | None
+    fps_milli: int | None
     start_ms: int | None
     end_ms: int | None
     cut: str | None

@@ -1,6 +1,6 @@
 """Leaflets and their versions, and who was given which."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated
 
 from pydantic import Field
@@ -26,7 +26,10 @@ room = Room("leaflets")
 
 
 class LeafletReply(Reply):
-    """A leaflet version; from `archive_on` it is no longer given."""
+    """A leaflet version; from `archive_on` it is no longer given.
+
+    `reissue_since` is when it was found to print words that may not be printed any more.
+    """
 
     code: str
     version: int
@@ -37,6 +40,7 @@ class LeafletReply(Reply):
     owner: str
     control_line: str
     languages: tuple[str, ...]
+    reissue_since: datetime | None
 
 
 class LeafletWordsReply(LeafletReply):

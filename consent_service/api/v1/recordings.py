@@ -23,6 +23,7 @@ from consent_service.api.shapes import (
 from consent_service.api.v1.assets import AssetReply
 from consent_service.domain import tus
 from consent_service.domain.assets import AssetKind
+from consent_service.domain.attunement import Principle
 from consent_service.domain.roles import Permission as P
 from consent_service.services import assets, cutting, depicted
 from consent_service.services import recordings as use
@@ -94,6 +95,7 @@ class NewClip(Request):
     end_ms: Milliseconds
     title: Line
     noticed: Words | None = None
+    principles: tuple[Principle, ...] = ()
     exact: bool = False
 
 
