@@ -118,20 +118,20 @@ def _put_in_place(clinic: Clinic, film: str, plain: Path) -> None:
 
 
 @contextmanager
-def our_service(stage: Stage, workers: int) -> Iterator[int]:
-    """Run the service as its users do, its log in a file; yields its port."""
+def our_service(folder: Path, workers: int) -> Iterator[tuple[int, int]]:
+    """Run the service over `folder`/data as its users do, its log in a file; its port and pid."""
     port = free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("CONSENT_")} | {
-        "CONSENT_DATA_DIR": str(stage.folder / "data"),
+        "CONSENT_DATA_DIR": str(folder / "data"),
         "CONSENT_LISTEN": f"127.0.0.1:{port}",
         "CONSENT_LOG_FORMAT": "json",
         "PYTHONPATH": str(ROOT),
     }
-    log = stage.folder / "service.log"
+    log = folder / "service.log"
     command = ["sh", "-c", 'log=$1; shift; exec "$@" 2>>"$log"', "sh", str(log)]
     command += [sys.executable, "-c", RUN, "run", "--workers", str(workers)]
-    with started(command, port, cwd=stage.folder, environment=environment):
-        yield port
+    with started(command, port, cwd=folder, environment=environment) as process:
+        yield port, process.pid
 
 
 def measure_playing(
@@ -215,7 +215,7 @@ def measure(options: Options, folder: Path) -> Report:
     report = Report("serve", GOALS)
     stage = build_stage(folder, options)
     with ExitStack() as running:
-        port = running.enter_context(our_service(stage, options.workers))
+        port, _pid = running.enter_context(our_service(folder, options.workers))
         measure_upload(report, stage, port, options.turns)
         others: dict[str, Place] = {}
         for name, serve in (("nginx", servers.nginx), ("rclone", servers.rclone)):
