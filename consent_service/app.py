@@ -45,15 +45,15 @@ from consent_service.web import (
     ig_retention,
     ig_subject_access,
     jobs,
-    layout,
     kept_moments,
+    layout,
     leaflets,
     logs,
     reviews,
     routes,
+    shared_screen,
     sign_in,
     uploads,
-    shared_screen,
     users,
     withdrawals,
 )
@@ -139,8 +139,10 @@ def page_groups() -> list[Any]:
         users.users,
         jobs.job_pages,
         films.films,
+        kept_moments.moments,
         uploads.upload_pages,
         reviews.review_pages,
+        shared_screen.together,
         handovers.handover_pages,
         ig_overview.governance,
         ig_consents.consent_ends,
@@ -148,10 +150,8 @@ def page_groups() -> list[Any]:
         ig_retention.retention_pages,
         ig_audit.audit_pages,
         ig_subject_access.subject_access_pages,
-        kept_moments.moments,
     ]
 
-        shared_screen.together,
 
 def _api(app: Flask, context: Context, csrf: CSRFProtect) -> None:
     """Mount the API; it guards itself with tokens, so no form token is asked of it."""

@@ -135,13 +135,13 @@ SENTENCES: dict[EventKind, str] = {
     K.CLIP_ERASED: "clip {subject} was erased[ under order {order}]",
     K.STILL_MADE: "{actor} took still {subject}[ from {source}]",
     K.STILL_ERASED: "still {subject} was erased[ under order {order}]",
+    K.ASSET_DESCRIBED: "{actor} changed the words about clip or still {subject}[: {fields}]",
     K.ASSET_AWAITING_CONSENT: "film {subject} waits for consent[ of {people}][, until {until}]",
     K.ASSET_LOCKED: "film {subject} was locked[ under order {order}]",
     K.ASSET_UNLOCKED: "film {subject} was unlocked[ because of {reason}]",
     K.ASSET_RESTRICTED: "film {subject} was restricted[ because of {reason}]",
     K.ASSET_CLASS_CHANGED: "the class of film {subject} changed[ from {old}][ to {new}]",
     K.ASSET_WRAPS_CHANGED: "what film {subject} may be opened for changed[: {purposes}]",
-    K.ASSET_DESCRIBED: "{actor} changed the words about clip or still {subject}[: {fields}]",
     K.DEPICTED_ADDED: "{actor} recorded[ person {person}] as seen or heard in film {subject}",
     K.DEPICTED_REMOVAL_ASKED: (
         "{actor} asked to record[ person {person}] as not seen or heard in film {subject}"
