@@ -47,6 +47,12 @@ class NotSignedIn(ConsentServiceError):
     default_code = "not_signed_in"
 
 
+class LinkClosed(NotSignedIn):
+    """A family's link does not open, or not any more; why is never said."""
+
+    default_code = "link_closed"
+
+
 class NotFound(ConsentServiceError):
     """No such thing, or another team's: both look alike."""
 

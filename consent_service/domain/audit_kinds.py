@@ -35,6 +35,7 @@ class EventKind(StrEnum):
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event
     LINK_MADE = "link.made"
     LINK_USED = "link.used"
+    LINK_REFUSED = "link.refused"
     LINK_REVOKED = "link.revoked"
     LINK_EXPIRED = "link.expired"
     ACCESS_REFUSED = "access.refused"

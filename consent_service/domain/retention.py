@@ -33,6 +33,7 @@ RECORDING, REVIEW_COPY, PHOTOS_OFFERED = "R01", "R02", "R11"
 CHILD_RECORD, PARENT_RECORD, MATERNITY_RECORD = "R03", "R04", "R05"
 FEEDBACK, DRAFTS, UPLOADS, NOTICES = "R16", "R28.drafts", "R28.uploads", "R30.notices"
 SUBJECT_ACCESS = "R23"
+CONSENT_LINKS, PARENT_LINKS = "R29.consent-link", "R29.parent-link"
 _OF_THE_FILM_ITSELF = frozenset(
     {RECORDING, REVIEW_COPY, CHILD_RECORD, PARENT_RECORD, MATERNITY_RECORD, "R09", "R10"}
 )
@@ -181,7 +182,7 @@ def rule_day(
     None when the rule is not written as one period after that event, or as a choice of such.
     """
     due_after = schedule.rule(rule_id).due
-    choices = due_after.of if isinstance(due_after, FirstKnown) else (due_after,)
+    choices = due_after.of if isinstance(due_after, FirstKnown | Earliest) else (due_after,)
     expression = next((c for c in choices if isinstance(c, After) and c.event is event), None)
     if expression is None:
         return None

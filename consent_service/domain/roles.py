@@ -75,6 +75,7 @@ class Permission(StrEnum):
     HEALTH_READ = "health.read"
     OUTBOX_READ = "outbox.read"
     OWN_CONSENT_READ = "own_consent.read"
+    OWN_CONSENT_RECORD = "own_consent.record"
     OWN_WITHDRAWAL_RECORD = "own_withdrawal.record"
 
 

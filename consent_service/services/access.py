@@ -3,9 +3,12 @@
 Rules kept here:
   * a role grants verbs, its scope says how far: own team or the organisation;
   * another team's things look exactly like things that do not exist, and the attempt is recorded;
-  * sensitive acts need a recent sign-in (`fresh`).
+  * sensitive acts need a recent sign-in (`fresh`);
+  * a link reaches one person's own words and acts in one involvement, by the few verbs that its
+    kind is listed with here, and nothing that anybody else said or did.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -13,6 +16,7 @@ from sqlalchemy.orm import Session, object_session
 
 from consent_service.db.models.people import Involvement, Person
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
+from consent_service.domain.links import LinkKind
 from consent_service.domain.roles import Permission, Role, Scope
 from consent_service.errors import NotFound, Refused
 from consent_service.services.context import Context
@@ -27,13 +31,42 @@ class OfFamily(Protocol):
 
 Thing = TypeVar("Thing", bound=OfFamily)
 
+_P = Permission
+OPENED_BY: Mapping[LinkKind, Mapping[Permission, Permission]] = {
+    LinkKind.CONSENT: {
+        _P.LEAFLET_READ: _P.LEAFLET_READ,
+        _P.LEAFLET_GIVE: _P.OWN_CONSENT_RECORD,
+        _P.CONSENT_CAPTURE: _P.OWN_CONSENT_RECORD,
+        _P.CONSENT_READ: _P.OWN_CONSENT_READ,
+    },
+    LinkKind.PARENT: {
+        _P.LEAFLET_READ: _P.LEAFLET_READ,
+        _P.CONSENT_READ: _P.OWN_CONSENT_READ,
+        _P.WITHDRAWAL_PREVIEW: _P.OWN_WITHDRAWAL_RECORD,
+        _P.WITHDRAWAL_RECORD: _P.OWN_WITHDRAWAL_RECORD,
+        _P.WITHDRAWAL_CANCEL: _P.OWN_WITHDRAWAL_RECORD,
+    },
+}
+"""What each kind of link may do to its own involvement: the verb asked -> the link holder's."""
+
+
+@dataclass(frozen=True)
+class Own:
+    """What a link opens: the words and acts of one person in one involvement."""
+
+    link: str
+    kind: LinkKind
+    person: str
+    involvement: str
+
 
 @dataclass(frozen=True)
 class Caller:
     """Who calls a use case: a member of staff, a program's token, a parent's link or a job.
 
     `user` is the account that is answerable (None for jobs and links), `teams` the ids of its
-    teams, `fresh` whether they proved who they are within the last minutes.
+    teams, `fresh` whether they proved who they are within the last minutes. `own` says what a
+    link opens; staff, programs and jobs have none.
     """
 
     actor: Actor
@@ -41,6 +74,7 @@ class Caller:
     roles: frozenset[str] = frozenset()
     teams: frozenset[str] = frozenset()
     fresh: bool = True
+    own: Own | None = None
 
     @property
     def id(self) -> str:
@@ -111,8 +145,12 @@ def involvement_for(
     Raises Refused (`role`) without the verb, and the same NotFound for a foreign team's involvement
     as for one that does not exist. Other teams' ids are recorded by `record_refusal`.
     """
-    require(ctx, caller, permission)
+    _require_verb(ctx, caller, permission)
     row = session.get(Involvement, involvement)
+    if caller.own is not None:
+        if row is None or row.id != caller.own.involvement:
+            raise _not_found("involvement")
+        return row
     if row is None or not reaches(ctx, caller, permission, row.team_id):
         raise _not_found("involvement")
     return row
@@ -126,10 +164,14 @@ def thing_for(
     Raises as `involvement_for`; another team's is called what was asked for, as one that does not
     exist.
     """
-    require(ctx, caller, permission)
+    _require_verb(ctx, caller, permission)
     session = object_session(row) if row is not None else None
     if row is None or session is None:
         raise _not_found(kind)
+    if caller.own is not None:
+        if row.involvement_id != caller.own.involvement or _said_by(row) != caller.own.person:
+            raise _not_found(kind)
+        return row
     team = session.get_one(Involvement, row.involvement_id).team_id
     if not reaches(ctx, caller, permission, team):
         raise _not_found(kind)
@@ -145,6 +187,19 @@ def person_for(
     if row is None or not reaches(ctx, caller, permission, row.team_id):
         raise _not_found("person")
     return row
+
+
+def _require_verb(ctx: Context, caller: Caller, permission: Permission) -> None:
+    """Raise Refused (`role`) without the verb; a link's holder needs the one that stands for it."""
+    if caller.own is not None:
+        permission = OPENED_BY[caller.own.kind].get(permission, permission)
+    require(ctx, caller, permission)
+
+
+def _said_by(row: OfFamily) -> str | None:
+    """Return whose word or act a row is: who withdrew, or who answered."""
+    found = getattr(row, "by_person_id", None) or getattr(row, "person_id", None)
+    return None if found is None else str(found)
 
 
 def record_refusal(ctx: Context, caller: Caller, what: str, code: str) -> None:

@@ -41,15 +41,15 @@ from consent_service.domain.policies import form_facts
 from consent_service.domain.roles import Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
 from consent_service.ids import new_id
-from consent_service.services import depicted_keys, disputes, erasure_journal
-from consent_service.services.access import Caller, involvement_for
+from consent_service.services import depicted_keys, disputes, erasure_journal, link_sessions
+from consent_service.services.access import Caller, involvement_for, thing_for
 from consent_service.services.at_once import at_once
 from consent_service.services.consent_checks import (
     CaptureConsent,
     Ground,
-    is_late,
     require_sound,
     version_asked,
+    waits_for_check,
 )
 from consent_service.services.consent_states import StateView, state, states_in
 from consent_service.services.consent_views import (
@@ -147,6 +147,7 @@ def capture(ctx: Context, caller: Caller, request: CaptureConsent) -> ConsentAct
         ground = _ground(ctx, uow, row, request)
         require_sound(ctx, uow, ground, request)
         act = _append_act(ctx, uow, caller, ground, request)
+        link_sessions.use(uow, caller, act.id)
         _append_decisions(uow, act, ground, request)
         row.last_entry_at = uow.at
         uow.session.flush()
@@ -288,7 +289,7 @@ def _append_act(
         recorded_by=caller.id,
         event_at=request.event_at,
         recorded_at=uow.at,
-        recorded_late=is_late(request, uow.at),
+        recorded_late=waits_for_check(request, uow.at),
     )
     uow.session.add(act)
     uow.session.flush()
@@ -355,8 +356,4 @@ def _record_capture(
 def _act_for(
     ctx: Context, session: Session, caller: Caller, permission: Permission, act: str
 ) -> ConsentAct:
-    row = session.get(ConsentAct, act)
-    if row is None:
-        raise NotFound("There is no such act of consent that you can see.", kind="consent")
-    involvement_for(ctx, session, caller, permission, row.involvement_id)
-    return row
+    return thing_for(ctx, caller, permission, session.get(ConsentAct, act), "consent")

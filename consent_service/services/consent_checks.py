@@ -80,6 +80,15 @@ def is_late(request: CaptureConsent, at: datetime) -> bool:
     return request.route is Route.PAPER or london_day(request.event_at) < london_day(at)
 
 
+def waits_for_check(request: CaptureConsent, at: datetime) -> bool:
+    """Tell whether a yes counts only once somebody has looked at it (rules 9 and 14).
+
+    By a link nobody was there: a guider talks with the person first, that the answers are their
+    own and that nothing makes one doubt that they could decide.
+    """
+    return request.route is Route.REMOTE_LINK or is_late(request, at)
+
+
 def require_sound(ctx: Context, uow: UnitOfWork, ground: Ground, request: CaptureConsent) -> None:
     """Raise InvalidInput with every fault of the act."""
     faults = _event_faults(uow, ground, request)

@@ -18,6 +18,7 @@ from consent_service.db.models.accounts import ApiToken, UserAccount
 from consent_service.db.models.consent import ConsentAct, ConsentEnding
 from consent_service.db.models.erasure import ErasureOrder, Withdrawal
 from consent_service.db.models.jobs import JournalMark
+from consent_service.db.models.links import OwnLink
 from consent_service.db.models.people import Involvement, Person
 from consent_service.db.models.recordings import Asset
 from consent_service.db.models.retention import Hold
@@ -255,6 +256,13 @@ def _access_revoked(ctx: Context, line: JournalLine, report: ReplayReport) -> No
             user.active = False
             user.disabled_at = line.at
             uow.record(AuditEvent(EventKind.USER_DISABLED, REPLAYER, user.id))
+        elif kind == "link":
+            link = uow.session.get(OwnLink, identifier)
+            if link is None or link.revoked_at is not None:
+                return
+            link.revoked_at = line.at
+            link.session_mark = link.draft = link.drafted_at = None
+            uow.record(AuditEvent(EventKind.LINK_REVOKED, REPLAYER, link.id, link.involvement_id))
         else:
             token = uow.session.get(ApiToken, identifier)
             if token is None or token.revoked_at is not None:

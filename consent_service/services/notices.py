@@ -22,6 +22,10 @@ from consent_service.services.context import Context
 SENTENCES: Mapping[str, str] = {
     "dispute_opened": "Parents disagree about a child. Film is frozen until you settle it.",
     "withdrawn_elsewhere": "Consent ended with another team reaches a family of yours. See it.",
+    "withdrawn_by_link": "Somebody stopped film by their own link. See what goes.",
+    "kept_by_link": "Somebody changed their mind by their own link: film stays after all.",
+    "consent_by_link": "Somebody answered by a link. Talk with them: it counts once you confirm it.",
+    "link_locked": "A link closed after five wrong dates of birth. Ask the family before a new one.",
     "hold_placed": "A hold was placed. Nothing it names is destroyed until it is released.",
     "erasure_blocked": "A step of an erasure fails again and again. Somebody must look at it.",
     "restore_found": "A restored backup was found and put right from the journal.",

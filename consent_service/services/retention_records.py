@@ -1,4 +1,4 @@
-"""Small records with a date of their own: feedback, drafts, messages, unfinished uploads.
+"""Small records with a date of their own: feedback, drafts, messages, links, unfinished uploads.
 
 Rules kept here: the same as for film: only under an appraisal (rule 8), any hold on the family
 wins, and everything else that is due waits for a person.
@@ -24,8 +24,10 @@ from consent_service.domain import retention as rules
 from consent_service.domain.assets import AssetState
 from consent_service.domain.audit import Actor, AuditEvent, EventKind
 from consent_service.domain.erasure import OrderCause
+from consent_service.domain.links import LinkKind
 from consent_service.domain.retention import Facts, due, rule_day
 from consent_service.domain.retention_rules import TriggerEvent
+from consent_service.services import retention_links
 from consent_service.services.context import Context
 from consent_service.services.retention_plan import Fate, PlanLine, Rulings, is_open
 
@@ -269,6 +271,38 @@ KINDS: Mapping[str, RecordKind] = {
             rules.SUBJECT_ACCESS,
             TriggerEvent.APPEAL_CLOSED,
             _requests(appealed=True),
+        RecordKind(
+            "consent_link",
+            rules.CONSENT_LINKS,
+            TriggerEvent.CONSENT_LINK_MADE,
+            retention_links.made,
+            retention_links.count(LinkKind.CONSENT),
+            retention_links.end,
+        ),
+        RecordKind(
+            "used_consent_link",
+            rules.CONSENT_LINKS,
+            TriggerEvent.CONSENT_LINK_USED,
+            retention_links.used,
+            retention_links.count_none,
+            retention_links.end,
+        ),
+        RecordKind(
+            "ended_parent_link",
+            rules.PARENT_LINKS,
+            TriggerEvent.PARENT_LINK_REVOKED,
+            retention_links.revoked,
+            retention_links.count(LinkKind.PARENT),
+            retention_links.end,
+        ),
+        RecordKind(
+            "parent_link",
+            rules.PARENT_LINKS,
+            TriggerEvent.INVOLVEMENT_ENDED,
+            retention_links.involvement_ended,
+            retention_links.count_none,
+            retention_links.end,
+        ),
             _count_requests(appealed=True),
             _delete_requests,
         ),

@@ -30,7 +30,7 @@ from consent_service.domain.calendar import Period, Unit, birthday, keep_until
 from consent_service.domain.consent import Answer
 from consent_service.domain.retention import NO_SUMMARY_WARNING
 from consent_service.domain.roles import IG_OFFICER
-from consent_service.services import jobs, keys, retention_dates
+from consent_service.services import jobs, keys, link_drafts, own_withdrawal, retention_dates
 from consent_service.services.access import Caller
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
@@ -90,13 +90,15 @@ def watch_families(ctx: Context, caller: Caller) -> dict[str, int]:
 
 
 def clean_up(ctx: Context) -> dict[str, int]:
-    """Forget what only served for a day: idempotency keys, old runs, used or dead set-up links."""
+    """Forget what only served for a day: keys of requests, old runs, dead links, unsent answers."""
     with ctx.begin() as uow:
         figures = {
             "idempotency_keys": _delete(
                 uow.session, IdempotencyKey, IdempotencyKey.created_at < uow.at - A_DAY
             ),
             "set_up_links": _delete(uow.session, SetUpLink, SetUpLink.expires_at < uow.at - A_DAY),
+            "link_drafts": link_drafts.forget_old(uow),
+            "undo_pins": own_withdrawal.forget_pins(uow),
         }
     figures["runs"] = jobs.forget_old_runs(ctx, RUNS_KEPT)
     return figures
