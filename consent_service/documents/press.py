@@ -30,11 +30,27 @@ _MAX_ANSWER = 64 * 1024 * 1024
 _ROOT = Path(__file__).parents[2]
 _START = (
     "import runpy, sys; sys.path.append(sys.argv[1]); "
-    "runpy.run_module('consent_service.documents.child', run_name='__main__')"
+    "runpy.run_module(sys.argv[2], run_name='__main__')"
 )
-_COMMAND = (sys.executable, "-I", "-B", "-c", _START, str(_ROOT))
 _KEPT_SETTINGS = ("FONTCONFIG_FILE", "FONTCONFIG_PATH", "LD_LIBRARY_PATH")
 _TOO_MUCH = "This document takes too long to print. Shorten it, or print part of it."
+
+
+def command_for(module: str, limits: Limits) -> tuple[str, ...]:
+    """Return what starts one of our own modules in a process apart, with its limits."""
+    where = (sys.executable, "-I", "-B", "-c", _START, str(_ROOT), module)
+    return (*where, str(limits.cpu_seconds), str(limits.memory_bytes))
+
+
+def environment() -> dict[str, str]:
+    """Return all that such a process knows of ours."""
+    kept = {name: os.environ[name] for name in _KEPT_SETTINGS if name in os.environ}
+    return kept | {
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "HOME": "/nonexistent",
+        "PATH": "/usr/bin:/bin",
+    }
 
 
 class Press:
@@ -166,15 +182,13 @@ def _deadline(process: subprocess.Popen[bytes], seconds: float) -> Iterator[thre
 
 
 def _start_process(limits: Limits) -> subprocess.Popen[bytes]:
-    environment = {name: os.environ[name] for name in _KEPT_SETTINGS if name in os.environ}
-    environment |= {"LANG": "C.UTF-8", "TZ": "UTC", "HOME": "/nonexistent", "PATH": "/usr/bin:/bin"}
     return subprocess.Popen(  # noqa: S603 our own interpreter, our own words
-        [*_COMMAND, str(limits.cpu_seconds), str(limits.memory_bytes)],
+        command_for("consent_service.documents.child", limits),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         bufsize=0,
-        env=environment,
+        env=environment(),
         cwd="/",
         start_new_session=True,
     )

@@ -81,6 +81,7 @@ class EventKind(StrEnum):
     FORM_PUBLISHED = "form.published"
     CONSENT_CAPTURED = "consent.captured"
     CONSENT_DECLINED = "consent.declined"
+    CONSENT_PAPER_KEPT = "consent.paper_kept"
     CONSENT_CHECKED = "consent.checked"
     CONSENT_REVOKED = "consent.revoked"
     CONSENT_INVALIDATED = "consent.invalidated"

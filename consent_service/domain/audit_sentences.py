@@ -102,6 +102,7 @@ SENTENCES: dict[EventKind, str] = {
         "[, {given} yes][, {declined} no][, {route}]"
     ),
     K.CONSENT_DECLINED: "{actor} recorded a refusal, act {subject}[, of person {person}]",
+    K.CONSENT_PAPER_KEPT: "{actor} kept a scan with consent act {subject}[ ({size} bytes)]",
     K.CONSENT_CHECKED: "{actor} checked consent act {subject} as second person",
     K.CONSENT_REVOKED: (
         "{actor} ended consents of person {subject} for the organisation[ because of {reason}]"

@@ -7,25 +7,35 @@ Rules kept here:
 """
 
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from consent_service.clock import london_day
 from consent_service.db.models.consent import ConsentDraft
+from consent_service.domain.retention import DRAFTS, Facts, due
+from consent_service.domain.retention_rules import TriggerEvent
 from consent_service.domain.roles import Permission
 from consent_service.errors import NotFound
 from consent_service.ids import new_id
-from consent_service.services.access import Caller, involvement_for
+from consent_service.services.access import Caller, allows, involvement_for
 from consent_service.services.context import Context
 
 
 @dataclass(frozen=True)
 class DraftView:
-    """What was entered so far; `body` is made of JSON values."""
+    """What was entered so far; `body` is made of JSON values.
+
+    `kept_until` is the last day on which it is still there; None where no rule says so.
+    """
 
     id: str
     involvement: str
     body: dict[str, Any]
+    edited_at: datetime
+    kept_until: date | None
 
 
 def begin(ctx: Context, caller: Caller, involvement: str, body: dict[str, Any]) -> str:
@@ -48,7 +58,21 @@ def draft(ctx: Context, caller: Caller, identifier: str) -> DraftView:
     """Return one's own draft."""
     with ctx.read() as session:
         row = _own(ctx, session, caller, identifier)
-        return DraftView(row.id, row.involvement_id, dict(row.body))
+        return _view(ctx, row)
+
+
+def mine(ctx: Context, caller: Caller, involvement: str) -> list[DraftView]:
+    """Return one's own drafts with a family, the newest first; none without the right to ask."""
+    if not allows(ctx, caller, Permission.CONSENT_CAPTURE):
+        return []
+    with ctx.read() as session:
+        involvement_for(ctx, session, caller, Permission.CONSENT_CAPTURE, involvement)
+        rows = session.scalars(
+            select(ConsentDraft)
+            .where(ConsentDraft.involvement_id == involvement, ConsentDraft.user_id == caller.id)
+            .order_by(ConsentDraft.edited_at.desc(), ConsentDraft.id)
+        )
+        return [_view(ctx, row) for row in rows]
 
 
 def save(ctx: Context, caller: Caller, identifier: str, body: dict[str, Any]) -> None:
@@ -65,6 +89,12 @@ def drop(ctx: Context, caller: Caller, identifier: str) -> None:
         row = uow.session.get(ConsentDraft, identifier)
         if row is not None and row.user_id == caller.id:
             uow.session.delete(row)
+
+
+def _view(ctx: Context, row: ConsentDraft) -> DraftView:
+    facts = Facts({TriggerEvent.DRAFT_LAST_EDITED: london_day(row.edited_at)})
+    until = due(ctx.policies.schedule, DRAFTS, facts).due_on
+    return DraftView(row.id, row.involvement_id, dict(row.body), row.edited_at, until)
 
 
 def _own(ctx: Context, session: Session, caller: Caller, identifier: str) -> ConsentDraft:

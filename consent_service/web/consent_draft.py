@@ -1,6 +1,7 @@
 """Answers between the pages of a consent: read from forms, kept in a draft, made into an act.
 
 Pure but for the draft's own dictionary: the pages fetch and store, this turns one into the other.
+How the questions follow each other stands in `consent_steps`.
 """
 
 import json
@@ -36,10 +37,12 @@ FIRST_SENTENCE = re.compile(r"(?<=[.:])\s+(?=[A-Z])")
 
 @dataclass(frozen=True)
 class Part:
-    """One page of questions: those of one layer about one person."""
+    """One page of questions: one line of the form, about each person whom it concerns.
+
+    Answers that are copied from paper stand together: all of one layer about one person.
+    """
 
     title: str
-    about: str
     layer: Layer
     questions: tuple[AskedQuestion, ...]
 
@@ -50,6 +53,7 @@ class Box:
 
     field: str
     code: str
+    about: str
     wording: str
     short: str
     why: str
@@ -85,13 +89,24 @@ TITLES = {
 }
 
 
-def parts(asked: Questions) -> tuple[Part, ...]:
-    """Return the pages of a form: one for each layer and person, in the form's order."""
+def parts(
+    asked: Questions, *, together: bool = False, only: frozenset[str] | None = None
+) -> tuple[Part, ...]:
+    """Return the pages of a form in its order, each with one thing to decide.
+
+    With `together` one page holds all of a layer about one person, as on paper. `only` leaves the
+    lines of these uses.
+    """
     found: dict[tuple[Layer, str], list[AskedQuestion]] = {}
     for question in asked.questions:
-        found.setdefault((question.statement.layer, question.about), []).append(question)
-    ordered = sorted(found, key=lambda key: (list(Layer).index(key[0]), key[1] != asked.person))
-    return tuple(Part(TITLES[key[0]], key[1], key[0], tuple(found[key])) for key in ordered)
+        statement = question.statement
+        if only is None or statement.purpose in only:
+            group = question.about if together else statement.code
+            found.setdefault((statement.layer, group), []).append(question)
+    ordered = sorted(
+        found, key=lambda key: (list(Layer).index(key[0]), together and key[1] != asked.person)
+    )
+    return tuple(Part(TITLES[key[0]], key[0], tuple(found[key])) for key in ordered)
 
 
 def key_of(question: AskedQuestion) -> str:
@@ -119,12 +134,13 @@ def box(
     return Box(
         f"q{place}",
         statement.code,
+        question.about,
         filled(wording),
         shortened(filled(wording)),
         filled(text.why),
         filled(text.if_no),
         filled(text.if_withdrawn),
-        _options(question, asked.language),
+        options(question, asked.language),
         _names_label(question),
         statement.answer is AnswerKind.TEXT,
         str(said.get("answer", "")),
@@ -166,7 +182,7 @@ def read_part(
     for line, question in zip(shown, part.questions, strict=True):
         name = line.field
         answer = form.get(name, "")
-        if answer not in dict(_options(question, "")):
+        if answer not in dict(options(question, "")):
             if part.layer is not Layer.OPTIONAL:
                 faults.append((f"Answer this line: {line.short}", name))
             continue
@@ -259,7 +275,8 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60]
 
 
-def _options(question: AskedQuestion, language: str) -> tuple[tuple[str, str], ...]:
+def options(question: AskedQuestion, language: str) -> tuple[tuple[str, str], ...]:
+    """Return the answers that a question takes, each with its words."""
     statement = question.statement
     if statement.answer is AnswerKind.CONFIRM:
         return (("confirmed", "I confirm"), (OPEN, "Not yet"))

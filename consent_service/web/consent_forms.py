@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from wtforms import HiddenField
+from wtforms import HiddenField, MultipleFileField
 
 from consent_service.domain.consent import Capacity
 from consent_service.domain.withdrawal import Route
@@ -87,12 +87,13 @@ class SignForm(PageForm):
     how = choice("How do they sign?", sentence="Choose how they sign.")
     strokes = HiddenField()
     typed_name = line("Full name of the person signing")
+    scan = MultipleFileField("The scan, or a photo of each page")
 
     def offer(self, *, paper: bool) -> None:
         """Offer paper only where paper was signed."""
         ways = [("drawn", "Draw a signature"), ("typed", "Type the full name")]
         if paper:
-            ways.insert(0, ("paper", "It is on the paper, which we keep"))
+            ways.insert(0, ("paper", "It is on the paper"))
         self.how.choices = ways
         if not self.is_submitted():
             self.how.data = "paper" if paper else None

@@ -2,28 +2,42 @@
 
 Rules kept here:
   * what was entered is kept after every page, so that going back or losing the network loses none;
-  * nothing counts before it was read back and signed;
-  * a no is an outcome like a yes: it is recorded and thanked for.
+  * answers belong to the words they were given on: when the words changed, they are asked again;
+  * nothing counts before it was read back and signed.
 """
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from consent_service.clock import LONDON, london_day
-from consent_service.domain.consent import Answer, Capacity, SignatureKind
-from consent_service.domain.forms import FormFacts, Layer
-from consent_service.domain.people import FamilyRole
+from consent_service.domain.consent import Capacity, SignatureKind
+from consent_service.domain.form_changes import LineChange
+from consent_service.domain.forms import FormFacts
+from consent_service.domain.people import FamilyRole, Responsibility, holder_for
 from consent_service.domain.policies import form_facts
 from consent_service.domain.withdrawal import Route
 from consent_service.errors import Conflict, ConsentServiceError, InvalidInput, NotFound
-from consent_service.services import consent, drafts, involvements, leaflets, papers
+from consent_service.services import (
+    consent,
+    consent_papers,
+    drafts,
+    form_library,
+    involvements,
+    leaflets,
+    reconsents,
+)
 from consent_service.services.consent import Questions
 from consent_service.services.drafts import DraftView
+from consent_service.services.involvements import InvolvementView
+from consent_service.services.people import PersonView
 from consent_service.web import consent_draft
 from consent_service.web.consent_forms import SetUpForm, SignForm
+from consent_service.web.consent_steps import USES, USES_AFTER_FILMING, Steps
 from consent_service.web.fields import show, status, summary
 from consent_service.web.here import caller, ctx
 
@@ -40,12 +54,16 @@ def begin(involvement: str, person: str) -> ResponseReturnValue:
     given = [i for i in leaflets.issues(ctx(), caller(), involvement) if i.person == person]
     if not given:
         flash("Give the leaflet first. Consent only counts when it could be read.", "notice")
-        return redirect(url_for("leaflets.give", involvement=involvement, person=person))
+        return redirect(
+            url_for("leaflets.give", involvement=involvement, person=person, then="consent")
+        )
     form_id = OTHER_PERSON if member.role in (FamilyRole.OTHER, FamilyRole.STAFF) else VIG
     form = SetUpForm()
     form.offer(ctx().policies.latest_form(form_id).words, given)
     if not form.is_submitted():
         form.start(london_day(ctx().clock.now()))
+    uses = request.args.get("about") == USES
+    older = _older_version(involvement, person, form_id)
     if form.sent:
         body = {
             "involvement": involvement,
@@ -53,12 +71,30 @@ def begin(involvement: str, person: str) -> ResponseReturnValue:
             "form": form_id,
             "setup": form.setup(),
             "answers": {},
+            "only": USES if uses else "",
+            "older": None if uses else older,
         }
         return _after_setup(form, body)
     page = render_template(
-        "consents/begin.html", form=form, show=show, summary=summary, family=family, person=view
+        "consents/begin.html",
+        form=form,
+        show=show,
+        summary=summary,
+        family=family,
+        person=view,
+        uses=uses,
+        older=older,
+        decides_for=_decides_for(family, person),
+        begun=[d for d in drafts.mine(ctx(), caller(), involvement) if d.body["person"] == person],
     )
     return page, status(form)
+
+
+def _older_version(involvement: str, person: str, form: str) -> int | None:
+    """Return the version they answered, when a newer one asks for an answer again (rule 10)."""
+    found = reconsents.waiting(ctx(), caller(), involvement)
+    waiting = (w for w in found if (w.person, w.form) == (person, form))
+    return next((one.answered_version for one in waiting), None)
 
 
 def _after_setup(form: SetUpForm, body: dict[str, Any]) -> ResponseReturnValue:
@@ -68,47 +104,74 @@ def _after_setup(form: SetUpForm, body: dict[str, Any]) -> ResponseReturnValue:
     return redirect(url_for("consents.words", draft=draft))
 
 
+@consents.get("/draft/<id:draft>")
+def resume(draft: str) -> ResponseReturnValue:
+    """Go on with a draft where it stopped."""
+    kept, steps = _draft(draft)
+    if kept.body["setup"]["capacity"] == Capacity.LACKS_NOW:
+        return redirect(url_for("consents.sign", draft=kept.id))
+    if not steps.answers:
+        return redirect(url_for("consents.words", draft=kept.id))
+    if steps.first_open is None or not steps.unsaid:
+        return redirect(url_for("consents.check", draft=kept.id))
+    return redirect(_step(draft, steps.first_open))
+
+
+@consents.post("/draft/<id:draft>/throw-away")
+def throw_away(draft: str) -> ResponseReturnValue:
+    """Throw a draft away: what was answered so far is gone."""
+    kept = drafts.draft(ctx(), caller(), draft)
+    drafts.drop(ctx(), caller(), draft)
+    flash("It is thrown away. Nothing of it counts, and you can ask again at any time.", "success")
+    return redirect(url_for("families.show", involvement=kept.involvement))
+
+
 @consents.get("/draft/<id:draft>/words")
 def words(draft: str) -> ResponseReturnValue:
-    """Show the exact words, before any question."""
-    kept, asked = _draft(draft)
+    """Show the exact words, before any question, and what is different from the last time."""
+    kept, steps = _draft(draft)
+    person = _people(kept)[kept.body["person"]]
     return render_template(
-        "consents/words.html", draft=kept, asked=asked, person=_name(kept), first=_step(draft, 1)
+        "consents/words.html",
+        draft=kept,
+        asked=steps.asked,
+        person=person.full_name,
+        needs=person.information_needs,
+        first=_step(draft, 1),
+        changes=_changes(kept, steps),
+        older=kept.body.get("older"),
+        lines=consent_draft.line_words(steps.asked.form, steps.asked.language, steps.facts),
     )
 
 
 @consents.route("/draft/<id:draft>/part/<int:number>", methods=["GET", "POST"])
 def layer(draft: str, number: int) -> ResponseReturnValue:
-    """Ask the questions of one layer about one person."""
-    kept, asked = _draft(draft)
-    pages = consent_draft.parts(asked)
-    if not 1 <= number <= len(pages):
-        raise NotFound("There is no such part.", kind="part")
-    part = pages[number - 1]
+    """Ask one thing: a line of the form, about each person whom it concerns."""
+    kept, steps = _draft(draft)
+    part = steps.part(number)
     faults: list[tuple[str, str]] = []
-    answers = dict(kept.body.get("answers", {}))
     if request.method == "POST":
-        shown = _boxes(asked, part, answers, _facts(asked))
-        read, faults = consent_draft.read_part(part, shown, request.form)
-        for question in part.questions:
-            answers.pop(consent_draft.key_of(question), None)
-        answers |= read
+        answers, faults = steps.take(part, request.form)
+        steps = replace(steps, answers=answers)
         drafts.save(ctx(), caller(), draft, {**kept.body, "answers": answers})
         if not faults:
-            last = number == len(pages) or "check" in request.args
-            following = url_for("consents.check", draft=draft) if last else _step(draft, number + 1)
-            return redirect(following)
+            last = number == len(steps.parts) or "check" in request.args
+            check_them = url_for("consents.check", draft=draft)
+            return redirect(check_them if last else _step(draft, number + 1))
     page = render_template(
         "consents/part.html",
+        draft=kept,
         part=part,
-        boxes=_boxes(asked, part, answers, _facts(asked)),
+        boxes=steps.boxes(part),
         faults=faults,
         wrong={field: sentence for sentence, field in faults},
         number=number,
-        count=len(pages),
-        about=_names(kept)[part.about],
-        self_answer=part.about == asked.person,
-        answering=_name(kept),
+        count=len(steps.parts),
+        names=_names(kept),
+        person=steps.asked.person,
+        together=steps.together,
+        may_stop_here=steps.begins_optional(number),
+        changes={change.code: change for change in _changes(kept, steps)},
         back_to=_step(draft, number - 1) if number > 1 else url_for("consents.words", draft=draft),
     )
     return page, 400 if faults else 200
@@ -117,101 +180,52 @@ def layer(draft: str, number: int) -> ResponseReturnValue:
 @consents.get("/draft/<id:draft>/check")
 def check(draft: str) -> ResponseReturnValue:
     """Read every answer back before signing."""
-    kept, asked = _draft(draft)
-    facts, answers = _facts(asked), kept.body.get("answers", {})
-    pages = consent_draft.parts(asked)
-    read_back = [
-        (place, part, _boxes(asked, part, answers, facts)) for place, part in enumerate(pages, 1)
-    ]
-    unsaid = [(n, b) for n, part, boxes in read_back for b in boxes if _missing(part, b)]
+    kept, steps = _draft(draft)
     return render_template(
         "consents/check.html",
         draft=kept,
-        read_back=read_back,
+        heard=steps.heard,
+        unsaid=steps.unsaid,
         names=_names(kept),
-        person=_name(kept),
-        unsaid=unsaid,
+        person=steps.asked.person,
+        page_of=partial(_step, draft),
     )
-
-
-def _boxes(
-    asked: Questions, part: consent_draft.Part, answers: dict[str, Any], facts: FormFacts
-) -> list[consent_draft.Box]:
-    return [
-        consent_draft.box(asked, question, place, answers, facts)
-        for place, question in enumerate(part.questions)
-    ]
-
-
-def _missing(part: consent_draft.Part, shown: consent_draft.Box) -> bool:
-    optional = part.layer is Layer.OPTIONAL
-    return not optional and shown.answer in ("", consent_draft.OPEN)
 
 
 @consents.route("/draft/<id:draft>/sign", methods=["GET", "POST"])
 def sign(draft: str) -> ResponseReturnValue:
     """Sign, drawn or typed, and record the act."""
-    kept, asked = _draft(draft)
+    kept, steps = _draft(draft)
+    setup = kept.body["setup"]
     form = SignForm()
-    lacks = kept.body["setup"]["capacity"] == Capacity.LACKS_NOW
-    form.offer(paper=kept.body["setup"]["route"] == "paper")
+    lacks = setup["capacity"] == Capacity.LACKS_NOW
+    form.offer(paper=setup["route"] == Route.PAPER)
     if request.method == "POST" and (lacks or form.validate()):
+        on_paper = not lacks and form.how.data == SignatureKind.PAPER
         try:
-            act = consent.capture(ctx(), caller(), _act(kept, asked))
+            scan = consent_papers.clean_scan(files_sent()) if on_paper else None
+            act = consent.capture(ctx(), caller(), _act(kept, steps.asked))
         except (InvalidInput, Conflict) as fault:
-            _show_faults(form, fault, asked)
+            _show_faults(form, fault, steps)
         else:
+            if scan is not None:
+                consent_papers.keep(ctx(), caller(), act.id, act.involvement, scan)
             drafts.drop(ctx(), caller(), draft)
-            flash(_thanks(act), "success")
-            return redirect(url_for("consents.act", act=act.id))
+            return redirect(url_for("consents.done", act=act.id))
+    family = involvements.family(ctx(), caller(), kept.involvement)
     page = render_template(
         "consents/sign.html",
         form=form,
         show=show,
         summary=summary,
         draft=kept,
+        setup=setup,
         person=_name(kept),
+        decides_for=_decides_for(family, steps.asked.person),
         lacks=lacks,
         ask_again_on=consent_draft.ask_again_on(kept.body),
     )
     return page, status(form)
-
-
-def show_act(act: str) -> ResponseReturnValue:
-    """Show one act as it was recorded."""
-    view = consent.consent_act(ctx(), caller(), act)
-    family = involvements.family(ctx(), caller(), view.involvement)
-    policies = ctx().policies
-    form = policies.forms.get((view.form, view.form_version))
-    leaflet = f"{view.leaflet_code}, V{view.leaflet_version}"
-    facts = form_facts(policies.organisation, policies.schedule, leaflet)
-    return render_template(
-        "consents/act.html",
-        act=view,
-        family=family,
-        names={person.id: person.full_name for _, person in family.people},
-        own=view.recorded_by == caller().id,
-        form=form,
-        lines=consent_draft.line_words(form, view.language, facts) if form else {},
-    )
-
-
-consents.add_url_rule("/<id:act>", "act", show_act)
-
-
-@consents.get("/<id:act>/copy.pdf")
-def copy(act: str) -> ResponseReturnValue:
-    """Return the parent's copy."""
-    large = request.args.get("print") == "large"
-    return pdf(papers.consent_copy(ctx(), caller(), act, large_print=large), f"consent-{act}")
-
-
-@consents.post("/<id:act>/confirm")
-def confirm_late(act: str) -> ResponseReturnValue:
-    """Confirm, as a second person, an act that was recorded later or from paper."""
-    consent.check_late(ctx(), caller(), act)
-    flash("Checked. The answers count from now on.", "success")
-    return redirect(url_for("consents.act", act=act))
 
 
 def pdf(content: bytes, name: str) -> Response:
@@ -221,7 +235,8 @@ def pdf(content: bytes, name: str) -> Response:
     return answer
 
 
-def _draft(identifier: str) -> tuple[DraftView, Questions]:
+def _draft(identifier: str) -> tuple[DraftView, Steps]:
+    """Return a draft and its steps; answers given on other words than today's are let go."""
     kept = drafts.draft(ctx(), caller(), identifier)
     body = kept.body
     asked = consent.questions(
@@ -235,7 +250,20 @@ def _draft(identifier: str) -> tuple[DraftView, Questions]:
             _earlier(body["setup"]),
         ),
     )
-    return kept, asked
+    if body.get("digest") != asked.digest:
+        if body.get("answers"):
+            flash("The words of the form have changed since. Go through it once more.", "notice")
+        body = {**body, "answers": {}, "digest": asked.digest}
+        drafts.save(ctx(), caller(), identifier, body)
+        kept = replace(kept, body=body)
+    steps = Steps(
+        asked,
+        _facts(asked),
+        body["answers"],
+        together=body["setup"]["route"] == Route.PAPER,
+        only=USES_AFTER_FILMING if body.get("only") == USES else None,
+    )
+    return kept, steps
 
 
 def _earlier(setup: dict[str, Any]) -> date | None:
@@ -248,6 +276,28 @@ def _earlier(setup: dict[str, Any]) -> date | None:
 def _facts(asked: Questions) -> FormFacts:
     policies = ctx().policies
     return form_facts(policies.organisation, policies.schedule, asked.facts["leaflet"])
+
+
+def _changes(kept: DraftView, steps: Steps) -> tuple[LineChange, ...]:
+    """Return what is different from the version that this person answered before, if any."""
+    older, asked = kept.body.get("older"), steps.asked
+    if not older or older >= asked.form.version:
+        return ()
+    try:
+        found = form_library.changes(
+            ctx(), asked.form.id, older, asked.form.version, asked.language
+        )
+    except InvalidInput:
+        return ()  # the older version has no words in this language to compare with
+    concerned = {question.statement.code for question in asked.questions}
+    gone = {change.code for change in found.lines if not change.after}
+    return tuple(c for c in found.lines if c.code in concerned | gone or "." not in c.code)
+
+
+def files_sent() -> list[bytes]:
+    """Return the files that came with a form, in order; an empty box counts as none."""
+    sent = (file.stream.read() for file in request.files.getlist("scan"))
+    return [content for content in sent if content]
 
 
 def _act(kept: DraftView, asked: Questions) -> consent.CaptureConsent:
@@ -264,46 +314,55 @@ def _event_at(setup: dict[str, Any]) -> datetime:
     return datetime.combine(on, time(12), LONDON).astimezone(UTC)
 
 
-def _show_faults(form: SignForm, fault: ConsentServiceError, asked: Questions) -> None:
+def _show_faults(form: SignForm, fault: ConsentServiceError, steps: Steps) -> None:
     """Put a fault of the signature beside its box, and one of an answer into words."""
     if not isinstance(fault, InvalidInput):
         form.say(fault.message)
         return
-    words = consent_draft.line_words(asked.form, asked.language, _facts(asked))
+    asked = steps.asked
+    lines = consent_draft.line_words(asked.form, asked.language, steps.facts)
     for name, sentence in fault.faults.items():
         if name == "signature":
             form.say(sentence, "typed_name" if form.how.data == SignatureKind.TYPED else "how")
             continue
+        if name == "scan":
+            form.say(sentence, "scan")
+            continue
         code, _, about = name.partition(".")[2].rpartition(".")
-        line = words.get((code, about != asked.person))
+        line = lines.get((code, about != asked.person))
         form.say(f"{sentence} {line}" if line else sentence)
 
 
-def _thanks(act: consent.ConsentActView) -> str:
-    if act.recorded_late:
-        return "Recorded. It counts once a second person has checked it."
-    if any(d.answer is Answer.NO and d.purpose == "care" for d in act.decisions):
-        return "The no is recorded. Thank them for saying so: care stays the same."
-    if not act.decisions:
-        return "Recorded. Ask again on the day that you wrote down."
-    return "Recorded. Give them their copy."
+def _decides_for(family: InvolvementView, person: str) -> list[tuple[str, Responsibility | None]]:
+    """Return the children of a family by name, each with the ground on which `person` decides."""
+    today = london_day(ctx().clock.now())
+    return [
+        (child.full_name, holder_for(family.responsibilities, child.id, person, today))
+        for member, child in family.people
+        if member.role in (FamilyRole.BABY, FamilyRole.SIBLING) and child.id != person
+    ]
 
 
-def _member(family: Any, person: str) -> tuple[Any, Any]:
+def _member(family: InvolvementView, person: str) -> tuple[involvements.Member, PersonView]:
     found = next(((m, p) for m, p in family.people if p.id == person), None)
     if found is None:
         raise NotFound("This person does not belong to the family.", kind="person")
     return found
 
 
-def _names(kept: DraftView) -> dict[str, str]:
+def _people(kept: DraftView) -> dict[str, PersonView]:
     family = involvements.family(ctx(), caller(), kept.involvement)
-    return {person.id: person.full_name for _, person in family.people}
+    return {person.id: person for _, person in family.people}
+
+
+def _names(kept: DraftView) -> dict[str, str]:
+    return {identifier: person.full_name for identifier, person in _people(kept).items()}
 
 
 def _name(kept: DraftView) -> str:
     return _names(kept)[kept.body["person"]]
 
 
-def _step(draft: str, number: int) -> str:
-    return url_for("consents.layer", draft=draft, number=number)
+def _step(draft: str, number: int, check: int | None = None) -> str:
+    """Return the address of a page; one opened from the read-back leads back there."""
+    return url_for("consents.layer", draft=draft, number=number, check=check)

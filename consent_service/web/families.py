@@ -16,6 +16,7 @@ from consent_service.services import (
     assets,
     consent,
     disputes,
+    drafts,
     holds,
     involvements,
     leaflets,
@@ -89,6 +90,12 @@ class FamilyMember:
         return any(s.state not in UNASKED for s in self.every_state)
 
     @property
+    def may_ask_uses(self) -> bool:
+        """Whether they agreed to be filmed, so that they can be asked what else film is for."""
+        care = (s.state for s in self.every_state if s.purpose == CARE)
+        return self.may_answer and ConsentState.GIVEN in care
+
+    @property
     def may_answer(self) -> bool:
         """Whether they answer for themselves, or for a child."""
         return self.member.role in ANSWERING
@@ -136,6 +143,7 @@ def show_family(involvement: str) -> str:
         films=assets.assets(ctx(), caller(), involvement),
         withdrawals=_withdrawals(involvement),
         disputes=disputes.standing(ctx(), caller(), involvement),
+        begun=drafts.mine(ctx(), caller(), involvement),
         ask_again=reconsents.waiting(ctx(), caller(), involvement),
         story=timeline.timeline(ctx(), caller(), involvement),
         today=london_day(ctx().clock.now()),

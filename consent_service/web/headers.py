@@ -3,20 +3,26 @@
 Rules kept here:
   * a page runs and loads only what this service sends: no `unsafe-*`, no third party;
   * whatever stands behind the sign-in is never kept by a browser or a proxy;
-  * forms are small: more is refused before a byte of it is read.
+  * forms are small: more is refused before a byte of it is read;
+  * a file that comes with a form stays in memory: no page of ours puts one on a disk.
 """
 
+import io
 import secrets
 from functools import cache
 from importlib.resources import files
+from typing import IO
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from consent_service.errors import TooLarge
+from consent_service.services.consent_papers import LARGEST_SCAN
 from consent_service.web.here import ctx
 
 LARGEST_FORM = 512 * 1024
+WITH_SCAN = frozenset({"consents.sign", "consents.attach"})
+"""Forms that bring a scan of a paper along."""
 STREAMED = frozenset({"films.receive", "uploads.append"})
 """Bodies that are read as they come; how much of them is taken, the use case decides."""
 KEPT_BY_BROWSERS = frozenset({"static"})
@@ -34,8 +40,22 @@ _ALWAYS = {
 HSTS = "max-age=63072000; includeSubDomains"
 
 
+class PageRequest(Request):
+    """A request whose files are held in memory, where Werkzeug would put larger ones on disk."""
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        return io.BytesIO()
+
+
 def register(app: Flask) -> None:
     """Put limits before and headers after every request of an app."""
+    app.request_class = PageRequest
     app.config["MAX_FORM_MEMORY_SIZE"] = LARGEST_FORM
     app.before_request(_begin)
     app.after_request(_finish)
@@ -58,6 +78,7 @@ def content_security_policy() -> str:
     return (
         "default-src 'none'; script-src 'self'; "
         f"style-src {styles}; img-src {pictures}; media-src 'self'; connect-src 'self'; "
+        "worker-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
 
@@ -76,9 +97,10 @@ def _begin() -> None:
         return
     if _is_program():
         return
-    request.max_content_length = LARGEST_FORM
-    if (request.content_length or 0) > LARGEST_FORM:
-        raise TooLarge("This form is too large. Send less text.", limit=LARGEST_FORM)
+    largest = LARGEST_FORM + (LARGEST_SCAN if request.endpoint in WITH_SCAN else 0)
+    request.max_content_length = largest
+    if (request.content_length or 0) > largest:
+        raise TooLarge("This form is too large. Send less.", limit=largest)
 
 
 def _refuse_form() -> None:
@@ -100,4 +122,7 @@ def _finish(response: Response) -> Response:
         response.headers["Strict-Transport-Security"] = HSTS
     if request.endpoint not in KEPT_BY_BROWSERS:
         response.headers["Cache-Control"] = "no-store"
+    elif "v" not in request.args:
+        # A script that another script names: its address stays the same when it changes.
+        response.headers["Cache-Control"] = "no-cache"
     return response

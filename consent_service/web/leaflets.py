@@ -1,6 +1,6 @@
 """Leaflets: reading and giving them; for the IG officer also their dates, reviews and overrides."""
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.file import FileField, FileRequired
 
@@ -84,6 +84,8 @@ def give(involvement: str, person: str) -> ResponseReturnValue:
             form.say(fault.message, "version")
         else:
             flash("The leaflet is written down. Next, ask for consent.", "success")
+            if request.args.get("then") == "consent":
+                return redirect(url_for("consents.begin", involvement=involvement, person=person))
             return redirect(url_for("families.show", involvement=involvement))
     page = render_template(
         "leaflets/give.html", form=form, show=show, summary=summary, family=family, person=receiver

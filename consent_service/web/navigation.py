@@ -21,6 +21,7 @@ class MenuLink:
 MENU = (
     ("Overview", "governance.overview"),
     ("My families", "families.mine"),
+    ("Papers to check", "governance.late"),
     ("Films to watch", "films.for_supervision"),
     ("Due items", "retention.due"),
     ("Holds", "holds.listing"),

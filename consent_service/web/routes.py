@@ -80,7 +80,12 @@ ROUTES: dict[str, P | Open] = {
     "consents.copy": P.CONSENT_READ,
     "consents.confirm_late": P.CONSENT_CONFIRM_LATE,
     # the way out
+    "consents.resume": P.CONSENT_CAPTURE,
+    "consents.throw_away": P.CONSENT_CAPTURE,
+    "consents.done": P.CONSENT_READ,
     "withdrawals.begin": P.WITHDRAWAL_PREVIEW,
+    "consents.scan": P.CONSENT_READ,
+    "consents.attach": P.CONSENT_CAPTURE,
     "withdrawals.preview": P.WITHDRAWAL_PREVIEW,
     "withdrawals.confirm": P.WITHDRAWAL_RECORD,
     "withdrawals.receipt": P.WITHDRAWAL_PREVIEW,

@@ -73,14 +73,17 @@ def test_consent_goes_from_words_to_answers_to_read_back_to_signature(
     done = guider.sends(sign, how="typed", typed_name="Rosa Invented")
 
     assert "Check the answers" in words(read_back)
-    shown = words(guider.follows(done))
-    assert "What was answered" in shown
+    ended = guider.follows(done)
+    assert "The answers are recorded" in words(ended)
+    act = re.search(r'href="(/consents/[0-9a-f]{32})"', ended.get_data(as_text=True))
+    assert act is not None
+    shown = words(guider.opens(act[1]))
     assert "CARE.FILM.SELF" in shown
     assert _care(clinic, family.mother) is ConsentState.GIVEN
     assert guider.opens(sign).status_code == 404
 
 
-def test_a_no_is_an_outcome_and_is_thanked_for(pages: Pages, clinic: Clinic) -> None:
+def test_a_no_is_an_outcome_with_an_end_of_its_own(pages: Pages, clinic: Clinic) -> None:
     """A no that has no place to be written down is no free choice."""
     family = clinic.family()
     guider = pages.as_("guider")
@@ -88,7 +91,10 @@ def test_a_no_is_an_outcome_and_is_thanked_for(pages: Pages, clinic: Clinic) -> 
     check = _goes_through(guider, family, family.mother, choose="no")
     done = guider.sends(check.replace("/check", "/sign"), how="typed", typed_name="Rosa Invented")
 
-    assert "The no is recorded" in words(guider.follows(done))
+    ended = words(guider.follows(done))
+    assert "The answers are recorded" in ended
+    assert "their care stays the same" in ended
+    assert "Copy (PDF)" in ended
     assert _care(clinic, family.mother) is ConsentState.DECLINED
 
 
@@ -122,7 +128,7 @@ def test_an_empty_signature_is_refused_and_the_answers_are_kept(
     assert consent.acts(clinic.ctx, clinic.guider, family.involvement) == []
 
 
-def test_a_part_with_gaps_names_each_and_keeps_the_rest(pages: Pages, clinic: Clinic) -> None:
+def test_a_page_left_empty_names_its_line_and_the_rest_is_kept(pages: Pages, clinic: Clinic) -> None:
     """Unanswered is not yes; nor is the rest thrown away."""
     family = clinic.family()
     guider = pages.as_("guider")
@@ -130,13 +136,16 @@ def test_a_part_with_gaps_names_each_and_keeps_the_rest(pages: Pages, clinic: Cl
     part = re.search(r"/consents/draft/[0-9a-f]+/part/1", shown.get_data(as_text=True))
     assert part is not None
 
-    answer = guider.sends(part[0], q0="confirmed")
+    kept = guider.sends(part[0], q0="confirmed")
+    second = kept.headers["Location"]
+    answer = guider.sends(second)
 
     html = answer.get_data(as_text=True)
     assert answer.status_code == 400
-    assert 'href="#q1"' in html
+    assert 'href="#q0"' in html
     assert "Answer this line: I know that it is my choice" in words(answer)
-    assert re.search(r'name="q0" type="radio" value="confirmed" checked', html)
+    first = guider.opens(part[0]).get_data(as_text=True)
+    assert re.search(r'name="q0" type="radio" value="confirmed" checked', first)
 
 
 def test_who_cannot_decide_now_is_asked_another_day(pages: Pages, clinic: Clinic) -> None:
@@ -150,7 +159,7 @@ def test_who_cannot_decide_now_is_asked_another_day(pages: Pages, clinic: Clinic
     )
     done = guider.posts(asked.request.path)
 
-    assert "Ask again on the day" in words(guider.follows(done))
+    assert "on which day you will ask again" in words(guider.follows(done))
     assert _care(clinic, family.mother) is not ConsentState.GIVEN
 
 

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from consent_service.db.base import Base, Code, Digest, Id, PrimaryId, Words, code_of
@@ -48,6 +48,19 @@ class ConsentActCheck(Base):
     act_id: Mapped[Id] = mapped_column(ForeignKey("consent_act.id"), primary_key=True)
     checked_by: Mapped[Id]
     checked_at: Mapped[datetime]
+
+
+class ConsentPaper(Base):
+    """The scan of the paper that an act was written down from: cipher text, its key elsewhere."""
+
+    __tablename__ = "consent_paper"
+    act_id: Mapped[Id] = mapped_column(ForeignKey("consent_act.id"), primary_key=True)
+    paper_id: Mapped[Id]
+    media_type: Mapped[Code]
+    plain_size: Mapped[int]
+    sealed: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    attached_by: Mapped[Id]
+    attached_at: Mapped[datetime]
 
 
 class ConsentDecision(Base):

@@ -31,6 +31,13 @@
     pad.clear();
     status.textContent = "The box is empty.";
   });
+  // Who comes back to this page signs anew: what was agreed to may have changed meanwhile.
+  window.addEventListener("pageshow", function (event) {
+    if (!event.persisted) return;
+    pad.clear();
+    form.reset();
+    status.textContent = "";
+  });
   form.addEventListener("submit", function () {
     field.value = pad.isEmpty() ? "" : JSON.stringify(pad.toData());
   });

@@ -1,0 +1,157 @@
+"""The scan of a signed paper, kept with the act of consent that was written down from it.
+
+Rules kept here:
+  * it is looked at in a process apart, made anew, and encrypted before anything of it is kept; its
+    key is in the keyring, its cipher text beside the act, so that both are backed up and restored
+    together;
+  * a wrong scan can be changed until a second person has checked the act; the key of the one
+    before it is destroyed then.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from consent_service.db.models.consent import ConsentAct, ConsentActCheck, ConsentPaper
+from consent_service.documents.scan import LARGEST_SCAN, CleanScan, clean_scan
+from consent_service.domain.audit import AuditEvent, EventKind
+from consent_service.domain.roles import Permission
+from consent_service.domain.withdrawal import Route
+from consent_service.errors import Conflict, NotFound, Unavailable
+from consent_service.ids import new_id
+from consent_service.services.access import Caller, involvement_for
+from consent_service.services.context import Context
+from consent_service.vault.container import (
+    BytesSource,
+    ContainerReader,
+    ObjectKind,
+    encrypt_stream,
+    film_context,
+)
+from consent_service.vault.keyring import KeyKind, shard_of
+
+__all__ = [
+    "LARGEST_SCAN",
+    "CleanScan",
+    "PaperView",
+    "attach",
+    "clean_scan",
+    "keep",
+    "paper",
+    "scan",
+]
+
+FIRST = 1
+
+
+@dataclass(frozen=True)
+class PaperView:
+    """That a scan is kept with an act: of which kind, and how long it is in bytes."""
+
+    act: str
+    media_type: str
+    size: int
+    attached_by: str
+    attached_at: datetime
+
+
+def attach(ctx: Context, caller: Caller, act: str, files: Sequence[bytes]) -> PaperView:
+    """Keep the scan of a paper with the act written down from it, in place of one before.
+
+    Raises InvalidInput or TooLarge for a file that is no scan, Conflict `not_on_paper` for an act
+    that was not given on paper and `already_checked` once somebody checked it.
+    """
+    with ctx.read() as session:
+        involvement = _open_act(ctx, session, caller, act).involvement_id
+    return keep(ctx, caller, act, involvement, clean_scan(files))
+
+
+def keep(ctx: Context, caller: Caller, act: str, involvement: str, scan: CleanScan) -> PaperView:
+    """Keep a scan that was made harmless already; as `attach`."""
+    fresh = new_id()
+    key_id = _key_id(fresh)
+    ctx.keyring.create(key_id, KeyKind.ASSET, shard_of(involvement), ctx.clock.now())
+    sealed = io.BytesIO()
+    written = encrypt_stream(
+        io.BytesIO(scan.content), sealed, ctx.keyring.read([key_id])[key_id], _context(fresh)
+    )
+    with ctx.begin() as uow:
+        _open_act(ctx, uow.session, caller, act)
+        before = uow.session.get(ConsentPaper, act, with_for_update=True)
+        replaced = before.paper_id if before else None
+        row = before or ConsentPaper(act_id=act)
+        row.paper_id = fresh
+        row.media_type = scan.media_type
+        row.plain_size = written.plain_size
+        row.sealed = sealed.getvalue()
+        row.attached_by = caller.id
+        row.attached_at = uow.at
+        uow.session.add(row)
+        details = {"size": written.plain_size}
+        kind = EventKind.CONSENT_PAPER_KEPT
+        uow.record(AuditEvent(kind, caller.actor, act, involvement, details))
+        view = _view(row)
+    if replaced is not None:
+        ctx.keyring.destroy([_key_id(replaced)], act, ctx.clock.now())
+    return view
+
+
+def paper(ctx: Context, caller: Caller, act: str) -> PaperView | None:
+    """Return what is kept of the paper of an act, if anything."""
+    with ctx.read() as session:
+        _act(ctx, session, caller, Permission.CONSENT_READ, act)
+        row = session.get(ConsentPaper, act)
+        return None if row is None else _view(row)
+
+
+def scan(ctx: Context, caller: Caller, act: str) -> CleanScan:
+    """Return the scan itself. Raises NotFound, and Unavailable while its key cannot be had."""
+    with ctx.read() as session:
+        _act(ctx, session, caller, Permission.CONSENT_READ, act)
+        row = session.get(ConsentPaper, act)
+        if row is None:
+            raise NotFound("No scan is kept with this consent.", kind="scan")
+        paper_id, media_type, sealed = row.paper_id, row.media_type, row.sealed
+    key_id = _key_id(paper_id)
+    key = ctx.keyring.read([key_id]).get(key_id)
+    if key is None:
+        raise Unavailable("The key of this scan cannot be had just now. Try again later.")
+    reader = ContainerReader(BytesSource(sealed), key, _context(paper_id))
+    return CleanScan(media_type, reader.read(0, reader.size))
+
+
+def _open_act(ctx: Context, session: Session, caller: Caller, act: str) -> ConsentAct:
+    """Return an act on paper that nobody has checked yet."""
+    row = _act(ctx, session, caller, Permission.CONSENT_CAPTURE, act)
+    if row.route is not Route.PAPER:
+        raise Conflict("This consent was not given on paper.", code="not_on_paper")
+    if session.get(ConsentActCheck, act) is not None:
+        raise Conflict(
+            "Somebody has checked this consent already. Its scan stays.", code="already_checked"
+        )
+    return row
+
+
+def _act(
+    ctx: Context, session: Session, caller: Caller, permission: Permission, act: str
+) -> ConsentAct:
+    row = session.get(ConsentAct, act)
+    if row is None:
+        raise NotFound("There is no such act of consent that you can see.", kind="consent")
+    involvement_for(ctx, session, caller, permission, row.involvement_id)
+    return row
+
+
+def _view(row: ConsentPaper) -> PaperView:
+    return PaperView(row.act_id, row.media_type, row.plain_size, row.attached_by, row.attached_at)
+
+
+def _key_id(paper_id: str) -> str:
+    return f"paper:{paper_id}"
+
+
+def _context(paper_id: str) -> bytes:
+    return film_context(ObjectKind.SCAN, paper_id, FIRST)
