@@ -131,14 +131,26 @@ class FormWords:
 
 
 @dataclass(frozen=True)
+class Translation:
+    """Who put a form's words into another language, and who approved them."""
+
+    translator: str
+    approver: str
+
+
+@dataclass(frozen=True)
 class ConsentFormVersion:
-    """One version of a form: its statements in the order asked, and its words per language."""
+    """One version of a form: its statements in the order asked, and its words per language.
+
+    `translations` has every language but the one the words were written in.
+    """
 
     id: str
     version: int
     leaflet: str
     statements: tuple[Statement, ...]
     words: Mapping[str, FormWords]
+    translations: Mapping[str, Translation] = field(default_factory=dict)
 
     @property
     def languages(self) -> tuple[str, ...]:

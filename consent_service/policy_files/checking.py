@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from consent_service.policy_files.faults import Faults
-from consent_service.policy_files.shapes import Shape
+from consent_service.policy_files.shapes import FormShape, LeafletShape, Shape
 from consent_service.policy_files.yaml_lines import Document
 
 AnyShape = TypeVar("AnyShape", bound=Shape)
@@ -42,6 +42,28 @@ SENTENCES = {
     "dict_type": "{name} is not a mapping, expected `key: value` lines",
 }
 OTHERWISE = "{name}: `{shown}` does not fit, expected: {message}"
+
+
+def check_translations(document: Document, shape: FormShape | LeafletShape, faults: Faults) -> None:
+    """Note each language after the first whose words nobody answers for, and names for no words.
+
+    The first language is the one the words were written in.
+    """
+    for language in shape.languages[1:]:
+        if language not in shape.translations:
+            faults.add(
+                document.file,
+                document.line(("languages",)),
+                f"nobody answers for the words in {language}, expected its translator and its "
+                f"approver under `translations`",
+            )
+    for language in shape.translations:
+        if language not in shape.languages[1:]:
+            faults.add(
+                document.file,
+                document.line(("translations", language)),
+                f"`{language}` is no translation, expected one of the languages after the first",
+            )
 
 
 def _sentence(details: ErrorDetails, shape: type[Shape]) -> str:

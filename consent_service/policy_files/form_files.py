@@ -4,7 +4,8 @@ Rules kept here:
   * every statement has its words in every language of the form, for every capacity it is asked in;
   * every placeholder has a value and every passage it may stand for is written, whatever the
     organisation decides later;
-  * words that belong to no statement are a fault: somebody meant them to be read.
+  * words that belong to no statement are a fault: somebody meant them to be read;
+  * words in another language name their translator and their approver, or are not published.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,10 +21,11 @@ from consent_service.domain.forms import (
     FormWords,
     Statement,
     StatementText,
+    Translation,
 )
 from consent_service.domain.policies import FORM_VALUES
 from consent_service.policy_files import words as md
-from consent_service.policy_files.checking import checked
+from consent_service.policy_files.checking import check_translations, checked
 from consent_service.policy_files.faults import Faults
 from consent_service.policy_files.shapes import FormShape, StatementShape
 from consent_service.policy_files.words import Section, WordsFile, parse_words
@@ -40,6 +42,7 @@ def read_form(folder: Path, path: str, faults: Faults) -> ConsentFormVersion | N
     if document is None or shape is None:
         return None
     _check_place(document, path, shape, faults)
+    check_translations(document, shape, faults)
     _check_statements(document, shape, faults)
     files = {language: _read_words(folder, path, language, faults) for language in shape.languages}
     known = {language: file for language, file in files.items() if file is not None}
@@ -51,6 +54,10 @@ def read_form(folder: Path, path: str, faults: Faults) -> ConsentFormVersion | N
         leaflet=shape.leaflet,
         statements=tuple(_statement(statement, known) for statement in shape.statements),
         words={language: _form_words(file) for language, file in known.items()},
+        translations={
+            language: Translation(who.translator, who.approver)
+            for language, who in shape.translations.items()
+        },
     )
 
 

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from consent_service.domain.leaflets import LeafletVersion, Source
-from consent_service.policy_files.checking import checked
+from consent_service.policy_files.checking import check_translations, checked
 from consent_service.policy_files.faults import Faults
 from consent_service.policy_files.shapes import LeafletShape
 from consent_service.policy_files.yaml_lines import Document, read_text, read_yaml
@@ -42,6 +42,7 @@ def read_leaflet(folder: Path, path: str, faults: Faults) -> LeafletVersion | No
         quotes=shape.quotes,
     )
     _check_dates(document, path, leaflet, faults)
+    check_translations(document, shape, faults)
     for language in texts:
         _check_text(f"{path}/{language}.md", leaflet, language, faults)
     return leaflet

@@ -194,6 +194,13 @@ class StatementShape(Shape):
     valid_for: Validity | None = None
 
 
+class TranslationShape(Shape):
+    """Who put the words into another language, and who approved them."""
+
+    translator: Text
+    approver: Text
+
+
 class FormShape(Shape):
     """`consent-forms/<id>/v<n>/form.yaml`."""
 
@@ -201,6 +208,7 @@ class FormShape(Shape):
     version: Annotated[Count, Field(ge=1)]
     leaflet: Code
     languages: Annotated[tuple[Language, ...], Field(min_length=1)]
+    translations: dict[Language, TranslationShape] = {}
     statements: Annotated[tuple[StatementShape, ...], Field(min_length=1)]
 
 
@@ -222,5 +230,6 @@ class LeafletShape(Shape):
     archive_on: Day
     owner: Text
     languages: tuple[Language, ...]
+    translations: dict[Language, TranslationShape] = {}
     sources: tuple[SourceShape, ...] = ()
     quotes: tuple[Text, ...] = ()

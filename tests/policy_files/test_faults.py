@@ -19,6 +19,24 @@ LINKS = "appraisals/links.yaml"
 # Each case, as `Slip`: the file, what stands there, what somebody writes instead, words on the line
 # that must be named, and how the fault reads from its line number on.
 ONE_SLIP = {
+    "a form in a language that nobody answers for": (
+        FORM, "languages: [en]", "languages: [en, cy]", "languages",
+        "nobody answers for the words in cy, expected its translator and its approver",
+    ),
+    "a leaflet in a language that nobody answers for": (
+        LEAFLET, "languages: [en]", "languages: [en, cy]", "languages",
+        "nobody answers for the words in cy, expected its translator and its approver",
+    ),
+    "a translation without its approver": (
+        FORM, "languages: [en]",
+        "languages: [en, cy]\ntranslations:\n  cy:\n    translator: Words Across", "cy:",
+        "`approver` is missing, expected it here",
+    ),
+    "a translation of nothing": (
+        LEAFLET, "languages: [en]",
+        "languages: [en]\ntranslations:\n  cy: {translator: Words Across, approver: A. Checker}",
+        "cy: {", "`cy` is no translation, expected one of the languages after the first",
+    ),
     "an unknown key": (
         ORGANISATION, "undo_days: 7", "undoo_days: 7", "undoo_days",
         "`undoo_days` is not a key here, expected one of name, default_language,",
