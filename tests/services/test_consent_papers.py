@@ -1,0 +1,124 @@
+"""The paper of a consent: its scan is kept encrypted, and half-given answers never count."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+from sqlalchemy import text
+
+from consent_service.domain.audit import EventKind
+from consent_service.domain.consent import Capacity, ConsentState, SignatureKind
+from consent_service.domain.withdrawal import Route
+from consent_service.errors import Conflict, NotFound
+from consent_service.services import consent, consent_papers, drafts, retention
+from consent_service.services.access import job_caller
+from consent_service.vault.keyring_values import KeyStatus
+from tests.support.clinic import Clinic, Family
+
+
+def _scan(colour: str = "white") -> bytes:
+    held = io.BytesIO()
+    Image.new("RGB", (320, 200), colour).save(held, "PNG")
+    return held.getvalue()
+
+
+def _on_paper(clinic: Clinic, family: Family, route: Route = Route.PAPER) -> str:
+    return consent.capture(
+        clinic.ctx,
+        clinic.guider,
+        consent.CaptureConsent(
+            involvement=family.involvement,
+            person=family.mother,
+            form="vig",
+            language="en",
+            leaflet_issue=family.issues[family.mother],
+            route=route,
+            capacity=Capacity.NO_DOUBT,
+            answers=clinic.answers(family, family.mother),
+            signature=consent.Signature(SignatureKind.TYPED, {"name": "Rosa Invented"}),
+            event_at=clinic.clock.now(),
+        ),
+    ).id
+
+
+def _keys_of_papers(clinic: Clinic) -> list[str]:
+    return [e.key_id for e in clinic.ctx.keyring.list_keys() if e.key_id.startswith("paper:")]
+
+
+def test_a_scan_is_kept_as_cipher_text_that_only_its_key_opens(clinic: Clinic) -> None:
+    """It shows a name, a hand and a decision: a stolen database must not."""
+    act = _on_paper(clinic, clinic.family())
+
+    kept = consent_papers.attach(clinic.ctx, clinic.guider, act, [_scan()])
+
+    shown = consent_papers.scan(clinic.ctx, clinic.ig, act)
+    assert shown.content.startswith(b"\xff\xd8")
+    assert len(shown.content) == kept.size
+    with clinic.ctx.read() as session:
+        (stored,) = session.execute(text("SELECT sealed FROM consent_paper")).scalars()
+    assert shown.content[:64] not in bytes(stored)
+    assert len(clinic.written_down(EventKind.CONSENT_PAPER_KEPT)) == 1
+
+
+def test_a_wrong_scan_can_be_changed_until_somebody_has_checked_it(clinic: Clinic) -> None:
+    """Another family's paper must go for good; what was compared must stay what it was."""
+    act = _on_paper(clinic, clinic.family())
+    consent_papers.attach(clinic.ctx, clinic.guider, act, [_scan()])
+    (first,) = _keys_of_papers(clinic)
+
+    consent_papers.attach(clinic.ctx, clinic.guider, act, [_scan("black")])
+
+    assert clinic.ctx.keyring.status([first])[first] is KeyStatus.DESTROYED
+    with Image.open(io.BytesIO(consent_papers.scan(clinic.ctx, clinic.ig, act).content)) as shown:
+        assert shown.getpixel((9, 9)) == (0, 0, 0)
+    consent.check_late(clinic.ctx, clinic.ig, act)
+    with pytest.raises(Conflict) as refused:
+        consent_papers.attach(clinic.ctx, clinic.guider, act, [_scan()])
+    assert refused.value.code == "already_checked"
+
+
+def test_a_scan_belongs_to_paper_and_to_those_who_may_see_the_act(clinic: Clinic) -> None:
+    """For another team it does not exist, and what was signed on a screen has no paper."""
+    family = clinic.family()
+    act = _on_paper(clinic, family)
+    elsewhere = replace(clinic.guider, teams=frozenset({"0" * 32}))
+
+    assert consent_papers.paper(clinic.ctx, clinic.guider, act) is None
+    for ask in (consent_papers.scan, consent_papers.paper):
+        with pytest.raises(NotFound):
+            ask(clinic.ctx, elsewhere, act)
+    with pytest.raises(NotFound):
+        consent_papers.scan(clinic.ctx, clinic.guider, act)
+    signed = _on_paper(clinic, clinic.family(), Route.IN_PERSON)
+    with pytest.raises(Conflict) as refused:
+        consent_papers.attach(clinic.ctx, clinic.guider, signed, [_scan()])
+    assert refused.value.code == "not_on_paper"
+
+
+def test_half_given_answers_permit_nothing_and_go_after_thirty_days(clinic: Clinic) -> None:
+    """Every line says yes, and still nobody may film: nothing was read back or signed."""
+    family = clinic.family()
+    answers = {
+        f"{given.statement}|{given.about}": {"answer": "yes", "named": "", "words": ""}
+        for given in clinic.answers(family, family.mother)
+    }
+    body = {"involvement": family.involvement, "person": family.mother, "answers": answers}
+    begun = drafts.begin(clinic.ctx, clinic.guider, family.involvement, body)
+
+    now = clinic.clock.now()
+    states = consent.state(clinic.ctx, clinic.guider, family.mother, now, now)
+    assert {s.state for s in states if s.purpose == "care"} == {ConsentState.NOT_ASKED}
+    (mine,) = drafts.mine(clinic.ctx, clinic.guider, family.involvement)
+    assert mine.kept_until is not None
+    assert (mine.id, (mine.kept_until - clinic.today).days) == (begun, 30)
+    assert drafts.mine(clinic.ctx, clinic.ig, family.involvement) == []
+
+    for officer in (clinic.ig, clinic.ig2):
+        retention.approve_appraisal(clinic.ctx, officer, "unfinished-work")
+    clinic.passes(days=29)
+    retention.run(clinic.ctx, job_caller("retention"))
+    assert drafts.mine(clinic.ctx, clinic.guider, family.involvement)
+    clinic.passes(days=1)
+    retention.run(clinic.ctx, job_caller("retention"))
+    assert drafts.mine(clinic.ctx, clinic.guider, family.involvement) == []
