@@ -27,6 +27,9 @@ mkdir -p "$vendor/nhsuk-frontend/images" "$vendor/signature_pad" "$vendor/media-
 # logo is a trade mark, and the service brings a neutral icon of its own.
 npx --no-install sass --style=compressed --no-source-map --load-path=node_modules theme.scss \
     "$vendor/nhsuk-frontend/nhsuk-frontend.min.css"
+# The same for languages that are written from right to left.
+npx --no-install rtlcss "$vendor/nhsuk-frontend/nhsuk-frontend.min.css" \
+    "$vendor/nhsuk-frontend/nhsuk-frontend.rtl.min.css"
 cp "$modules/nhsuk-frontend/dist/nhsuk/nhsuk-frontend.min.js" "$vendor/nhsuk-frontend/"
 for icon in arrow-down arrow-up-down arrow-up cross; do
     cp "$modules/nhsuk-frontend/dist/nhsuk/assets/images/nhsuk-icon-$icon.svg" \
