@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from consent_service.db.models.recordings import Asset, FilmUpload, UploadPart
@@ -29,6 +30,7 @@ from consent_service.errors import (
     InvalidInput,
     NotAFilm,
     TooLarge,
+    Unavailable,
 )
 from consent_service.services import (
     film_objects,
@@ -208,6 +210,11 @@ def _take_in(ctx: Context, place: storing.Place, incoming: Incoming, begins: int
             incoming.require_sum()
             whole = _keep(ctx, place, waiting)
             waiting = []
+    except (Unavailable, DBAPIError):
+        # A commit that failed may still be found done after a restart: leave its parts. Those that
+        # were not counted go with the rest when the film is stored or erased.
+        waiting = []
+        raise
     finally:
         upload_parts.drop(ctx, waiting)
     return whole

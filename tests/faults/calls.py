@@ -26,16 +26,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-_WRITES = ("write", "pwrite64", "writev", "pwritev", "pwritev2", "ftruncate", "fallocate")
+WRITES = ("write", "pwrite64", "writev", "pwritev", "pwritev2", "ftruncate", "fallocate")
 _SENDS = ("sendto", "sendmsg")
-_SYNCS = ("fsync", "fdatasync")
+SYNCS = ("fsync", "fdatasync")
 _NAMES = ("rename", "renameat", "renameat2", "unlink", "unlinkat", "link", "linkat", "mkdir")
-_WATCHED = ",".join((*_WRITES, *_SENDS, *_SYNCS, *_NAMES))
+_WATCHED = ",".join((*WRITES, *_SENDS, *SYNCS, *_NAMES))
 _LINE = re.compile(r"(?P<thread>\d+) +(?P<call>[a-z0-9]+)\((?P<rest>.*)")
 _PLACE = re.compile(r'<(?P<open>[^>]*)>|"(?P<name>[^"]*)"')
 _SECONDS = 120
 _LET_IN = 0x59616D61  # PR_SET_PTRACER of linux/prctl.h, with PR_SET_PTRACER_ANY
-_FULL_STAYS = {*_WRITES, "mkdir"}
+_FULL_STAYS = {*WRITES, "mkdir"}
 
 
 class Fault(StrEnum):

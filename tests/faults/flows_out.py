@@ -43,9 +43,8 @@ TRACES = "traces.json"
 class Withdrawing(StoryFlow):
     """A mother takes everything back, and it is carried out; `build` may be a wrong one."""
 
-    name = "withdrawal"
-
     def __init__(self, build: str = "right") -> None:
+        self.name = "withdrawal" if build == "right" else build
         self._build = build
 
     def prepare(self, home: Home) -> None:

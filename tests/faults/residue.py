@@ -15,11 +15,9 @@ import mmap
 import os
 import secrets
 import stat
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +26,7 @@ from consent_service.media.sample import make_sample_film
 from consent_service.services import audit, cutting, erasure, key_rotation, keys
 from consent_service.services.access import job_caller
 from consent_service.vault.wraps import open_wrap
+from tests.faults import disks
 from tests.faults.sweep import promise
 from tests.support.clinic import Clinic
 from tests.support.installation import close, found_installation
@@ -168,24 +167,6 @@ def _masters(folder: Path) -> Iterator[bytes]:
 # --- a raw disk -----------------------------------------------------------------------------
 
 
-@contextmanager
-def mounted(image: Path) -> Iterator[Path]:
-    """Make an ext4 file system in a file and mount it; needs root and loop devices."""
-    with image.open("wb") as file:
-        file.truncate(_DISK_MIB * 1024**2)
-    _run("mkfs.ext4", "-q", str(image))
-    with tempfile.TemporaryDirectory(prefix="consent-residue-") as place:
-        _run("mount", "-o", "loop", str(image), place)
-        try:
-            yield Path(place)
-        finally:
-            _run("umount", place)
-
-
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-
-
 def on_disk(image: Path, needles: Iterable[bytes]) -> list[int]:
     """Return where in the raw image one of `needles` begins, each at its first place."""
     with image.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
@@ -196,7 +177,8 @@ def search_disk() -> str:
     """Live through it on a file system of its own and search its every byte; raises Broken."""
     with tempfile.TemporaryDirectory(prefix="consent-residue-") as folder:
         image = Path(folder, "disk.ext4")
-        with mounted(image) as place:
+        disks.make(image, _DISK_MIB)
+        with disks.mounted(image, Path(folder, "place")) as place:
             found = live_through(place / "installation")
             (place / "planted").write_bytes(found.own[0] + found.anywhere[-1])
         planted = on_disk(image, (found.own[0], found.anywhere[-1]))

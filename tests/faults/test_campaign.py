@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.calls import Fault, is_possible
-from tests.faults.campaign import Homes, Result, spread, sweep_flow
+from tests.faults.calls import Call, Fault, Point, is_possible
 from tests.faults.flow_migration import Migrating
 from tests.faults.flows import Consenting, Flow
 from tests.faults.flows_out import Purging, Withdrawing
+from tests.faults.interrupting import Homes, Interrupting
+from tests.faults.trials import Result, spread, try_points
 
 POINTS = 3
 
@@ -20,8 +21,12 @@ def tracer() -> None:
 
 
 def _sampled(flow: Flow, folder: Path, sample: int, *, until_found: bool = False) -> Result:
-    homes = Homes(folder, None)
-    return sweep_flow(flow, "sqlite", homes, folder, sample=sample, until_found=until_found)
+    return try_points(
+        lambda: Interrupting(flow, Homes(folder, None), folder),
+        Result(flow.name, "sqlite"),
+        sample,
+        until_found=until_found,
+    )
 
 
 def test_a_build_that_unlinks_before_it_commits_is_found_out(tmp_path: Path) -> None:
@@ -46,8 +51,6 @@ def test_a_fault_at_any_call_loses_nothing_and_comes_to_the_same_end(
 
 def test_a_sample_is_spread_over_the_whole_flow_and_every_fault() -> None:
     """Or the end of a flow, where things are destroyed, would never be tried."""
-    from tests.faults.calls import Call, Point
-
     every = [Point(Call("write", n, "/a"), fault) for n in range(100) for fault in Fault]
 
     chosen = spread(every, 10)

@@ -1,11 +1,14 @@
 """Film by parts: what was acknowledged is the film that was sent, whatever breaks off."""
 
+import errno
 import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import OperationalError
 
 from consent_service.db.models.recordings import Asset
 from consent_service.domain.assets import AssetState
@@ -14,6 +17,7 @@ from consent_service.errors import (
     ChecksumMismatch,
     Conflict,
     TooLarge,
+    Unavailable,
 )
 from consent_service.services import (
     recordings,
@@ -220,3 +224,23 @@ def test_what_does_not_sum_up_is_not_kept(clinic: Clinic, algorithm: str) -> Non
 
     send(clinic, asset, 0, film, checksum=Checksum(algorithm, right))
     assert state_of(clinic, asset) is AssetState.STORED
+
+
+def test_a_part_whose_commit_failed_stays_until_the_film_is_whole(clinic: Clinic) -> None:
+    """A disk that fails while it commits may show the commit after a restart: film with a hole."""
+    film = sample_film()
+    _, asset = begun(clinic, film)
+
+    def disk_fails(_: Connection) -> None:
+        raise OperationalError("COMMIT", {}, OSError(errno.EIO, "I/O error"))
+
+    def body() -> Iterator[bytes]:
+        yield film[:5000]
+        event.listen(clinic.ctx.engine, "commit", disk_fails, once=True)
+
+    with pytest.raises(Unavailable):
+        send(clinic, asset, 0, body())
+
+    assert len([name for name in clinic.objects() if name.startswith(f"{asset}.0.")]) == 1
+    send(clinic, asset, offset_of(clinic, asset), film)
+    assert clinic.objects() == {f"{asset}.1", f"{asset}.json"}
