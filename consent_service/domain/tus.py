@@ -92,11 +92,17 @@ def declared_length(headers: Headers) -> int | None:
     return length
 
 
-def state_headers(offset: int, length: int | None, expires_at: datetime) -> dict[str, str]:
-    """Return the headers that say how far an upload has come; `expires_at` is in UTC."""
+def state_headers(
+    offset: int, length: int | None, expires_at: datetime, sha256: str | None = None
+) -> dict[str, str]:
+    """Return the headers that say how far an upload has come; `expires_at` is in UTC.
+
+    `sha256` is of all that came, hexadecimal, once the film is stored (Repr-Digest, RFC 9530).
+    """
     size = {"Upload-Defer-Length": "1"} if length is None else {"Upload-Length": str(length)}
     expires = format_datetime(expires_at, usegmt=True)
-    return {"Upload-Offset": str(offset), **size, "Upload-Expires": expires}
+    proof = {} if sha256 is None else {"Repr-Digest": f"sha-256=:{_base64_of(sha256)}:"}
+    return {"Upload-Offset": str(offset), **size, "Upload-Expires": expires, **proof}
 
 
 def capabilities(largest: int) -> dict[str, str]:
@@ -114,6 +120,10 @@ def answer_headers(status: int) -> Mapping[str, str]:
     """Return what every answer of an upload carries, refusals included."""
     told = {"Tus-Version": VERSION} if status == 412 else {}
     return {"Tus-Resumable": VERSION, **told}
+
+
+def _base64_of(hexadecimal: str) -> str:
+    return base64.b64encode(bytes.fromhex(hexadecimal)).decode("ascii")
 
 
 def _count(headers: Headers, name: str, faults: dict[str, str]) -> int | None:

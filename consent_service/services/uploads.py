@@ -48,9 +48,10 @@ from consent_service.services.film_objects import Upload
 from consent_service.services.upload_parts import Incoming, Part, PartsFilm
 
 MOST_PARTS = 10_000
-SAID_AGAIN_AFTER = timedelta(minutes=1)
-TAKEN_OVER_AFTER = timedelta(minutes=5)
-"""After this long without a word from whoever finishes a film, another may."""
+SAID_AGAIN_AFTER = timedelta(seconds=4)
+TAKEN_OVER_AFTER = timedelta(seconds=20)
+"""After this long without a word from whoever finishes a film, another may; whoever was only slow
+finds the generation taken, and stores nothing. Somebody waits beside the camera for this."""
 HOPELESS = (NotAFilm, InvalidInput, TooLarge, Gone, ContainerCorrupt)
 """Faults of the film itself, or of consent: trying again would not help."""
 
@@ -59,13 +60,19 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class UploadView:
-    """How far a film has come in: `offset` of `length` bytes, None where not said yet."""
+    """How far a film has come in: `offset` of `length` bytes, None where not said yet.
+
+    `sha256` is of every byte that came, None until the film is stored. `may_be_long` tells whether
+    somebody said why it is long (rule 15).
+    """
 
     asset: str
     state: AssetState
     offset: int
     length: int | None
     expires_at: datetime
+    sha256: str | None
+    may_be_long: bool
 
 
 @dataclass(frozen=True)
@@ -386,4 +393,12 @@ def _wrong_offset(found: FilmUpload) -> Conflict:
 
 
 def _view(row: Asset, found: FilmUpload) -> UploadView:
-    return UploadView(row.id, row.state, found.received, found.length, found.expires_at)
+    return UploadView(
+        row.id,
+        row.state,
+        found.received,
+        found.length,
+        found.expires_at,
+        row.received_sha256,
+        bool(row.long_film_reason),
+    )

@@ -55,7 +55,11 @@ def _require_version() -> None:
 
 
 def _answer(status: int, view: UploadView | None = None) -> Response:
-    state = {} if view is None else tus.state_headers(view.offset, view.length, view.expires_at)
+    state = {} if view is None else _state(view)
     response = Response(status=status, headers=state)
     del response.headers["Content-Type"]
     return response
+
+
+def _state(view: UploadView) -> dict[str, str]:
+    return tus.state_headers(view.offset, view.length, view.expires_at, view.sha256)

@@ -81,7 +81,7 @@ def test_what_a_crash_left_received_is_stored_by_the_job(
 
     assert uploads.finish_received(clinic.ctx, WORKER) == [asset]
     assert state_of(clinic, asset) is AssetState.RECEIVED
-    clinic.passes(minutes=6)
+    clinic.passes(seconds=21)
     uploads.finish_received(clinic.ctx, WORKER)
 
     assert state_of(clinic, asset) is AssetState.STORED
@@ -95,7 +95,7 @@ def test_of_two_who_finish_the_same_film_one_counts(clinic: Clinic, moment: str)
     _, asset = begun(clinic)
 
     def overtakes() -> None:
-        clinic.passes(minutes=6)
+        clinic.passes(seconds=21)
         uploads.finish_received(clinic.ctx, WORKER)
         assert state_of(clinic, asset) is AssetState.STORED
 

@@ -1,12 +1,15 @@
 """Film from the browser in pieces: the same protocol, under a session and its form token."""
 
+import base64
+import hashlib
 import re
 
 import pytest
 from werkzeug.test import TestResponse
 
 from consent_service.domain.assets import AssetState
-from consent_service.services import recordings
+from consent_service.errors import Unavailable
+from consent_service.services import recordings, storing
 from tests.support.clinic import Clinic, sample_film
 from tests.support.pages import Pages, Visitor
 
@@ -59,6 +62,34 @@ def test_a_browser_goes_on_where_it_was(pages: Pages, clinic: Clinic, where: str
     assert (last.status_code, last.headers["Upload-Offset"]) == (204, str(len(film)))
     asset = where.rpartition("/")[2]
     assert recordings.asset(clinic.ctx, clinic.guider, asset).state is AssetState.STORED
+    assert last.headers["Repr-Digest"] == _digest(film)
+
+
+def test_only_a_stored_film_is_proven_to_be_held(
+    pages: Pages, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device wipes its copy on this word: it must not come before the film can be watched."""
+    film = sample_film()
+    visitor = _guider(pages)
+    some = _send(visitor, where, 0, film[:9000])
+    with monkeypatch.context() as patched:
+        patched.setattr(storing, "finish", _goes_away)
+        broken = _send(visitor, where, 9000, film[9000:])
+    waiting = visitor.client.head(where, headers={"Tus-Resumable": "1.0.0"})
+    assert (broken.status_code, waiting.headers["Upload-Offset"]) == (503, str(len(film)))
+    assert not [a for a in (some, broken, waiting) if "Repr-Digest" in a.headers]
+
+    assert _send(visitor, where, len(film), b"").headers["Repr-Digest"] == _digest(film)
+    stored = visitor.client.head(where, headers={"Tus-Resumable": "1.0.0"})
+    assert stored.headers["Repr-Digest"] == _digest(film)
+
+
+def _goes_away(*_: object) -> None:
+    raise Unavailable("The store is away (told to by a test).")
+
+
+def _digest(film: bytes) -> str:
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(film).digest()).decode()}:"
 
 
 def test_a_part_without_the_form_token_is_refused(pages: Pages, clinic: Clinic, where: str) -> None:

@@ -18,7 +18,10 @@ room = Room("uploads")
 
 @room.head("/uploads/{id}", P.FILM_UPLOAD, resumable=True)
 def look_at_upload(ask: Ask, id: str) -> Answer:
-    """Say how far a film has come in: every byte before Upload-Offset is kept."""
+    """Say how far a film has come in: every byte before Upload-Offset is kept.
+
+    Once it is stored, Repr-Digest is of all that came.
+    """
     _require_version()
     return Answer(headers=_state(uploads.upload(ask.ctx, ask.caller, id)))
 
@@ -63,4 +66,4 @@ def _size() -> int | None:
 
 
 def _state(view: UploadView) -> dict[str, str]:
-    return tus.state_headers(view.offset, view.length, view.expires_at)
+    return tus.state_headers(view.offset, view.length, view.expires_at, view.sha256)
