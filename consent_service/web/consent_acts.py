@@ -6,6 +6,8 @@ Rules kept here:
   * what was copied from paper counts once somebody else has compared it.
 """
 
+import re
+
 from flask import Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import MultipleFileField
@@ -54,7 +56,14 @@ def done(act: str) -> str:
         noes=sum(d.answer is Answer.NO for d in view.decisions),
         yeses=sum(d.answer is Answer.YES for d in view.decisions),
         asked_next=_asked_next(family, view),
+        ended_draft=_ended_draft(),
     )
+
+
+def _ended_draft() -> str:
+    """Return the draft that this act came from, so that the device forgets what it kept of it."""
+    draft = request.args.get("of", "")
+    return draft if re.fullmatch("[0-9a-f]{32}", draft) else ""
 
 
 def _asked_next(family: InvolvementView, view: ConsentActView) -> list[PersonView]:

@@ -172,6 +172,7 @@ def layer(draft: str, number: int) -> ResponseReturnValue:
         together=steps.together,
         may_stop_here=steps.begins_optional(number),
         changes={change.code: change for change in _changes(kept, steps)},
+        sent=request.method == "POST",
         back_to=_step(draft, number - 1) if number > 1 else url_for("consents.words", draft=draft),
     )
     return page, 400 if faults else 200
@@ -211,7 +212,7 @@ def sign(draft: str) -> ResponseReturnValue:
             if scan is not None:
                 consent_papers.keep(ctx(), caller(), act.id, act.involvement, scan)
             drafts.drop(ctx(), caller(), draft)
-            return redirect(url_for("consents.done", act=act.id))
+            return redirect(url_for("consents.done", act=act.id, of=draft))
     family = involvements.family(ctx(), caller(), kept.involvement)
     page = render_template(
         "consents/sign.html",

@@ -19,12 +19,12 @@ def _picture(kind: str = "JPEG", size: tuple[int, int] = (320, 200), **more: obj
     return held.getvalue()
 
 
-def _pdf(pages: int = 1, **more: object) -> bytes:
+def _pdf(pages: int = 1, *, script: bool = False, lock: pikepdf.Encryption | bool = False) -> bytes:
     held = io.BytesIO()
     with pikepdf.new() as pdf:
         for _ in range(pages):
             pdf.add_blank_page()
-        if "script" in more:
+        if script:
             pdf.Root.OpenAction = pikepdf.Dictionary(S=pikepdf.Name.JavaScript, JS="app.alert(1)")
             pdf.attachments["evil.exe"] = b"MZ"
             pdf.pages[0].obj.Annots = pdf.make_indirect(
@@ -32,7 +32,7 @@ def _pdf(pages: int = 1, **more: object) -> bytes:
                     [_mark("Link", "A"), _mark("Ink", "A"), _mark("FileAttachment", "FS")]
                 )
             )
-        pdf.save(held, encryption=more.get("lock", False))
+        pdf.save(held, encryption=lock)
     return held.getvalue()
 
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from consent_service.services import accounts, consent
 from consent_service.services.accounts import UserDetails
@@ -119,10 +119,12 @@ def _answers_with_keys(page: Page) -> None:
     _presses(page, "Continue")
     _presses(page, "Go to the questions")
     while "/part/" in page.url:
-        optional = page.get_by_role("heading", name="Other uses").count() > 0
+        if page.get_by_role("heading", name="Other uses").count():
+            _presses(page, "Leave them all for another day")
+            break
         for _ in range(page.locator(".pages-question").count()):
             _tabs_to(page, lambda at: at["kind"] == "radio" and not at["chosen"])
-            page.keyboard.press("ArrowDown" if optional else "Space")
+            page.keyboard.press("Space")
         _presses(page, "Continue")
     _presses(page, "Everything is right: go on to sign")
     _tabs_to(page, lambda at: at["name"] == "how")
@@ -130,7 +132,7 @@ def _answers_with_keys(page: Page) -> None:
     _tabs_to(page, lambda at: at["name"] == "typed_name")
     page.keyboard.type("Rosa Invented")
     _presses(page, "Sign and record")
-    page.get_by_role("heading", name="What was answered").wait_for()
+    page.get_by_role("heading", name="The answers are recorded").wait_for()
 
 
 def _tabs_to(page: Page, wanted: Callable[[dict[str, object]], bool]) -> None:
@@ -154,21 +156,23 @@ def _answers_without_scripts(page: Page) -> None:
     page.get_by_label("No reason to doubt it").check()
     page.get_by_role("button", name="Continue").click()
     page.get_by_role("button", name="Go to the questions").click()
-    while "/part/" in page.url:
-        optional = page.get_by_role("heading", name="Other uses").count() > 0
-        for question in page.locator(".pages-question").all():
-            _choice(question, 1 if optional else 0).check()
-        page.get_by_role("button", name="Continue").click()
+    _says_yes_to_what_is_needed(page)
     page.get_by_role("button", name="Everything is right").click()
     assert page.locator("noscript p").first.is_visible()
     page.get_by_label("Type the full name").check()
     page.get_by_label("Full name of the person signing").fill("Rosa Invented")
     page.get_by_role("button", name="Sign and record").click()
-    page.get_by_role("heading", name="What was answered").wait_for()
+    page.get_by_role("heading", name="The answers are recorded").wait_for()
 
 
-def _choice(question: Locator, place: int) -> Locator:
-    return question.get_by_role("radio").nth(place)
+def _says_yes_to_what_is_needed(page: Page) -> None:
+    while "/part/" in page.url:
+        if page.get_by_role("heading", name="Other uses").count():
+            page.get_by_role("button", name="Leave them all").click()
+            return
+        for question in page.locator(".pages-question").all():
+            question.get_by_role("radio").first.check()
+        page.get_by_role("button", name="Continue").click()
 
 
 def _only_act(clinic: Clinic, family: Family) -> ConsentActView:
@@ -207,11 +211,7 @@ def _asks_with_mistakes(page: Page, service: Served, family: Family, found: list
     page.get_by_role("button", name="Continue").click()
     page.get_by_role("button", name="Go to the questions").click()
     _sends(page, "Continue", "a part with gaps", found)
-    while "/part/" in page.url:
-        optional = page.get_by_role("heading", name="Other uses").count() > 0
-        for question in page.locator(".pages-question").all():
-            _choice(question, 1 if optional else 0).check()
-        page.get_by_role("button", name="Continue").click()
+    _says_yes_to_what_is_needed(page)
     _looks(page, "the answers", found)
     page.get_by_role("button", name="Everything is right").click()
     page.get_by_label("Type the full name").check()

@@ -65,10 +65,11 @@ def _asks_for_consent(page: Page) -> None:
     page.get_by_role("button", name="Continue").click()
     page.get_by_role("button", name="Go to the questions").click()
     while "/part/" in page.url:
-        optional = page.get_by_role("heading", name="Other uses").count() > 0
+        if page.get_by_role("heading", name="Other uses").count():
+            page.get_by_role("button", name="Leave them all").click()
+            break
         for group in page.get_by_role("group").all():
-            wanted = "No" if optional else "Yes"
-            for name in ("I confirm", wanted, "I gave birth to this child"):
+            for name in ("I confirm", "Yes", "I gave birth to this child"):
                 choice = group.get_by_label(name, exact=True)
                 if choice.count():
                     choice.first.check()
@@ -87,7 +88,7 @@ def _draws_a_signature(page: Page) -> None:
     page.mouse.move(box["x"] + 160, box["y"] + 110, steps=6)
     page.mouse.up()
     page.get_by_role("button", name="Sign and record").click()
-    page.get_by_role("heading", name="What was answered").wait_for()
+    page.get_by_role("heading", name="The answers are recorded").wait_for()
 
 
 def _stops_everything(page: Page) -> None:
