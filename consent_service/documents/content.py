@@ -20,6 +20,7 @@ class DocumentKind(StrEnum):
 
     CONSENT_COPY = "consent_copy"
     WITHDRAWAL_RECEIPT = "withdrawal_receipt"
+    REVOCATION_RECEIPT = "revocation_receipt"
     HANDOVER_RECEIPT = "handover_receipt"
     CERTIFICATE = "certificate"
     SUMMARY = "summary"
@@ -155,6 +156,22 @@ class WithdrawalReceipt(Paper):
     cannot_recall: tuple[str, ...] = ()
     undo_until: datetime | None = None
     further_references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RevocationReceipt(Paper):
+    """What follows when the organisation ends a consent, for the family that it is about.
+
+    `made_at` is the moment from which use has ended; the reference is the order's.
+    """
+
+    kind: ClassVar[DocumentKind] = DocumentKind.REVOCATION_RECEIPT
+    for_people: tuple[ConcernedPerson, ...]
+    ended: tuple[str, ...]
+    reason: str
+    destroyed: tuple[DestroyedLine, ...]
+    kept: tuple[KeptLine, ...] = ()
+    cannot_recall: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,6 +84,7 @@ class EventKind(StrEnum):
     CONSENT_PAPER_KEPT = "consent.paper_kept"
     CONSENT_CHECKED = "consent.checked"
     CONSENT_REVOKED = "consent.revoked"
+    CONSENT_REVOCATION_PREVIEWED = "consent.revocation_previewed"
     CONSENT_INVALIDATED = "consent.invalidated"
     CONSENT_EXPIRED = "consent.expired"
     CONSENT_REVIEW_DUE = "consent.review_due"

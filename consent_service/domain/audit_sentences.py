@@ -104,6 +104,10 @@ SENTENCES: dict[EventKind, str] = {
     K.CONSENT_DECLINED: "{actor} recorded a refusal, act {subject}[, of person {person}]",
     K.CONSENT_PAPER_KEPT: "{actor} kept a scan with consent act {subject}[ ({size} bytes)]",
     K.CONSENT_CHECKED: "{actor} checked consent act {subject} as second person",
+    K.CONSENT_REVOCATION_PREVIEWED: (
+        "{actor} looked at what ending consents for the organisation would do"
+        "[ to person {person}][: {purposes}]"
+    ),
     K.CONSENT_REVOKED: (
         "{actor} ended consents of person {subject} for the organisation[ because of {reason}]"
         "[: {purposes}][, under order {order}]"

@@ -308,15 +308,12 @@ def _settle(
     if not positions:
         return None
     newest = max(p.since for p in positions)
-    revoked = [
-        e
-        for e in endings
-        if e.kind is EndingKind.REVOKED
-        and e.involvement == story.involvement
-        and e.event_at >= newest
-    ]
-    if revoked:
-        return Finding(ConsentState.REVOKED, since=max(e.event_at for e in revoked))
+    revoked = max((e.event_at for e in endings if _revokes(e, story.involvement)), default=None)
+    if revoked is not None:
+        if revoked >= newest:
+            return Finding(ConsentState.REVOKED, since=revoked)
+        # Another's new yes revives none from before: what was ended stays shut.
+        positions = [p for p in positions if p.stance is not _Stance.YES or p.since > revoked]
     if not story.child:
         own = [p for p in positions if p.by == story.person]
         return _of_one(max(own or positions, key=lambda p: p.since))
@@ -325,6 +322,10 @@ def _settle(
         settled = _of_one(max(overruling, key=lambda p: p.since))
         return settled if settled.state is not ConsentState.GIVEN else _given(positions)
     return _of_holders(positions, endings, newest)
+
+
+def _revokes(ending: Ending, involvement: str) -> bool:
+    return ending.kind is EndingKind.REVOKED and ending.involvement == involvement
 
 
 def _of_holders(
@@ -362,11 +363,15 @@ def _given(positions: Sequence[_Position]) -> Finding:
     """Return *given* for a child: the earliest yes first, since it made the key."""
     verdicts = [p.verdict for p in positions if p.stance is _Stance.YES and p.verdict]
     verdicts.sort(key=lambda v: _order(v.decision))
+    agreed = [p.since for p in positions if p.stance is _Stance.YES]
     withdrawn = [
-        p.verdict for p in positions if p.stance is _Stance.WITHDRAWN and p.verdict is not None
+        p.verdict
+        for p in positions
+        if p.stance is _Stance.WITHDRAWN and p.verdict is not None and p.since > min(agreed)
     ]
     granting = [v.decision.id for v in verdicts]
     # A resolved dispute re-opens the key that an earlier yes made, whoever has withdrawn since.
+    # Not so where nobody else agreed then: that stop was no dispute, and what it ended is over.
     granting += [v.decision.id for v in withdrawn if v.yes]
     ends = [v.valid_until for v in verdicts]
     return Finding(
@@ -387,14 +392,3 @@ def _of_one(position: _Position) -> Finding:
     if position.stance is not _Stance.YES or position.verdict is None:
         return Finding(states[position.stance], since=position.since)
     return _given([position])
-
-
-def decision_superseded(decision: Decision, others: Iterable[Decision]) -> bool:
-    """Tell whether the same person later answered the same thing again (state *superseded*)."""
-    return any(
-        other.act != decision.act
-        and (other.person, other.purpose, other.decided_by, other.position)
-        == (decision.person, decision.purpose, decision.decided_by, decision.position)
-        and _order(other) > _order(decision)
-        for other in others
-    )

@@ -13,6 +13,7 @@ from consent_service.services import (
     backup_register,
     clock_guard,
     depicted,
+    invalidation,
     jobs,
     key_rotation,
     leaflet_dates,
@@ -53,10 +54,11 @@ def run_retention(ctx: Context) -> Figures:
     """Destroy what an appraisal covers, queue the rest."""
     clock_guard.beat(ctx)
     done = retention.run(ctx, job_caller("retention"))
+    again = invalidation.review_received(ctx, job_caller("retention"))
     return {
         "due": len(done.plan.lines),
         "destroyed": done.destroyed,
-        "queued": done.queued,
+        "queued": done.queued + again,
         "kept": done.kept,
         **({"refused": done.refused} if done.refused else {}),
     }

@@ -34,12 +34,17 @@ from consent_service.db.models.policies import LeafletIssue, LeafletVersion
 from consent_service.db.models.reviews import Goal, GoalRating, SessionSummary, SharedReview
 from consent_service.db.queries.people import children_among
 from consent_service.domain.consent import EndingKind
-from consent_service.services import held_in_film
+from consent_service.services import held_in_film, held_links
 from consent_service.services.consent_views import act_views
 from consent_service.services.context import Context
 from consent_service.services.held_records import SOMEBODY_ELSE, Record, by, record
 
 OF_ADULTS = "What adults said at meetings, and how to reach the family safely."
+
+OF_UNKNOWN_MEETINGS = (
+    "Summaries of work where nobody wrote down who was there. The guider looks at these and gives"
+    " what may be given."
+)
 
 
 @dataclass
@@ -81,6 +86,7 @@ def everything(ctx: Context, session: Session, person: Person, at: datetime) -> 
     topics["feedback"] = held_in_film.feedback(session, person.id)
     topics["quotes_permitted"] = held_in_film.quotes(session, person.id)
     topics["film_given_to_others"] = held_in_film.disclosures(session, person.id)
+    topics["links"] = held_links.links(session, person.id)
     return held
 
 
@@ -313,7 +319,7 @@ def _goals(session: Session, person: str) -> list[Record]:
 
 
 def _summaries(session: Session, person: str, held: Held) -> list[Record]:
-    """Summaries of reviews at which the person was, or of which nobody wrote down who was."""
+    """Summaries of reviews at which the person was; where nobody wrote down who was, nobody's."""
     rows = session.execute(
         select(SessionSummary, SharedReview)
         .join(SharedReview, SharedReview.id == SessionSummary.review_id)
@@ -325,9 +331,12 @@ def _summaries(session: Session, person: str, held: Held) -> list[Record]:
     shared = [
         (summary, review)
         for summary, review in rows
-        if person in present.get(review.meeting_id or "", {person})
+        if person in present.get(review.meeting_id or "", ())
     ]
-    if len(shared) < len(rows):
+    unknown = sum((review.meeting_id or "") not in present for _, review in rows)
+    if unknown:
+        held.left_out.append(OF_UNKNOWN_MEETINGS)
+    if len(shared) + unknown < len(rows):
         held.left_out.append("Summaries of meetings at which this person was not.")
     return [
         record(

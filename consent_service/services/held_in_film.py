@@ -17,7 +17,7 @@ from consent_service.db.models.handovers import (
     Quote,
 )
 from consent_service.db.models.recordings import Asset, DepictedPerson, Viewing
-from consent_service.domain.assets import Depiction
+from consent_service.domain.assets import ARRIVING, AssetState, Depiction
 from consent_service.services import permission
 from consent_service.services.context import Context
 from consent_service.services.held_records import Record, record
@@ -50,6 +50,16 @@ def assets(ctx: Context, session: Session, person: str, at: datetime) -> list[Re
         )
         for row in rows
     ]
+
+
+def _state_told(state: AssetState) -> str:
+    """Return what the person is told of a state: never that something is kept apart, nor why.
+
+    Film under a hold or in dispute looks like any other film that is kept.
+    """
+    if state in (AssetState.ERASED, AssetState.LOCKED):
+        return "erased" if state is AssetState.ERASED else "being_erased"
+    return "coming_in" if state in ARRIVING else "kept"
 
 
 def viewings(session: Session, person: str) -> list[Record]:

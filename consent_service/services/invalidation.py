@@ -9,7 +9,7 @@ Rules kept here:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,12 +20,14 @@ from consent_service.db.models.consent import ConsentAct, ConsentDecision, Conse
 from consent_service.db.models.recordings import Asset
 from consent_service.db.queries import retention as stored
 from consent_service.db.queries.erasure import OrderScope, assets_in_scope, holdings
+from consent_service.db.queries.recordings import received_since
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.assets import AssetState, require_move
 from consent_service.domain.audit import Actor, AuditEvent, EventKind
 from consent_service.domain.consent import EndingKind
 from consent_service.domain.consent_ends import InvalidBecause
 from consent_service.domain.purposes import CARE
+from consent_service.domain.retention import UPLOADS
 from consent_service.domain.roles import Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import new_id
@@ -35,9 +37,10 @@ from consent_service.services import (
     disputes,
     erasure_journal,
     keys,
+    permission,
     retention_dates,
 )
-from consent_service.services.access import Caller, involvement_for
+from consent_service.services.access import Caller, involvement_for, require, require_fresh
 from consent_service.services.at_once import at_once
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
@@ -45,13 +48,19 @@ from consent_service.services.retention_plan import ASSET, Fate, PlanLine, is_op
 from consent_service.vault.journal import LineKind
 
 WATCHABLE = (AssetState.STORED, AssetState.AWAITING_CONSENT)
+REVIEWED = (*WATCHABLE, AssetState.RECEIVED)
+"""What a person decides about. Film still coming in is taken no further, and goes after a day."""
 LONGEST_REASON = 4000
 WHY = "consent_invalid"
 
 
 @dataclass(frozen=True)
 class InvalidationView:
-    """An act found invalid: whom and what it was about, and what waits for a decision."""
+    """An act found invalid: whom and what it was about, and what waits for a decision.
+
+    `ended` are (person, purpose). `without_key` are those of them to whom an earlier yes stands
+    again although its key is destroyed: that film stays shut until they are asked again.
+    """
 
     act: str
     involvement: str
@@ -59,6 +68,7 @@ class InvalidationView:
     at: datetime
     ended: tuple[tuple[str, str], ...]
     kept_apart: tuple[str, ...]
+    without_key: tuple[tuple[str, str], ...] = ()
 
 
 def invalidate(
@@ -66,9 +76,10 @@ def invalidate(
 ) -> InvalidationView:
     """Mark an act of consent as never valid; its keys are sealed when this returns.
 
-    `ended` of the view are (person, purpose). Raises NotFound, Conflict `already_invalid`,
-    InvalidInput without a reason.
+    Raises Refused `sign_in_again`, NotFound, Conflict `already_invalid`, InvalidInput without a
+    reason.
     """
+    require_fresh(caller)
     said = reason_said(reason)
     with ctx.begin() as uow:
         row = uow.session.get(ConsentAct, act)
@@ -94,7 +105,40 @@ def invalidate(
     erasure_journal.pay(ctx)
     at_once(ctx, keys.settle, view.involvement)
     at_once(ctx, depicted_keys.settle_awaiting, view.involvement)
-    return view
+    lost = keys.given_without_key(ctx, view.involvement)
+    return replace(view, without_key=tuple(pair for pair in view.ended if pair in lost))
+
+
+def review_received(ctx: Context, caller: Caller) -> int:
+    """Queue, again when it is time, what came in whole and stands on nothing but a void act.
+
+    A person decides about it too: it can neither be stored nor go by itself. Returns how many.
+    """
+    require(ctx, caller, Permission.RETENTION_RUN)
+    with ctx.read() as session:
+        waiting = [
+            (row.id, row.involvement_id)
+            for row in received_since(session, ctx.clock.now())
+            if permission.is_void(ctx, session, row, ctx.clock.now())
+        ]
+    return sum(_review_again(ctx, caller, *place) for place in waiting)
+
+
+def _review_again(ctx: Context, caller: Caller, identifier: str, involvement: str) -> bool:
+    with ctx.begin() as uow:
+        uow.lock_involvement(involvement)
+        asset = uow.session.get_one(Asset, identifier)
+        if asset.state is not AssetState.RECEIVED or permission.is_fenced(uow.session, asset):
+            return False
+        newest = stored.newest_dispositions(uow.session, [identifier]).get(identifier)
+        if newest is not None and (
+            is_open(newest)
+            or newest.look_again_on is None
+            or newest.look_again_on > london_day(uow.at)
+        ):
+            return False
+        dispositions.queue(ctx, uow, caller, _line(asset, uow.at))
+        return True
 
 
 def reason_said(reason: str) -> str:
@@ -157,13 +201,14 @@ def put_to_review(
     assets = {
         asset.id: asset
         for asset in assets_in_scope(uow.session, involvement, OrderScope(persons=people))
-        if asset.state in WATCHABLE and asset.id not in ordered
+        if asset.state in REVIEWED and asset.id not in ordered
     }
     found = holdings(uow.session, ctx.policies.purposes, list(assets.values()), uow.at)
     apart = [assets[one.asset] for one in found if not one.sustained_by]
     newest = stored.newest_dispositions(uow.session, [asset.id for asset in apart])
     for asset in apart:
-        _keep_apart(uow, caller.actor, asset)
+        if asset.state in WATCHABLE:
+            _keep_apart(uow, caller.actor, asset)
         before = newest.get(asset.id)
         if before is None or not is_open(before):
             dispositions.queue(ctx, uow, caller, _line(asset, uow.at))
@@ -185,7 +230,7 @@ def _line(asset: Asset, at: datetime) -> PlanLine:
         ASSET,
         asset.id,
         asset.involvement_id,
-        asset.rule or "",
+        asset.rule or UPLOADS,
         london_day(at),
         asset.gone_by,
         Fate.REVIEW,

@@ -93,6 +93,21 @@ def live_without_right(ctx: Context, involvement: str) -> list[str]:
     return [key for key in picture.sealed if status[key] is KeyStatus.LIVE]
 
 
+def given_without_key(ctx: Context, involvement: str) -> frozenset[Pair]:
+    """Return every (person, purpose) that is *given* though each key it could stand on is gone.
+
+    So it is where a newer yes took the place of an older one, whose key was destroyed, and was then
+    found never to have been valid. Film of it stays shut and none can be taken in until they agree
+    once more, which makes another key.
+    """
+    with ctx.read() as session:
+        findings = consent_picture(ctx, session, involvement)
+    gone = _destroyed(ctx, {key for finding in findings.values() for key in finding.granting})
+    return frozenset(
+        pair for pair, found in findings.items() if found.granting and gone >= set(found.granting)
+    )
+
+
 def ensure_consent_keys(ctx: Context, involvement: str) -> KeyChanges:
     """Make the keys that a yes calls for, unseal what is *given* again, seal what no longer is."""
     with ctx.read() as session:

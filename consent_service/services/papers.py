@@ -50,7 +50,12 @@ from consent_service.services.consent import ConsentActView, DecisionView
 from consent_service.services.context import Context
 from consent_service.services.paper_words import KINDS, what_each_is
 from consent_service.services.policies import published_form
-from consent_service.services.withdrawal_told import orders_told, places_told
+from consent_service.services.withdrawal_told import (
+    ground_told,
+    orders_told,
+    places_told,
+    purposes_told,
+)
 
 ERASED_WITHIN = timedelta(days=28)
 """Destruction after a withdrawal is complete within 28 days (R09)."""
@@ -111,20 +116,21 @@ def withdrawal_receipt(ctx: Context, caller: Caller, withdrawal: str) -> bytes:
         destroyed = [*outcome.destroyed, *chain.from_iterable(o.destroyed for o in others)]
         kept = [*outcome.kept, *chain.from_iterable(o.kept for o in others)]
         what = what_each_is(session, {line.asset for line in (*destroyed, *kept)})
+        uses = purposes_told(session, caller, view.person, view.purposes)
         paper = WithdrawalReceipt(
-            head=_head(ctx, view.reference or view.id[:12].upper()),
+            head=letterhead(ctx, view.reference or view.id[:12].upper()),
             made_at=view.recorded_at,
             withdrawn_by=by.full_name,
             for_people=() if by is about else (ConcernedPerson(name=about.full_name),),
             route=ROUTES[outcome.route],
             effective_from=view.recorded_at,
-            ended=tuple(_purpose_label(ctx, p) for p in view.purposes),
+            ended=tuple(purpose_label(ctx, p) for p in uses),
             destroyed=tuple(
                 DestroyedLine(what=what[line.asset], gone_by=gone_by + ERASED_WITHIN)
                 for line in destroyed
             ),
             kept=tuple(
-                KeptLine(what=what[line.asset], ground=GROUNDS[line.ground or "hold"])
+                KeptLine(what=what[line.asset], ground=GROUNDS[ground_told(caller, line.ground)])
                 for line in kept
             ),
             cannot_recall=tuple(
@@ -147,7 +153,7 @@ def handover_receipt(ctx: Context, caller: Caller, handover: str) -> bytes:
         person = session.get_one(Person, view.person)
         what = what_each_is(session, view.items)
         paper = HandoverReceipt(
-            head=_head(ctx, view.id[:12].upper()),
+            head=letterhead(ctx, view.id[:12].upper()),
             made_at=view.closed_at or _start_of(view.offered_on),
             given_to=person.full_name,
             given_by=ctx.policies.organisation.contact.team,
@@ -173,11 +179,11 @@ def certificate(ctx: Context, caller: Caller, order: str, revision: int | None =
     body = json.loads(view.body)
     destroyed = body["destroyed"]
     paper = DestructionCertificate(
-        head=_head(ctx, body["reference"]),
+        head=letterhead(ctx, body["reference"]),
         made_at=view.issued_at,
         order=body["order"],
         reason=body["cause"].replace("_", " ").capitalize(),
-        scope=tuple(_purpose_label(ctx, p) for p in body["purposes"]),
+        scope=tuple(purpose_label(ctx, p) for p in body["purposes"]),
         revision=view.revision,
         previous_sha256=body["previous_digest"] or "",
         inventory=Inventory(
@@ -227,7 +233,7 @@ def summary_paper(ctx: Context, caller: Caller, summary: str) -> bytes:
         )
         guider = session.get_one(UserAccount, involvement.guider_id)
         paper = SummaryPaper(
-            head=_head(ctx, view.id[:12].upper()),
+            head=letterhead(ctx, view.id[:12].upper()),
             made_at=view.signed_at or view.written_at,
             people=tuple(p.full_name for _, p in members(session, view.involvement)),
             guider=guider.display_name,
@@ -247,7 +253,7 @@ def leaflet_paper(
     """Return a leaflet as PDF/A with its control line on every page."""
     found = leaflets.leaflet_text(ctx, code, version, language)
     paper = LeafletPaper(
-        head=_head(ctx, f"{found.view.code} V{found.view.version}"),
+        head=letterhead(ctx, f"{found.view.code} V{found.view.version}"),
         made_at=_start_of(found.view.issued_on),
         text=found.text,
         control_line=found.view.control_line,
@@ -269,7 +275,7 @@ def _consent_copy(ctx: Context, session: Session, view: ConsentActView) -> Conse
     names = {p: session.get_one(Person, p).full_name for p in people}
     contact = ctx.policies.organisation.contact
     return ConsentCopy(
-        head=_head(ctx, view.id[:12].upper()),
+        head=letterhead(ctx, view.id[:12].upper()),
         made_at=view.event_at,
         form_title=words.title,
         form_control_line=f"{form.id}, version {form.version}, {view.language}",
@@ -361,14 +367,14 @@ def _goal_lines(goals: Sequence[reviews.GoalView]) -> Iterator[GoalLine]:
         )
 
 
-def _purpose_label(ctx: Context, purpose: str) -> str:
+def purpose_label(ctx: Context, purpose: str) -> str:
     code, _, use = purpose.partition(":")
     known = ctx.policies.purposes.get(code)
     label = known.label if known else code
     return f"{label} ({use})" if use else label
 
 
-def _head(ctx: Context, reference: str) -> Letterhead:
+def letterhead(ctx: Context, reference: str) -> Letterhead:
     organisation = ctx.policies.organisation
     contact = organisation.contact
     return Letterhead(

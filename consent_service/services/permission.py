@@ -99,6 +99,13 @@ def is_refused_for_good(ctx: Context, session: Session, asset: Asset, at: dateti
     return over and not is_fenced(session, asset)
 
 
+def is_void(ctx: Context, session: Session, asset: Asset, at: datetime) -> bool:
+    """Tell whether an act that was never valid is why a film may not be used, and no order is."""
+    reasons = check(ctx, session, asset, CARE, at, None).reasons
+    void = any(reason.state is ConsentState.INVALIDATED for reason in reasons)
+    return void and not is_fenced(session, asset)
+
+
 def _require_none(
     session: Session, asset: Asset, purpose: str, reasons: tuple[Reason, ...]
 ) -> None:

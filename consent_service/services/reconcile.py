@@ -1,8 +1,8 @@
 """Compare what should be with what is: store, database, ledger and keyring, both ways.
 
 Rules kept here: only what is certainly ours to remove is removed (leftovers of erased film, wraps
-of destroyed keys, keys that the ledger says are gone); an object that no row knows is removed only
-when it was reported a day before; whatever is missing is reported, never papered over.
+of destroyed keys, keys that the ledger says are gone); an object or key that no row knows goes
+only when it was reported a day before; whatever is missing is reported, never papered over.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ from consent_service.domain.assets import ARRIVING, AssetState
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.erasure import Outcome
 from consent_service.domain.roles import ADMINISTRATOR, Permission
-from consent_service.services import keys
+from consent_service.services import erasure_keys, keys
 from consent_service.services.access import Caller, require
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
@@ -32,6 +32,7 @@ GRACE = timedelta(days=1)
 BATCH = 500
 HELD_STATES = (AssetState.STORED, AssetState.AWAITING_CONSENT, AssetState.RESTRICTED)
 _NOTICE = "reconcile_unknown_object"
+_FINDING = "reconcile_finding"
 
 
 class Fault(StrEnum):
@@ -45,6 +46,12 @@ class Fault(StrEnum):
     KEY_MISSING = "key_missing"
     WRAP_WITHOUT_RIGHT = "wrap_without_right"
     CONSENT_KEY_WITHOUT_RIGHT = "consent_key_without_right"
+    CONSENT_WITHOUT_KEY = "consent_without_key"
+    UNKNOWN_KEY = "unknown_key"
+
+
+UNKNOWN = frozenset({Fault.UNKNOWN_OBJECT, Fault.UNKNOWN_KEY})
+"""What nothing stands for: removed a day after it was reported, if it is still so."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,7 @@ def reconcile(ctx: Context, caller: Caller, *, repair: bool = True) -> Report:
         *_keys_of_assets(ctx, assets.values()),
         *_wraps(ctx, repair),
         *_consent_keys(ctx, repair),
+        *_unknown_keys(ctx, reported, repair),
     ]
     report = Report(len(names), len(assets), len({a.key for a in assets.values()}), tuple(findings))
     _write_down(ctx, caller, report)
@@ -269,6 +277,27 @@ def _consent_keys(ctx: Context, repair: bool) -> Iterator[Finding]:
             keys.settle(ctx, involvement)
         for key in wrong:
             yield Finding(Fault.CONSENT_KEY_WITHOUT_RIGHT, key, repair)
+        for person, _ in sorted(keys.given_without_key(ctx, involvement)):
+            yield Finding(Fault.CONSENT_WITHOUT_KEY, person, False)
+
+
+def _unknown_keys(ctx: Context, reported: frozenset[str], repair: bool) -> Iterator[Finding]:
+    """Find keys that no row stands for: what a restored database lost, or a crash left behind.
+
+    Rows come before their keys, but where a key is replaced: so nothing is done within a day.
+    """
+    # Read first: whatever is written meanwhile is in the ledger when that is read.
+    ids = [entry.key_id for entry in ctx.keyring.list_keys()]
+    with ctx.read() as session:
+        known = set(session.scalars(select(Asset.asset_key_id)))
+        known |= set(session.scalars(select(ConsentDecision.id)))
+        known |= set(session.scalars(select(ErasureItem.asset_key_id)))
+    for key in ids:
+        if key not in known:
+            mend = repair and key in reported
+            if mend:
+                erasure_keys.destroy_keys(ctx, key, [key])
+            yield Finding(Fault.UNKNOWN_KEY, key, mend)
 
 
 def _write_down(ctx: Context, caller: Caller, report: Report) -> None:
@@ -282,11 +311,11 @@ def _write_down(ctx: Context, caller: Caller, report: Report) -> None:
         )
         told = set(uow.session.scalars(select(Notice.subject).where(Notice.kind == _NOTICE)))
         for finding in report.open:
-            if finding.fault is Fault.UNKNOWN_OBJECT:
+            if finding.fault in UNKNOWN:
                 if finding.subject not in told and len(finding.subject) <= 80:
                     notify(uow, _NOTICE, role=ADMINISTRATOR, subject=finding.subject)
             else:
-                notify(uow, "reconcile_finding", role=ADMINISTRATOR, subject=finding.subject)
+                notify(uow, _FINDING, role=ADMINISTRATOR, subject=finding.subject)
 
 
 def _batches(items: Sequence[str]) -> Iterator[Sequence[str]]:

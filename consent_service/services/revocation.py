@@ -83,7 +83,10 @@ class RevocationView:
 
 
 def preview(ctx: Context, caller: Caller, request: RevokeConsent) -> RevocationPreview:
-    """Say what ending a consent would do; nothing of it is kept. The reason may be empty yet."""
+    """Say what ending a consent would do, and write down that it was asked; nothing else is kept.
+
+    The reason may be empty yet. Raises NotFound, Conflict `nothing_to_end`.
+    """
     with ctx.begin() as uow:
         row = _admit(ctx, uow, caller, request)
         trial = uow.session.begin_nested()
@@ -95,6 +98,10 @@ def preview(ctx: Context, caller: Caller, request: RevokeConsent) -> RevocationP
         view = RevocationPreview(scope.purposes, lines_of(planned), recall)
         trial.rollback()
         uow.session.expire_all()
+        uow.effects.clear()
+        asked = {"person": request.person, "purposes": list(view.purposes)}
+        kind = EventKind.CONSENT_REVOCATION_PREVIEWED
+        uow.record(AuditEvent(kind, caller.actor, row.id, row.id, asked))
         return view
 
 

@@ -29,7 +29,6 @@ from consent_service.domain.purposes import CARE
 from consent_service.errors import Conflict, ConsentServiceError, Gone, Unavailable
 from consent_service.services import erasure, film_objects, keys, permission, retention_dates
 from consent_service.services.access import Caller
-from consent_service.services.assets import permitted
 from consent_service.services.at_once import at_once
 from consent_service.services.context import Context
 from consent_service.services.film_objects import StoredObject
@@ -139,20 +138,20 @@ def or_given_up(ctx: Context, caller: Caller, place: Place) -> Iterator[None]:
         raise
 
 
-def give_up(ctx: Context, actor: Actor, place: Place, code: str) -> None:
+def give_up(ctx: Context, actor: Actor, place: Place, code: str) -> bool:
     """Order what was begun erased and carry it out; leftovers are the worker's to finish.
 
     An asset that did become *stored* (the answer to a commit was lost) stays as it is, and so does
-    what is held: nothing is ordered or deleted until the hold is released.
+    what is held: nothing is ordered or deleted until the hold is released. False where one is.
     """
     order = None
     with ctx.begin() as uow:
         uow.lock_involvement(place.involvement)
         row = uow.session.get_one(Asset, place.asset)
         if row.state not in UNFINISHED or row.generation != place.generation:
-            return
+            return True
         if row.state in ARRIVING and held_among(uow.session, place.involvement, [place.asset]):
-            return
+            return False
         if row.state in ARRIVING and not permission.is_fenced(uow.session, row):
             order = erasure.order_erasure(
                 uow,
@@ -173,13 +172,14 @@ def give_up(ctx: Context, actor: Actor, place: Place, code: str) -> None:
         erasure.carry_out(ctx, order, "at-once")
     else:
         _clear_after_another(ctx, place.asset)
+    return True
 
 
 def finish(ctx: Context, finished: Finished) -> None:
     """Make an asset *stored*: sidecar, wraps and row, if everyone still permits `care`.
 
-    Raises Gone when consent ended or erasure was ordered meanwhile, Unavailable when keys cannot
-    be had.
+    Raises Gone when consent ended or erasure was ordered meanwhile, Refused where it is disputed or
+    missing since, Unavailable when keys cannot be had.
     """
     place = finished.place
     for _ in range(_TRIES):
@@ -249,20 +249,22 @@ def _prepare(ctx: Context, finished: Finished) -> _Prepared:
 def live_keys(ctx: Context, place: Place) -> LiveKeys:
     """Return the keys that may wrap for an asset; those of `care` are among them.
 
-    Raises Gone when consent to `care` or the asset ended, Unavailable when keys cannot be had.
+    Raises Gone when consent to `care` or the asset ended, Refused while it is missing or disputed,
+    Unavailable when keys cannot be had.
     """
     at_once(ctx, keys.ensure_consent_keys, place.involvement)
     with ctx.read() as session:
         asset = session.get_one(Asset, place.asset)
         if asset.generation != place.generation:
             raise _received(asset)
+        permission.require_still_wanted(ctx, session, asset, ctx.clock.now())
         epoch = session.get_one(Involvement, place.involvement).consent_epoch
         findings = keys.consent_picture(ctx, session, place.involvement)
         people = permission.depicted_in(session, place.asset)
     wanted_ids = {key for finding in findings.values() for key in finding.granting}
     live = ctx.keyring.read([*sorted(wanted_ids), place.asset_key])
     wanted = keys.wanted_keys(findings, people, live)
-    if CARE not in permitted(findings, people) or place.asset_key not in live:
+    if place.asset_key not in live:
         raise _ended(place.asset)
     if CARE not in wanted:
         raise Unavailable("Keys for this film cannot be had at the moment. Try again in a minute.")

@@ -39,6 +39,7 @@ from consent_service.services import (
     recordings,
     storing,
     upload_parts,
+    upload_pauses,
 )
 from consent_service.services.access import Caller, require
 from consent_service.services.assets import asset_for
@@ -49,9 +50,6 @@ from consent_service.services.upload_parts import Incoming, Part, PartsFilm
 
 MOST_PARTS = 10_000
 SAID_AGAIN_AFTER = timedelta(seconds=4)
-TAKEN_OVER_AFTER = timedelta(seconds=20)
-"""After this long without a word from whoever finishes a film, another may; whoever was only slow
-finds the generation taken, and stores nothing. Somebody waits beside the camera for this."""
 HOPELESS = (NotAFilm, InvalidInput, TooLarge, Gone, ContainerCorrupt)
 """Faults of the film itself, or of consent: trying again would not help."""
 
@@ -272,7 +270,8 @@ def _finish(ctx: Context, caller: Caller, identifier: str) -> None:
         _leave_to_another(ctx, identifier)
         return
     except HOPELESS as fault:
-        storing.give_up(ctx, caller.actor, claim.place, fault.code)
+        if not storing.give_up(ctx, caller.actor, claim.place, fault.code):
+            upload_pauses.put_off(ctx, claim.place)
         raise
     except Exception:
         _let_go(ctx, claim)
@@ -297,7 +296,7 @@ def _claim(ctx: Context, identifier: str) -> _Claim | None:
         if row.state is not AssetState.RECEIVED or permission.is_fenced(uow.session, row):
             return None
         found = _upload_of(uow.session, row)
-        if found.finishing_at is not None and found.finishing_at > uow.at - TAKEN_OVER_AFTER:
+        if upload_pauses.is_left_alone(uow.session, row, found, uow.at):
             return None
         found.finishing_at = uow.at
         if row.blob is not None:

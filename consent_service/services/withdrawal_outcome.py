@@ -173,10 +173,23 @@ def _lines(
     ctx: Context, session: Session, row: Withdrawal, involvement: str, order: ErasureOrder | None
 ) -> tuple[PreviewLine, ...]:
     """Return what becomes of film: as frozen, or as planned until then."""
-    if order is not None and order.inventory_frozen_at is not None:
+    if order is not None:
+        return lines_of_order(ctx, session, order)
+    scope = OrderScope((row.person_id,))
+    return _planned(ctx, session, involvement, scope, OrderCause.WITHDRAWAL)
+
+
+def lines_of_order(ctx: Context, session: Session, order: ErasureOrder) -> tuple[PreviewLine, ...]:
+    """Return what an order does to film: from its frozen inventory, or planned until then."""
+    if order.inventory_frozen_at is not None:
         return tuple(_frozen_lines(session, order.id))
-    scope = OrderScope.from_json(order.scope) if order else OrderScope((row.person_id,))
-    cause = order.cause if order else OrderCause.WITHDRAWAL
+    scope = OrderScope.from_json(order.scope)
+    return _planned(ctx, session, order.involvement_id, scope, order.cause)
+
+
+def _planned(
+    ctx: Context, session: Session, involvement: str, scope: OrderScope, cause: OrderCause
+) -> tuple[PreviewLine, ...]:
     assets = assets_in_scope(session, involvement, scope)
     found = holdings(session, ctx.policies.purposes, assets, ctx.clock.now())
     return lines_of(plan(found, cause))

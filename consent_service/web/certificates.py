@@ -6,7 +6,7 @@ from flask import Blueprint, Response, render_template, request
 from flask.typing import ResponseReturnValue
 
 from consent_service.errors import NotFound
-from consent_service.services import certificates, erasure, papers
+from consent_service.services import certificates, erasure, papers, revocation_paper
 from consent_service.services.certificates import CertificateView
 from consent_service.web.consents import pdf
 from consent_service.web.here import caller, ctx
@@ -41,6 +41,13 @@ def paper(order: str) -> ResponseReturnValue:
     """Return the certificate on paper."""
     content = papers.certificate(ctx(), caller(), order, _revision())
     return pdf(content, f"certificate-{order}")
+
+
+@certificate_pages.get("/orders/<id:order>/receipt.pdf")
+def receipt(order: str) -> ResponseReturnValue:
+    """Return what the family is given when the organisation ended a consent."""
+    content = revocation_paper.revocation_receipt(ctx(), caller(), order)
+    return pdf(content, f"ended-{order}")
 
 
 @certificate_pages.get("/orders/<id:order>/certificate.json")

@@ -20,6 +20,7 @@ from consent_service.services import (
     form_library,
     invalidation,
     involvements,
+    people,
     progress,
     reconsents,
     revocation,
@@ -46,6 +47,13 @@ ENDED = [
     (RevokedBecause.PROMISE_NOT_KEPT.value, "We cannot keep what the form promised"),
     (RevokedBecause.LEGAL_DUTY.value, "The law or a court asks for it"),
 ]
+
+
+SHUT_FOR_WANT_OF_KEY = (
+    "An earlier yes stands again, but its key was destroyed when the later yes took its place. Film"
+    " that stands on it stays shut, and none can be taken in. Ask the person again: a new yes opens"
+    " it."
+)
 
 
 class InvalidForm(PageForm):
@@ -84,14 +92,10 @@ class EndConsentForm(PageForm):
 def ask_again() -> str:
     """List whom to ask again, with what changed in their form."""
     waiting = reconsents.waiting(ctx(), caller())
-    families = {
-        identifier: involvements.family(ctx(), caller(), identifier)
-        for identifier in {one.involvement for one in waiting}
-    }
     return render_template(
         "governance/ask_again.html",
         waiting=waiting,
-        names={p.id: p.full_name for view in families.values() for _, p in view.people},
+        names=people.names_in(ctx(), caller(), (one.involvement for one in waiting)),
         staff=timeline.names_of_staff(ctx(), frozenset(one.guider for one in waiting)),
     )
 
@@ -120,6 +124,8 @@ def invalidate(act: str) -> ResponseReturnValue:
             form.say(fault.message)
         else:
             flash(_kept_apart(len(done.kept_apart)), "success")
+            if done.without_key:
+                flash(SHUT_FOR_WANT_OF_KEY, "warning")
             return redirect(url_for("consents.act", act=act))
     return form_page(
         form,

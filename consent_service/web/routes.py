@@ -94,6 +94,7 @@ ROUTES: dict[str, P | Open] = {
     "certificates.listing": P.CERTIFICATE_READ,
     "certificates.order": P.ERASURE_READ,
     "certificates.paper": P.CERTIFICATE_READ,
+    "certificates.receipt": P.ERASURE_READ,
     "certificates.bundle": P.CERTIFICATE_READ,
     # the administrator
     "users.listing": P.USERS_MANAGE,

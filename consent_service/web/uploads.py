@@ -5,7 +5,7 @@ header X-CSRFToken, like every change that a page makes.
 """
 
 from flask import Blueprint, Response, request
-from werkzeug.exceptions import PreconditionFailed, UnsupportedMediaType
+from werkzeug.exceptions import LengthRequired, PreconditionFailed, UnsupportedMediaType
 
 from consent_service.domain import tus
 from consent_service.services import uploads
@@ -28,7 +28,7 @@ def append(asset: str) -> Response:
     _require_version()
     if request.mimetype != tus.MEDIA_TYPE:
         raise UnsupportedMediaType(f"Send the part itself, as {tus.MEDIA_TYPE}.")
-    piece = uploads.Piece(tus.offered(request.headers), request.stream, request.content_length or 0)
+    piece = uploads.Piece(tus.offered(request.headers), request.stream, _size())
     return _answer(204, uploads.append(ctx(), caller(), asset, piece))
 
 
@@ -52,6 +52,15 @@ def say_version(response: Response) -> Response:
 def _require_version() -> None:
     if not tus.speaks(request.headers):
         raise PreconditionFailed(f"Send the header Tus-Resumable: {tus.VERSION}.")
+
+
+def _size() -> int | None:
+    """Return how long the body is; None for one in chunks. Said by nothing, it is empty."""
+    if request.content_length is not None or request.environ.get("wsgi.input_terminated"):
+        return request.content_length
+    if "Transfer-Encoding" in request.headers:
+        raise LengthRequired("Send Content-Length: this server does not read chunks.")
+    return 0
 
 
 def _answer(status: int, view: UploadView | None = None) -> Response:

@@ -15,7 +15,6 @@ from consent_service.domain.consent import (
     EndingKind,
     Finding,
     Story,
-    decision_superseded,
     state_at,
 )
 from consent_service.domain.missing import missing_for
@@ -236,6 +235,26 @@ def test_a_resolved_dispute_may_reopen_the_key_of_a_yes_that_was_withdrawn() -> 
     assert found.granting == (father.id, mother.id)
 
 
+def test_a_stop_that_was_no_dispute_is_never_reopened_by_a_later_one() -> None:
+    """Whoever stopped while nobody else agreed was promised that it is over: only new film opens."""
+    mother, stop = said(MOTHER, 0), ended(EndingKind.WITHDRAWN, 1, MOTHER)
+    father = said(FATHER, 2)
+
+    found = state(mother, stop, father, ended(EndingKind.RESOLVED_GIVEN, 3))
+
+    assert found.granting == (father.id,)
+
+
+def test_a_yes_after_the_organisation_ended_it_revives_nobody_elses() -> None:
+    """What was ended stays shut: the new yes is for what comes after it."""
+    mother, revoked, father = said(MOTHER, 0), ended(EndingKind.REVOKED, 1), said(FATHER, 2)
+
+    found = state(mother, revoked, father)
+
+    assert (found.state, found.granting) == (ConsentState.GIVEN, (father.id,))
+    assert state(mother, revoked, said(FATHER, 2, Answer.NO)).state is ConsentState.DECLINED
+
+
 def test_whoever_may_overrule_settles_it() -> None:
     """A special guardian's word stands over a parent's."""
     no = said(MOTHER, 0, Answer.NO)
@@ -283,14 +302,6 @@ def test_the_organisation_revokes_and_an_invalid_act_never_counted() -> None:
     assert state(yes, revoked, about=MOTHER).state is ConsentState.REVOKED
     assert state(yes, void, about=MOTHER).state is ConsentState.INVALIDATED
     assert state(yes, void, about=MOTHER, known=at(0.5), when=at(0.5)).state is ConsentState.GIVEN
-
-
-def test_an_answer_is_superseded_only_by_the_same_person_answering_again() -> None:
-    """A father's later no never supersedes a mother's yes."""
-    first = said(MOTHER, 0)
-
-    assert decision_superseded(first, [first, said(MOTHER, 1)])
-    assert not decision_superseded(first, [first, said(FATHER, 1)])
 
 
 def test_everyone_missing_is_named() -> None:

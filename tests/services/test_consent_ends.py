@@ -1,5 +1,7 @@
 """Ends that the organisation makes: an act that was never valid, and a consent it takes back."""
 
+import dataclasses
+
 import pytest
 from sqlalchemy import delete, select
 
@@ -10,7 +12,14 @@ from consent_service.domain.audit import EventKind
 from consent_service.domain.consent import ConsentState
 from consent_service.domain.consent_ends import InvalidBecause, RevokedBecause
 from consent_service.domain.erasure import OrderCause
-from consent_service.errors import Conflict, Gone, InvalidInput, NotFound, Refused
+from consent_service.errors import (
+    Conflict,
+    ConsentServiceError,
+    Gone,
+    InvalidInput,
+    NotFound,
+    Refused,
+)
 from consent_service.services import (
     assets,
     consent,
@@ -20,12 +29,16 @@ from consent_service.services import (
     invalidation,
     journal_replay,
     notices,
+    reconcile,
     retention,
     revocation,
 )
+from consent_service.services.access import job_caller
 from consent_service.services.consent_views import ConsentActView
+from consent_service.services.revocation_paper import revocation_receipt
 from consent_service.vault.journal import LineKind
 from consent_service.vault.keyring import KeyStatus
+from tests.documents.test_render import text_of
 from tests.support.clinic import Clinic, Family
 
 WORDS = "Somebody else signed with her name"
@@ -294,3 +307,76 @@ def test_a_restored_backup_does_not_believe_in_what_was_ended(clinic: Clinic) ->
     assert _state(clinic, family.father) is ConsentState.REVOKED
     (order,) = erasure.orders(clinic.ctx, clinic.ig)
     assert order.cause is OrderCause.CONSENT_REVOKED
+
+
+def test_an_act_is_found_invalid_only_by_somebody_freshly_signed_in(clinic: Clinic) -> None:
+    """It takes a film from everybody who may watch: not from a screen that was left open."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    act = _act_of(clinic, family, family.mother).id
+    stale = dataclasses.replace(clinic.ig, fresh=False)
+
+    with pytest.raises(Refused) as refused:
+        invalidation.invalidate(clinic.ctx, stale, act, InvalidBecause.WRONG_PERSON, WORDS)
+
+    assert refused.value.code == "sign_in_again"
+    assert _state(clinic, family.mother) is ConsentState.GIVEN
+
+
+def test_looking_at_what_an_end_would_do_is_written_down(clinic: Clinic) -> None:
+    """Who asked what would go is part of the story, also where nothing was ended in the end."""
+    family = clinic.family()
+    clinic.both_consent(family)
+
+    revocation.preview(clinic.ctx, clinic.ig, _revoke(clinic, family, family.mother))
+
+    (entry,) = clinic.written_down(EventKind.CONSENT_REVOCATION_PREVIEWED)
+    assert entry.event.details == {"person": family.mother, "purposes": ["care"]}
+    assert erasure.orders(clinic.ctx, clinic.ig) == []
+
+
+def test_the_family_gets_a_paper_about_what_the_organisation_ended(clinic: Clinic) -> None:
+    """They did not say stop: they must read what ended, why, and what becomes of their film."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    clinic.stores_film(family)
+    clinic.passes(hours=1)
+    done = revocation.revoke(clinic.ctx, clinic.ig, _revoke(clinic, family, family.mother))
+
+    before = text_of(revocation_receipt(clinic.ctx, clinic.guider, done.erasure_order))
+    clinic.passes(days=2)
+    erasure.work(clinic.ctx, "test")
+    after = text_of(revocation_receipt(clinic.ctx, clinic.guider, done.erasure_order))
+
+    assert before == after
+    for words in ("The study closed early", done.reference, "Film of 2 November 2026", "Rosa"):
+        assert words in before
+    other = clinic.withdraws(family, family.father)
+    with pytest.raises(NotFound):
+        revocation_receipt(clinic.ctx, clinic.guider, other.erasure_order or "")
+
+
+def test_a_yes_whose_key_went_before_a_later_one_was_void_says_so(clinic: Clinic) -> None:
+    """Consent stands and the film does not open: whoever settled it must know what to do."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    film = clinic.stores_film(family).id
+    for no in (frozenset({"CARE.FILM.SELF"}), frozenset[str]()):
+        clinic.passes(minutes=1)
+        answers = clinic.answers(family, family.mother, no=no, about=frozenset({family.mother}))
+        clinic.captures(family, family.mother, answers)
+    clinic.passes(hours=1)
+    later = consent.acts(clinic.ctx, clinic.guider, family.involvement)
+    acts = sorted((a for a in later if a.person == family.mother), key=lambda a: a.event_at)[1:]
+
+    views = [_invalidates(clinic, act.id) for act in reversed(acts)]
+
+    assert _state(clinic, family.mother) is ConsentState.GIVEN
+    assert views[-1].without_key == ((family.mother, "care"),)
+    with pytest.raises(ConsentServiceError):
+        clinic.watches(film)
+    found = reconcile.reconcile(clinic.ctx, job_caller("reconcile")).findings
+    assert [f.fault for f in found] == [reconcile.Fault.CONSENT_WITHOUT_KEY]
+    clinic.passes(minutes=1)
+    clinic.captures(family, family.mother, clinic.answers(family, family.mother))
+    assert reconcile.reconcile(clinic.ctx, job_caller("reconcile")).findings == ()

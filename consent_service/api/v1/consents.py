@@ -30,7 +30,7 @@ from consent_service.domain.consent_ends import InvalidBecause, RevokedBecause
 from consent_service.domain.roles import Permission as P
 from consent_service.domain.withdrawal import Route
 from consent_service.services import consent as use
-from consent_service.services import invalidation, papers, reconsents, revocation
+from consent_service.services import invalidation, papers, reconsents, revocation, revocation_paper
 from consent_service.services.consent_checks import CaptureConsent
 from consent_service.services.consent_views import ConsentActView, Signature
 
@@ -231,7 +231,10 @@ class PairReply(Reply):
 
 
 class InvalidationReply(Reply):
-    """An act found invalid, and what is kept apart until somebody decides."""
+    """An act found invalid, and what is kept apart until somebody decides.
+
+    To those in `without_key` an earlier yes stands again, but its key is gone: ask them again.
+    """
 
     act: Id
     involvement: Id
@@ -239,6 +242,7 @@ class InvalidationReply(Reply):
     at: datetime
     ended: tuple[PairReply, ...]
     kept_apart: tuple[Id, ...]
+    without_key: tuple[PairReply, ...]
 
 
 @room.post(
@@ -258,6 +262,7 @@ def invalidate_consent(ask: Ask, id: str, body: NewInvalidation) -> Answer:
         at=view.at,
         ended=tuple(PairReply(person=person, purpose=p) for person, p in view.ended),
         kept_apart=view.kept_apart,
+        without_key=tuple(PairReply(person=person, purpose=p) for person, p in view.without_key),
     )
     return Answer(reply)
 
@@ -287,11 +292,57 @@ class RevocationReply(Reply):
     reference: str
 
 
-@room.post("/revocations", P.CONSENT_REVOKE, RevocationReply, body=NewRevocation, status=201)
-def revoke_consent(ask: Ask, body: NewRevocation) -> Answer:
-    """End a consent as the organisation; access is over when this answers, keys go next."""
-    view = revocation.revoke(ask.ctx, ask.caller, revocation.RevokeConsent(**dict(body)))
+class RevocationDryRun(Request):
+    """With `dry_run=true` nothing is ended: the answer says what would be."""
+
+    dry_run: bool = False
+
+
+class RevokedLine(Reply):
+    """What happens to one asset; `ground` says why it is kept."""
+
+    asset: Id
+    kind: str
+    outcome: str
+    ground: str | None
+
+
+class RevocationPreviewReply(Reply):
+    """What ending a consent would do, and what nobody can call back."""
+
+    purposes: tuple[str, ...]
+    destroyed: tuple[RevokedLine, ...]
+    kept: tuple[RevokedLine, ...]
+    cannot_recall: tuple[str, ...]
+
+
+@room.post(
+    "/revocations",
+    P.CONSENT_REVOKE,
+    RevocationReply,
+    body=NewRevocation,
+    query=RevocationDryRun,
+    status=201,
+    also={200: RevocationPreviewReply},
+)
+def revoke_consent(ask: Ask, body: NewRevocation, query: RevocationDryRun) -> Answer:
+    """End a consent as the organisation, or with `dry_run=true` only say what that would do.
+
+    Access is over when this answers, keys go next.
+    """
+    wanted = revocation.RevokeConsent(**dict(body))
+    if query.dry_run:
+        would = revocation.preview(ask.ctx, ask.caller, wanted)
+        return Answer(RevocationPreviewReply.model_validate(would), status=200)
+    view = revocation.revoke(ask.ctx, ask.caller, wanted)
     return Answer(RevocationReply.model_validate(view), f"/erasure-orders/{view.erasure_order}")
+
+
+@room.get("/revocations/{id}/receipt.pdf", P.ERASURE_READ, media=(PDF,))
+def read_revocation_receipt(ask: Ask, id: str) -> Response:
+    """Read what the family is given, as PDF/A; `id` is that of the erasure order."""
+    content = revocation_paper.revocation_receipt(ask.ctx, ask.caller, id)
+    return paper(content, f"ended-{id}")
 
 
 class AskAgainReply(Reply):

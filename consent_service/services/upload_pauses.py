@@ -1,0 +1,48 @@
+"""When a film that was received whole is left alone for now: another is at it, or nobody should be.
+
+Rules kept here:
+  * what cannot be stored and is held is not made again and again: it waits for the hold to end,
+    and is tried once a day meanwhile;
+  * what a person decides about, or has decided, no job stores.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from consent_service.db.models.recordings import Asset, FilmUpload
+from consent_service.db.queries.erasure import held_among
+from consent_service.db.queries.retention import newest_dispositions
+from consent_service.services import storing
+from consent_service.services.context import Context
+
+TAKEN_OVER_AFTER = timedelta(seconds=20)
+"""After this long without a word from whoever finishes a film, another may; whoever was only slow
+finds the generation taken, and stores nothing. Somebody waits beside the camera for this."""
+PUT_OFF_FOR = timedelta(days=1)
+"""How long a held film that cannot be stored is left alone, unless the hold is released before."""
+CLOCKS_DIFFER = timedelta(hours=1)
+"""A word from further ahead than this is no other node's clock: the film is put off."""
+
+
+def is_left_alone(session: Session, row: Asset, found: FilmUpload, at: datetime) -> bool:
+    """Tell whether nobody may begin to finish this film at `at`."""
+    return _is_taken(session, row, found, at) or bool(newest_dispositions(session, [row.id]))
+
+
+def put_off(ctx: Context, place: storing.Place) -> None:
+    """Leave alone what cannot be stored and is held: making it again would end no other way."""
+    with ctx.begin() as uow:
+        uow.lock_involvement(place.involvement)
+        row = uow.session.get_one(Asset, place.asset)
+        found = uow.session.get(FilmUpload, place.asset)
+        if found is not None and row.generation == place.generation:
+            found.finishing_at = uow.at + PUT_OFF_FOR
+
+
+def _is_taken(session: Session, row: Asset, found: FilmUpload, at: datetime) -> bool:
+    if found.finishing_at is None:
+        return False
+    if found.finishing_at > at + CLOCKS_DIFFER:
+        return bool(held_among(session, row.involvement_id, [row.id]))
+    return found.finishing_at > at - TAKEN_OVER_AFTER
