@@ -6,7 +6,7 @@ Rules kept here: a check reads or writes the real thing; nothing is assumed to w
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
@@ -55,6 +55,7 @@ def check_settings(settings: Settings) -> list[CheckLine]:
                     " elsewhere before real families.",
                 )
             )
+    lines += _in_one_bucket(settings)
     lines += _on_this_machine_only(settings)
     lines.append(
         CheckLine(
@@ -64,6 +65,21 @@ def check_settings(settings: Settings) -> list[CheckLine]:
         )
     )
     return lines
+
+
+def _in_one_bucket(settings: Settings) -> list[CheckLine]:
+    """Warn of a journal beside the film, where it can be deleted like film."""
+    where = _bucket(settings.journal_url)
+    if not where or where != _bucket(settings.blob_url):
+        return []
+    return [
+        CheckLine(
+            "journal",
+            WARNING,
+            "In the bucket of the film: whoever may delete film may delete this too. Give it a"
+            " bucket and credentials of its own.",
+        )
+    ]
 
 
 def _on_this_machine_only(settings: Settings) -> list[CheckLine]:
@@ -92,6 +108,7 @@ def check(ctx: Context) -> list[CheckLine]:
     """Try database, keys, store, journal, policies and clock, one line each."""
     lines = [_try(what, probe, ctx) for what, probe in _PROBES]
     lines += [CheckLine("policies", WARNING, warning) for warning in ctx.policies.warnings]
+    lines += _write_once(ctx)
     lines += _backups(ctx)
     if ctx.settings.escrow_provider.startswith("file:"):
         lines.append(
@@ -103,6 +120,26 @@ def check(ctx: Context) -> list[CheckLine]:
             )
         )
     return lines
+
+
+def _write_once(ctx: Context) -> list[CheckLine]:
+    """Warn of a journal in a bucket that would let somebody replace or delete its lines."""
+    if not _bucket(ctx.settings.journal_url):
+        return []
+    try:
+        kept = ctx.journal.is_write_once()
+    except ConsentServiceError:
+        return []  # that it cannot be reached is said already
+    if kept:
+        return [CheckLine("journal", OK, "its bucket lets nobody replace or delete a line")]
+    return [
+        CheckLine(
+            "journal",
+            WARNING,
+            "Its bucket lets lines be replaced and deleted, which would stop the service. Turn on"
+            " object lock with a default retention.",
+        )
+    ]
 
 
 def _backups(ctx: Context) -> list[CheckLine]:
@@ -198,6 +235,13 @@ _PROBES: tuple[tuple[str, Callable[[Context], str]], ...] = (
 def _inside(folder: Path, url: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme == "file" and _below(folder, Path(parts.path))
+
+
+def _bucket(url: str) -> str:
+    """Return which bucket of which server an address names; nothing for any other address."""
+    parts = urlsplit(url)
+    endpoint = dict(parse_qsl(parts.query)).get("endpoint", "")
+    return f"{endpoint} {parts.netloc}" if parts.scheme == "s3" else ""
 
 
 def _below(folder: Path, path: Path | None) -> bool:

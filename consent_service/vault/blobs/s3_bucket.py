@@ -1,6 +1,7 @@
 """A bucket: its address, how it is asked, and what its faults mean."""
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import botocore.session
 from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.loaders import Loader, create_loader
 from obstore.exceptions import BaseError, NotFoundError, PreconditionError
 
 from consent_service.errors import ConsentServiceError, DiskFull, SettingsFault, Unavailable
@@ -32,18 +34,21 @@ class Bucket:
     endpoint: str | None
     region: str
     credentials_file: str | None
+    setting: str = SETTING
 
     @classmethod
-    def of(cls, parts: SplitResult) -> "Bucket":
-        """Read an `s3://` address; raises SettingsFault saying what is wrong with it."""
+    def of(cls, parts: SplitResult, setting: str = SETTING) -> "Bucket":
+        """Read an `s3://` address; raises SettingsFault naming `setting` and what is wrong."""
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         if unknown := options.keys() - {"endpoint", "region", "credentials_file"}:
-            raise _wrong(f"has no option {', '.join(sorted(unknown))}")
+            raise _wrong(setting, f"has no option {', '.join(sorted(unknown))}")
         if not parts.netloc or "@" in parts.netloc:
-            raise _wrong("lacks the bucket's name, or carries credentials, which belong in a file")
+            raise _wrong(
+                setting, "lacks the bucket's name, or carries credentials, which belong in a file"
+            )
         endpoint = options.get("endpoint")
         if endpoint is not None:
-            _require_safe(endpoint)
+            _require_safe(endpoint, setting)
         prefix = unquote(parts.path).strip("/")
         return cls(
             name=parts.netloc,
@@ -51,6 +56,7 @@ class Bucket:
             endpoint=endpoint,
             region=options.get("region", "eu-west-2"),
             credentials_file=options.get("credentials_file"),
+            setting=setting,
         )
 
     def session(self) -> Session:
@@ -59,13 +65,22 @@ class Bucket:
         Raises SettingsFault when the file is there and is no file of credentials.
         """
         core = botocore.session.Session()
+        # What a service can do is a megabyte of JSON, which one process need not read twice.
+        core.register_component("data_loader", _known_services())
         if self.credentials_file:
             core.set_config_variable("credentials_file", self.credentials_file)
             try:
                 core.get_credentials()
             except BotoCoreError as fault:
-                raise _wrong("names a credentials_file that cannot be understood") from fault
+                raise _wrong(
+                    self.setting, "names a credentials_file that cannot be understood"
+                ) from fault
         return boto3.Session(botocore_session=core, region_name=self.region)
+
+
+@functools.cache
+def _known_services() -> Loader:
+    return create_loader()
 
 
 class Absent(Exception):
@@ -74,6 +89,10 @@ class Absent(Exception):
 
 class Taken(Exception):
     """The bucket holds an object of that name."""
+
+
+class BucketMissing(Unavailable):
+    """There is no such bucket, or none that these credentials may see."""
 
 
 @dataclass(frozen=True)
@@ -112,26 +131,28 @@ def _fault_of(fault: ClientError, doing: str) -> Exception:
         return Absent()
     if code in _TAKEN:
         return Taken()
+    if code == "NoSuchBucket":
+        return BucketMissing(f"There is no such bucket ({doing}). Make it, or correct its address.")
     if code in _FULL:
         return DiskFull(f"The store has no room left ({doing}). Make room, then try again.")
     return _away(doing)
 
 
-def _require_safe(endpoint: str) -> None:
+def _require_safe(endpoint: str, setting: str) -> None:
     parts = urlsplit(endpoint)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOCAL):
-        raise _wrong("takes an endpoint with https, or http on this machine only")
+        raise _wrong(setting, "takes an endpoint with https, or http on this machine only")
 
 
 def _away(doing: str) -> ConsentServiceError:
     return Unavailable(f"The store is away or refused ({doing}). Nothing is lost: try again.")
 
 
-def _wrong(what: str) -> SettingsFault:
+def _wrong(setting: str, what: str) -> SettingsFault:
     return SettingsFault(
-        f"{SETTING} {what}. Write s3://bucket/prefix?endpoint=https://host&region=name"
+        f"{setting} {what}. Write s3://bucket/prefix?endpoint=https://host&region=name"
         "&credentials_file=/path.",
-        setting=SETTING,
+        setting=setting,
     )
 
 
