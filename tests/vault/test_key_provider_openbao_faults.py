@@ -1,6 +1,6 @@
 """Answers that a healthy key server does not give: nothing is taken for a key that is none."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -56,7 +56,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def batch(*items: dict[str, str]) -> dict[str, object]:
+def batch(*items: Mapping[str, object]) -> dict[str, object]:
     """What the server says to many questions at once."""
     return {"data": {"batch_results": list(items)}}
 
@@ -106,6 +106,55 @@ def test_a_page_from_something_else_is_no_answer(
 
     with pytest.raises(Unavailable, match="no answer that can be read"):
         provider.versions()
+
+
+NO_ANSWERS = [b"[]", b'"yes"', b"null", b"7", b'{"data": 7}', b'{"data": [1]}', b"[" * 100_000]
+"""Valid JSON or nearly, with 200, and nothing that was asked for."""
+
+
+@pytest.mark.parametrize("said", NO_ANSWERS, ids=range(len(NO_ANSWERS)))
+def test_an_answer_of_another_shape_is_no_answer(
+    server: KeyServerDouble, provider: KeyProvider, said: bytes
+) -> None:
+    """Whoever waits gets our own refusal and its advice, not a fault of ours."""
+    server.will_answer(MAKE, Answer(204))
+    for question in (KEY, WRAP, UNWRAP):
+        server.will_answer(question, Answer(200, said))
+
+    for act in (
+        provider.versions,
+        provider.rotate,
+        lambda: provider.wrap_many(SECRETS),
+        lambda: provider.unwrap_many(WRAPPED),
+        lambda: provider.destroy_before(1),
+    ):
+        with pytest.raises(Unavailable):
+            act()
+
+
+@pytest.mark.parametrize("keys", [7, "12", ["1", 2], [1], {"one": 1}, {"1.5": 1}, None, [[]]])
+def test_versions_that_are_no_numbers_are_no_answer(
+    server: KeyServerDouble, provider: KeyProvider, keys: object
+) -> None:
+    """A wrong list of versions could call a destroyed master key held, or a held one destroyed."""
+    server.will_answer(KEY, Answer(200, {"data": {"keys": keys}}))
+
+    with pytest.raises(Unavailable, match="no answer that can be read"):
+        provider.versions()
+
+
+@pytest.mark.parametrize(
+    "said", [{"version": 3}, {"latest_version": "x"}, {"latest_version": None}]
+)
+def test_a_rotation_without_its_version_is_no_answer(
+    server: KeyServerDouble, provider: KeyProvider, said: object
+) -> None:
+    """Nobody may guess under which version keys are wrapped from now on."""
+    server.will_answer(KEY, ONE_VERSION)
+    server.will_answer(ROTATE, Answer(200, {"data": said}))
+
+    with pytest.raises(Unavailable, match="no answer that can be read"):
+        provider.rotate()
 
 
 def test_what_the_server_does_without_a_word_is_done(
@@ -167,6 +216,45 @@ def test_too_few_answers_are_none(
         provider.wrap_many(SECRETS)
 
 
+BAD_CIPHERTEXTS = ["", "vault", "vault:v0:d3d3", "vault:v:d3d3", "vault:v1:d3d", "x:v1:d3d3", 7]
+BAD_CIPHERTEXTS += ["vault:v1:", "vault:v1:d3 3", "vault:v99999999999:d3d3", None, ["d3d3"]]
+
+
+@pytest.mark.parametrize("ciphertext", BAD_CIPHERTEXTS, ids=str)
+def test_what_is_no_ciphertext_is_not_kept_as_one(
+    server: KeyServerDouble, provider: KeyProvider, ciphertext: object
+) -> None:
+    """Stored, it would be a key that never opens again."""
+    server.will_answer(WRAP, Answer(200, batch(GOOD_ITEM, {"ciphertext": ciphertext})))
+
+    with pytest.raises(Unavailable, match="no answer that can be read"):
+        provider.wrap_many(SECRETS)
+
+
+@pytest.mark.parametrize("item", [{}, {"plaintext": 7}, {"plaintext": None}, {"plaintext": "c3N"}])
+def test_what_is_no_plaintext_is_not_used_as_a_key(
+    server: KeyServerDouble, provider: KeyProvider, item: dict[str, object]
+) -> None:
+    """Half a key, or none, must not come near a film; and no key is called destroyed for it."""
+    server.will_answer(UNWRAP, Answer(200, batch({"plaintext": "c3Nz"}, item)))
+
+    with pytest.raises(Unavailable, match="no answer that can be read"):
+        provider.unwrap_many(WRAPPED)
+
+
+@pytest.mark.parametrize("results", [7, "two", [1, 2], [None, None], ["ab", "cd"], {"a": 1}])
+def test_a_batch_of_something_else_is_no_answer(
+    server: KeyServerDouble, provider: KeyProvider, results: object
+) -> None:
+    """Nothing in it is guessed at."""
+    for question in (WRAP, UNWRAP):
+        server.will_answer(question, Answer(200, {"data": {"batch_results": results}}))
+
+    for act in (lambda: provider.wrap_many(SECRETS), lambda: provider.unwrap_many(WRAPPED)):
+        with pytest.raises(Unavailable, match="no answer that can be read"):
+            act()
+
+
 def test_a_question_that_the_server_refuses_points_at_the_settings(
     server: KeyServerDouble, provider: KeyProvider
 ) -> None:
@@ -225,6 +313,40 @@ def test_a_renewal_that_is_refused_leaves_the_token_in_use(
         assert provider.versions() == [1]
 
     assert server.times_asked(RENEW) == 2
+
+
+@pytest.mark.parametrize(
+    "said", [b"[]", b"{}", b"no", {"auth": None}, {"auth": {}}, {"auth": {"lease_duration": "x"}}]
+)
+def test_a_renewal_that_says_nothing_is_tried_again_later(
+    server: KeyServerDouble, provider: KeyProvider, clock: list[float], said: object
+) -> None:
+    """Something stands between us and the key server: said once, and not before every question."""
+    server.will_answer(KEY, ONE_VERSION)
+    server.will_answer(LOOKUP, Answer(200, {"data": {"renewable": True, "ttl": 3600}}))
+    server.will_answer(RENEW, Answer(200, said))
+    provider.versions()
+    clock[0] += 1900
+
+    with pytest.raises(Unavailable, match="no answer that can be read"):
+        provider.versions()
+    assert provider.versions() == [1]
+    clock[0] += 31
+    with pytest.raises(Unavailable):
+        provider.versions()
+
+    assert server.times_asked(RENEW) == 2
+
+
+def test_a_look_up_with_a_time_that_is_none_is_no_answer(
+    server: KeyServerDouble, provider: KeyProvider
+) -> None:
+    """A token that ends unseen would stop everything later."""
+    server.will_answer(KEY, ONE_VERSION)
+    server.will_answer(LOOKUP, Answer(200, {"data": {"renewable": False, "ttl": "an hour"}}))
+
+    with pytest.raises(Unavailable, match="no answer that can be read"):
+        provider.versions()
 
 
 def test_a_refused_token_is_tried_once_more_only_if_the_file_has_another(

@@ -9,14 +9,17 @@ Rules kept here:
 - a server that is sealed, away or slow is `Unavailable` after bounded tries; what it forbids to
   this token is `Refused` (code `key_server_forbids`), because asking again would change nothing;
 - only questions that may be repeated are repeated: a rotation is asked for once;
+- an answer that is not what was asked for is `Unavailable` too: nothing in it is guessed at;
 - no key, token or ciphertext in any message.
 """
 
 import base64
 import binascii
+import re
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +50,7 @@ _SECONDS = urllib3.Timeout(connect=3, read=10)
 _TRIES = 3
 _POOL = 16
 _LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
+_CIPHERTEXT = re.compile(r"vault:v([1-9][0-9]{0,8}):([0-9A-Za-z+/=]+)")
 _FORM = "openbao://host:8200/mount/key?token_file=/path/of/token"
 
 
@@ -99,7 +103,8 @@ class OpenBaoKeyProvider:
         answers = self._batched("encrypt", asked)
         if any("error" in answer for answer in answers):
             raise Unavailable("The key server could not wrap a key. See its log.")
-        return [_wrapped_from(answer["ciphertext"]) for answer in answers]
+        with _understood():
+            return [_wrapped_from(answer["ciphertext"]) for answer in answers]
 
     def unwrap_many(self, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
         """See `KeyProvider.unwrap_many`."""
@@ -111,13 +116,15 @@ class OpenBaoKeyProvider:
         for answer, (wrapped, _) in zip(answers, items, strict=True):
             if "error" in answer:
                 raise self._why_closed(wrapped)
-        return [base64.b64decode(answer["plaintext"]) for answer in answers]
+        with _understood():
+            return [base64.b64decode(answer["plaintext"], validate=True) for answer in answers]
 
     def rotate(self) -> int:
         """See `KeyProvider.rotate`."""
         self.versions()  # makes the key where there is none yet
         answer = self._server.ask("POST", f"{self._path}/rotate", {}, tries=1)
-        return int(answer["latest_version"])
+        with _understood():
+            return int(answer["latest_version"])
 
     def destroy_before(self, version: int) -> Assurance:
         """See `KeyProvider.destroy_before`: the server raises both floors, then trims."""
@@ -134,7 +141,8 @@ class OpenBaoKeyProvider:
             self._make()
             found = self._server.ask("GET", self._path)
         # Trimmed versions are gone; versions below the floor are about to go and open nothing.
-        return sorted(int(version) for version in found["keys"])
+        with _understood():
+            return sorted(int(version) for version in dict(found["keys"]))
 
     def _make(self) -> None:
         try:
@@ -151,7 +159,9 @@ class OpenBaoKeyProvider:
         answers: list[dict[str, str]] = []
         for start in range(0, len(asked), AT_ONCE):
             batch = {"batch_input": list(asked[start : start + AT_ONCE])}
-            answers += self._server.ask("POST", path, batch).get("batch_results", [])
+            found = self._server.ask("POST", path, batch).get("batch_results", [])
+            with _understood():
+                answers += [dict(answer) for answer in found]
         if len(answers) != len(asked):
             raise Unavailable("The key server answered for some of the keys only. See its log.")
         return answers
@@ -229,9 +239,11 @@ class _Server:
         if held.get("renewable") and self._token.is_known():
             answer = self._send("POST", "auth/token/renew-self", {}, 1)
             if answer.status == 200:
-                self._token.renewed(answer.json()["auth"]["lease_duration"])
+                with _understood():
+                    self._token.renewed(int(answer.json()["auth"]["lease_duration"]))
                 return
-        self._token.renewed(held.get("ttl"))
+        with _understood():
+            self._token.renewed(int(held["ttl"]) if "ttl" in held else None)
 
 
 class _Token:
@@ -306,23 +318,32 @@ def _answer_in(response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
         )
     if response.status == 204 or not response.data:
         return {}
-    try:
-        found = response.json().get("data") or {}
-    except ValueError as fault:
-        raise _away("gave no answer that can be read") from fault
+    with _understood():
+        found = dict(response.json().get("data") or {})
     if response.status >= 400 and "batch_results" not in found:
         raise Unavailable(
             "The key server refused the question. See that the mount and key in "
             "CONSENT_KEY_PROVIDER and CONSENT_ESCROW_PROVIDER exist.",
             status=response.status,
         )
-    return dict(found)
+    return found
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """Read what the server said; where it is not what was asked for, raise Unavailable."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as fault:
+        raise _away("gave no answer that can be read") from fault
 
 
 def _wrapped_from(ciphertext: str) -> bytes:
     """`vault:v7:<base64>` -> version as 4 bytes, then the server's bytes."""
-    _, version, body = ciphertext.split(":", 2)
-    return joined_version(int(version[1:]), base64.b64decode(body))
+    found = _CIPHERTEXT.fullmatch(ciphertext)
+    if found is None:
+        raise ValueError("this is no ciphertext of a transit key")
+    return joined_version(int(found[1]), base64.b64decode(found[2], validate=True))
 
 
 def _ciphertext_of(wrapped: bytes) -> str:
