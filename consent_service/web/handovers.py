@@ -6,48 +6,41 @@ Rules kept here:
   * what leaves the service is written down, since it cannot be called back.
 """
 
-from dataclasses import dataclass
-
-from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
+from wtforms import BooleanField
+from wtforms.validators import InputRequired
 
 from consent_service.clock import london_day
 from consent_service.domain.assets import AssetKind, AssetState
-from consent_service.domain.people import FamilyRole
-from consent_service.domain.purposes import CARE, KEEPSAKE
+from consent_service.domain.consent import ConsentState
+from consent_service.domain.people import FamilyRole, MeetingKind
+from consent_service.domain.purposes import KEEPSAKE
 from consent_service.errors import ConsentServiceError, InvalidInput, NotFound
 from consent_service.services import (
     assets,
+    consent_states,
     disclosures,
     handovers,
     involvements,
     papers,
     said_and_given,
+    timeline,
 )
 from consent_service.services.assets import AssetView
 from consent_service.services.handovers import HandoverView, PermitQuote
 from consent_service.services.involvements import InvolvementView
 from consent_service.web.consents import pdf
 from consent_service.web.fields import PageForm, choice, day, line, maybe_day, several, text
-from consent_service.web.film_times import moment
 from consent_service.web.here import caller, ctx
 from consent_service.web.layout import long_date
 from consent_service.web.one_form import form_page
+from consent_service.web.photo_screen import photo_called, photos_of
 from consent_service.web.words import said
 
 handover_pages = Blueprint("handovers", __name__)
 
-WAYS = [("print", "As a print"), ("file", "As a file")]
 GROWN = (FamilyRole.PARENT, FamilyRole.CARER)
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A photo on a page: where to see it (`src`, None where the reader may not) and its words."""
-
-    id: str
-    title: str
-    src: str | None
 
 
 class OfferForm(PageForm):
@@ -55,12 +48,10 @@ class OfferForm(PageForm):
 
     person = choice("Whom do you offer photos?", sentence="Choose the person.")
     stills = several("Which photos?")
-
-
-class DecideForm(PageForm):
-    """How the accepted photos were given."""
-
-    how = choice("How were they given?", WAYS, sentence="")
+    looked = BooleanField(
+        "I looked at each of these photos: nobody else can be seen in them",
+        [InputRequired("Look at each photo first. Somebody else in it has to be asked.")],
+    )
 
 
 class FeedbackForm(PageForm):
@@ -124,7 +115,7 @@ def listing(involvement: str) -> str:
 def offer(involvement: str) -> ResponseReturnValue:
     """Choose the photos that a parent may keep."""
     family = _family(involvement)
-    photos = _photos(involvement)
+    photos = photos_of(involvement)
     form = OfferForm()
     form.person.choices = _grown(family)
     form.stills.choices = [(photo.id, photo.title) for photo in photos]
@@ -139,58 +130,19 @@ def offer(involvement: str) -> ResponseReturnValue:
         except ConsentServiceError as fault:
             form.say(fault.message, "stills")
         else:
-            return redirect(url_for("handovers.decide", involvement=involvement, handover=made.id))
+            return redirect(url_for("photos.decide", involvement=involvement, handover=made.id))
     return form_page(
         form,
         "Offer photos to keep",
         _back(involvement),
-        save="Offer these photos",
+        save="Show them one by one",
         template="handovers/offer.html",
         photos=photos,
+        not_yet=_not_yet(involvement, _names(family)),
+        names=_names(family),
+        early=not _closing_meeting(involvement),
         family=family,
     )
-
-
-@handover_pages.route("/families/<id:involvement>/photos/<id:handover>", methods=["GET", "POST"])
-def decide(involvement: str, handover: str) -> ResponseReturnValue:
-    """Write down of each photo whether it was accepted or declined."""
-    family = _family(involvement)
-    view = _handover(involvement, handover)
-    photos = {photo.id: photo for photo in _photos(involvement)}
-    form = DecideForm()
-    answers = {still: request.form.get(f"photo-{still}", "") for still in view.items}
-    if form.sent and _decided(form, answers):
-        accepted = tuple(still for still, answer in answers.items() if answer == "accept")
-        try:
-            handovers.decide(ctx(), caller(), handover, accepted, form.how.data or WAYS[0][0])
-        except InvalidInput as fault:
-            form.add_faults(fault)
-        except ConsentServiceError as fault:
-            form.say(fault.message)
-        else:
-            flash("It is written down. Give the parent the receipt.", "success")
-            return redirect(request.path)
-    return form_page(
-        form,
-        "Photos offered",
-        _back(involvement),
-        save="Write it down",
-        template="handovers/decide.html",
-        handover=view,
-        photos=photos,
-        answers=answers,
-        person=_names(family).get(view.person, "somebody"),
-        involvement=involvement,
-    )
-
-
-def _decided(form: DecideForm, answers: dict[str, str]) -> bool:
-    open_ones = [still for still, answer in answers.items() if answer not in ("accept", "decline")]
-    for still in open_ones:
-        form.summary.append(("Say of each photo whether it is kept.", f"photo-{still}"))
-    if "accept" in answers.values() and not form.how.data:
-        form.say("Say whether they were given as a print or a file.", "how")
-    return not form.faults
 
 
 @handover_pages.get("/families/<id:involvement>/photos/<id:handover>/receipt.pdf")
@@ -252,8 +204,10 @@ def end_quote(involvement: str, quote: str) -> ResponseReturnValue:
     """End the permission for a quote; leaflets that print it are flagged."""
     if quote not in {q.id for q in said_and_given.quotes(ctx(), caller(), involvement)}:
         raise NotFound("There is no such quote in this family.", kind="quote")
-    handovers.withdraw_quote(ctx(), caller(), quote)
-    flash("The permission has ended. Leaflets that print these words must be issued anew.")
+    flagged = handovers.withdraw_quote(ctx(), caller(), quote)
+    flash("The permission has ended. These words are printed nowhere new.", "success")
+    if flagged:
+        flash("A leaflet prints these words: the information governance officer has been told.")
     return redirect(_back(involvement))
 
 
@@ -307,16 +261,32 @@ def take_back(involvement: str, disclosure: str) -> ResponseReturnValue:
     return form_page(form, "Taken back", _back(involvement))
 
 
-def _photos(involvement: str) -> list[Photo]:
-    """Return the photos that everybody in them agreed may be kept."""
-    found = []
-    for view in assets.assets(ctx(), caller(), involvement):
-        offered = KEEPSAKE in view.purposes and view.state is AssetState.STORED
-        if view.kind is AssetKind.STILL and offered:
-            purpose = CARE if CARE in view.purposes else KEEPSAKE
-            src = url_for("films.content", asset=view.id, purpose=purpose)
-            found.append(Photo(view.id, _called(view), src))
-    return found
+def _not_yet(involvement: str, names: dict[str, str]) -> list[tuple[str, list[str]]]:
+    """Return the photos that may not be kept, each with who has not said yes to it."""
+    found = assets.assets(ctx(), caller(), involvement)
+    waiting = [
+        view
+        for view in found
+        if view.kind is AssetKind.STILL
+        and view.state is AssetState.STORED
+        and KEEPSAKE not in view.purposes
+    ]
+    said_yes = {
+        line.person
+        for person in {person for view in waiting for person in view.depicted}
+        for line in consent_states.state(ctx(), caller(), person, None, None)
+        if (line.involvement, line.purpose, line.state)
+        == (involvement, KEEPSAKE, ConsentState.GIVEN)
+    }
+    return [
+        (photo_called(view), [names.get(p, "somebody") for p in view.depicted if p not in said_yes])
+        for view in waiting
+    ]
+
+
+def _closing_meeting(involvement: str) -> bool:
+    held = timeline.meetings(ctx(), caller(), involvement)
+    return any(meeting.kind is MeetingKind.CLOSING for meeting in held)
 
 
 def _handover(involvement: str, handover: str) -> HandoverView:
@@ -353,9 +323,9 @@ def _uses(found: list[AssetView]) -> list[tuple[str, str]]:
 
 
 def _called(view: AssetView) -> str:
-    what = view.title or said(view.kind)
     if view.kind is AssetKind.STILL:
-        return f"{what}, {moment(view.start_ms)} in the film of {long_date(view.filmed_on)}"
+        return photo_called(view)
+    what = view.title or said(view.kind)
     kind = f" ({said(view.kind).lower()})" if view.title else ""
     return f"{what}{kind}, {long_date(view.filmed_on)}"
 

@@ -142,7 +142,9 @@ ROUTES: dict[str, P | Open] = {
     # photos to keep, words, what left
     "handovers.listing": P.HANDOVER_WRITE,
     "handovers.offer": P.HANDOVER_WRITE,
-    "handovers.decide": P.HANDOVER_WRITE,
+    "photos.decide": P.HANDOVER_WRITE,
+    "photos.prints": P.HANDOVER_WRITE,
+    "photos.leave": P.HANDOVER_WRITE,
     "handovers.receipt": P.HANDOVER_WRITE,
     "handovers.words": P.FEEDBACK_WRITE,
     "handovers.quote": P.QUOTE_WRITE,

@@ -125,7 +125,11 @@ def test_photos_are_accepted_one_by_one_with_a_receipt(
     guider = pages.as_("guider")
     home = f"/families/{family.involvement}/photos"
 
-    guider.sends(f"{home}/offer", person=family.mother, stills=[s.id for s in stills])
+    asked = {"person": family.mother, "stills": [s.id for s in stills]}
+    careless = guider.sends(f"{home}/offer", **asked)
+    assert careless.status_code == 400
+    assert "nobody else" in words(careless)
+    guider.sends(f"{home}/offer", **asked, looked="y")
     offer = _leads_to(guider)
     undecided = guider.sends(offer, how="print", **{f"photo-{stills[0].id}": "accept"})
     assert undecided.status_code == 400
@@ -134,7 +138,8 @@ def test_photos_are_accepted_one_by_one_with_a_receipt(
     guider.sends(offer, how="print", **answers)
 
     done = guider.opens(_leads_to(guider))
-    assert "Smile, 0:00.2 in the film" in words(done)
+    place = sorted(s.id for s in stills).index(stills[0].id) + 1
+    assert f"Photo {place}: accepted" in words(done)
     assert guider.opens(f"{offer}/receipt.pdf").data.startswith(b"%PDF")
     view = handovers.handovers(clinic.ctx, clinic.guider, family.involvement)[0]
     assert view.items == {stills[0].id: "accepted", stills[1].id: "declined"}
@@ -150,7 +155,8 @@ def test_a_photo_without_permission_to_keep_is_not_offered(pages: Pages, clinic:
 
     page = pages.as_("guider").opens(f"/families/{family.involvement}/photos/offer")
 
-    assert "There is no photo that may be kept" in words(page)
+    assert "Photos that may not be kept" in words(page)
+    assert "have not said yes to photos to keep" in words(page)
 
 
 def test_words_are_printed_only_with_leave_that_can_be_ended(
