@@ -48,7 +48,12 @@ from consent_service.web import (
     kept_moments,
     layout,
     leaflets,
+    links,
     logs,
+    own,
+    own_consent,
+    own_session,
+    own_withdrawal,
     photo_screen,
     reviews,
     routes,
@@ -69,7 +74,11 @@ LIMITED = (
     "security.mf_recovery",
     "security.verify",
     "account.set_up",
+    "own.open_link",
+    "own_stop.keep",
 )
+OWN_PAGES = (own.own, own_withdrawal.own_stop, own_consent.own_answers)
+"""The pages of families, which check their forms' tokens themselves."""
 
 
 class OpaqueId(BaseConverter):
@@ -100,6 +109,9 @@ def create_app(source: Settings | Context, **fakes: object) -> Flask:
     health.register(app)
     for blueprint in page_groups():
         app.register_blueprint(blueprint)
+    for blueprint in OWN_PAGES:
+        csrf.exempt(blueprint)
+    own_session.register(app)
     _api(app, context, csrf)
     _limit_sign_in(app)
     return app
@@ -136,6 +148,8 @@ def page_groups() -> list[Any]:
         leaflets.leaflet_pages,
         consent_acts.consents,
         withdrawals.withdrawals,
+        links.link_pages,
+        *OWN_PAGES,
         certificates.certificate_pages,
         users.users,
         jobs.job_pages,

@@ -10,7 +10,7 @@ Rules kept here:
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, or_, select, update
@@ -35,6 +35,7 @@ from consent_service.services.withdrawal_outcome import (
     PreviewView,
     WithdrawalView,
 )
+from consent_service.services.withdrawal_told import purposes_told
 
 NOT_TOLD = frozenset({"hold", "dispute"})
 WRONG_PIN = "This is not the number that you chose. After five wrong tries only your guider can."
@@ -84,6 +85,12 @@ def people(ctx: Context, caller: Caller) -> list[str]:
     own = require_own(caller)
     with ctx.read() as session:
         return decides_for(session, own, london_day(ctx.clock.now()))
+
+
+def uses_told(ctx: Context, caller: Caller, person: str, purposes: Sequence[str]) -> list[str]:
+    """Return those of the uses that end which the holder of a link answered themselves."""
+    with ctx.read() as session:
+        return list(purposes_told(session, caller, person, purposes))
 
 
 def preview(ctx: Context, caller: Caller, wanted: OwnRequest) -> PreviewView:

@@ -35,6 +35,8 @@ PHRASES: dict[EventKind, str] = {
     K.CONSENT_DECLINED: "{person} said no on consent form {form}",
     K.CONSENT_CHECKED: "A consent recorded late was checked by a second person",
     K.CONSENT_EXPIRED: "A consent ran out",
+    K.LINK_MADE: "A link was made for {person}",
+    K.LINK_REVOKED: "A link was ended",
     K.DISPUTE_OPENED: "The parents disagree about {purpose}; film is frozen",
     K.DISPUTE_RESOLVED: "A disagreement was settled",
     K.RECORDING_STORED: "A film was stored, encrypted",

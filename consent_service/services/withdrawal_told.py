@@ -1,7 +1,10 @@
 """Of what a withdrawal reached, what its receipt tells the person who withdrew.
 
-Rule kept here: whoever speaks for a child is told of work that they belong to, and of no other: a
-receipt must not tell a parent where the other one has gone with the child.
+Rules kept here:
+  * whoever speaks for a child is told of work that they belong to, and of no other: a receipt must
+    not tell a parent where the other one has gone with the child;
+  * what is fetched by link names only uses that its holder answered themselves, and does not say
+    that parents disagree: either would tell what the other said.
 """
 
 from collections.abc import Sequence
@@ -9,8 +12,11 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from consent_service.db.models.consent import ConsentDecision
 from consent_service.db.models.erasure import ErasureOrder
 from consent_service.db.models.people import InvolvementPerson
+from consent_service.domain.purposes import CARE, split_use
+from consent_service.services.access import Caller
 from consent_service.services.withdrawal_outcome import Elsewhere, OrderedView, Outcome
 
 
@@ -34,3 +40,28 @@ def places_told(session: Session, by: str, outcome: Outcome) -> list[Elsewhere]:
     )
     known = frozenset(mine)
     return [other for other in outcome.others if other.involvement in known]
+
+
+def ground_told(caller: Caller, ground: str | None) -> str:
+    """Return the ground on which a thing is kept, as the caller may read it on a receipt."""
+    if ground is None or (caller.own is not None and ground == "dispute"):
+        return "hold"
+    return ground
+
+
+def purposes_told(
+    session: Session, caller: Caller, person: str, purposes: Sequence[str]
+) -> tuple[str, ...]:
+    """Return those of the uses that ended for a person of which the caller may read."""
+    if caller.own is None:
+        return tuple(purposes)
+    answered = set(
+        session.scalars(
+            select(ConsentDecision.purpose).where(
+                ConsentDecision.person_id == person,
+                ConsentDecision.decided_by == caller.own.person,
+                ConsentDecision.involvement_id == caller.own.involvement,
+            )
+        )
+    )
+    return tuple(p for p in purposes if split_use(p)[0] in answered or p == CARE)

@@ -27,7 +27,7 @@ from werkzeug.exceptions import HTTPException
 
 from consent_service import errors
 from consent_service.services import access
-from consent_service.web import here
+from consent_service.web import here, own_session
 
 log = structlog.get_logger("consent_service.web")
 
@@ -47,6 +47,13 @@ PAGES: dict[type[errors.ConsentServiceError], FaultPage] = {
     errors.InvalidInput: FaultPage(400, "Some details need to be put right", "Go back and check."),
     errors.PolicyFault: FaultPage(400, "This file cannot be used", "Put the line right."),
     errors.NotSignedIn: FaultPage(401, "Sign in first", "Sign in, then try again."),
+    errors.LinkClosed: FaultPage(
+        401,
+        "This page has closed",
+        "Open your link again and give your date of birth. If it does not open, ask your guider for"
+        " a new one.",
+        says=False,
+    ),
     errors.Refused: FaultPage(
         403,
         "You cannot do this",
@@ -138,7 +145,8 @@ def _refusal(fault: errors.ConsentServiceError) -> ResponseReturnValue:
     _write_down(fault)
     if fault.code == "sign_in_again" and not _wants_json():
         return redirect(url_for("security.verify", next=_where_from()))
-    if isinstance(fault, errors.NotSignedIn) and request.method == "GET" and not _wants_json():
+    staff = isinstance(fault, errors.NotSignedIn) and not isinstance(fault, errors.LinkClosed)
+    if staff and request.method == "GET" and not _wants_json():
         return redirect(url_for("security.login", next=request.full_path.rstrip("?")))
     # The sentence names the verb of the role, which says nothing to who reads a page.
     beyond = fault.code == "role" and not _wants_json()
@@ -217,11 +225,13 @@ def _write_down(fault: errors.ConsentServiceError) -> None:
     beyond = isinstance(fault, errors.Refused) and fault.code == "role"
     if not (beyond or isinstance(fault, errors.NotFound)) or request.endpoint is None:
         return
-    if not here.signed_in():
+    holder = own_session.find() if request.endpoint.startswith("own") else None
+    if holder is None and not here.signed_in():
         return
+    caller = holder.caller if holder is not None else here.caller()
     arguments = request.view_args or {}
     named = next((str(v) for k, v in arguments.items() if _is_ours(k)), request.endpoint)
-    access.record_refusal(here.ctx(), here.caller(), named, fault.code)
+    access.record_refusal(here.ctx(), caller, named, fault.code)
 
 
 def _is_ours(name: str) -> bool:

@@ -63,7 +63,9 @@ def _is_current(endpoint: str) -> bool:
 
 
 PART_OF = {
-    **dict.fromkeys(("films", "reviews", "handovers", "consents", "withdrawals"), "families"),
+    **dict.fromkeys(
+        ("films", "reviews", "handovers", "consents", "withdrawals", "links"), "families"
+    ),
     "consent_ends": "governance",
 }
 """Rooms without an entry of their own, and the room whose entry stands for them."""

@@ -11,9 +11,10 @@ from flask import Flask, request
 from flask.typing import ResponseReturnValue
 
 from consent_service.domain.roles import Permission as P
-from consent_service.errors import NotFound
+from consent_service.errors import LinkClosed, NotFound
 from consent_service.services import access
-from consent_service.web import here
+from consent_service.services.access import Caller
+from consent_service.web import here, own_session
 
 
 class Open(StrEnum):
@@ -79,6 +80,31 @@ ROUTES: dict[str, P | Open] = {
     "consents.act": P.CONSENT_READ,
     "consents.copy": P.CONSENT_READ,
     "consents.confirm_late": P.CONSENT_CONFIRM_LATE,
+    # links of families, and what they open
+    "links.person": P.CONSENT_CAPTURE,
+    "links.end": P.CONSENT_CAPTURE,
+    "own.open_link": Open.EVERYONE,
+    "own.leave": Open.EVERYONE,
+    "own.inside": P.OWN_CONSENT_READ,
+    "own.home": P.OWN_CONSENT_READ,
+    "own.leaflet": P.OWN_CONSENT_READ,
+    "own.leaflet_paper": P.OWN_CONSENT_READ,
+    "own.copy": P.OWN_CONSENT_READ,
+    "own_stop.choose": P.OWN_WITHDRAWAL_RECORD,
+    "own_stop.again": P.OWN_WITHDRAWAL_RECORD,
+    "own_stop.confirm": P.OWN_WITHDRAWAL_RECORD,
+    "own_stop.stopped": P.OWN_WITHDRAWAL_RECORD,
+    "own_stop.receipt": P.OWN_WITHDRAWAL_RECORD,
+    "own_stop.keep": P.OWN_WITHDRAWAL_RECORD,
+    "own_consent.start": P.OWN_CONSENT_RECORD,
+    "own_consent.leaflet_paper": P.OWN_CONSENT_RECORD,
+    "own_consent.words": P.OWN_CONSENT_RECORD,
+    "own_consent.question": P.OWN_CONSENT_RECORD,
+    "own_consent.check": P.OWN_CONSENT_RECORD,
+    "own_consent.sign": P.OWN_CONSENT_RECORD,
+    "own_consent.later": P.OWN_CONSENT_RECORD,
+    "own_consent.done": P.OWN_CONSENT_READ,
+    "own_consent.copy": P.OWN_CONSENT_READ,
     # the way out
     "consents.resume": P.CONSENT_CAPTURE,
     "consents.throw_away": P.CONSENT_CAPTURE,
@@ -204,11 +230,24 @@ def _guard() -> ResponseReturnValue | None:
         raise NotFound("This page is not in the table of pages.", kind="page")
     if wanted is Open.EVERYONE:
         return None
-    caller = here.caller()
+    caller = _link_holder() if wanted in OWN_VERBS else here.caller()
     if not isinstance(wanted, Open):
         access.require(here.ctx(), caller, wanted)
     return None
 
+
+def _link_holder() -> Caller:
+    """Return who holds a family's link here, or the member of staff who will be refused."""
+    holder = own_session.find()
+    if holder is not None:
+        return holder.caller
+    if here.signed_in():
+        return here.caller()
+    raise LinkClosed("This page has closed. Open your link again.")
+
+
+OWN_VERBS = frozenset({P.OWN_CONSENT_READ, P.OWN_CONSENT_RECORD, P.OWN_WITHDRAWAL_RECORD})
+"""What only the holders of families' links may do, on pages that no session of the team opens."""
 
 API_ROOMS = frozenset({"api", "api_v1", "fhir", "openapi"})
 """Blueprints that guard themselves, with tokens: their routes stand in their own table."""

@@ -12,6 +12,7 @@ from tests.support.pages import STAFF, Pages, Visitor, kinds_recorded
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ARGUMENTS = {"version": 1, "number": 1, "code": "L1111", "token": "x", "name": "nothing"} | {
+    "language": "en",
     "filename": "pages.css",
     "form": "vig",
     "old": 1,
