@@ -25,6 +25,7 @@ from consent_service import wiring
 from consent_service.errors import SettingsFault
 from consent_service.services import startup
 from consent_service.services.context import Context
+from consent_service.services.journal_watch import JournalWatch
 from consent_service.settings import Settings
 from consent_service.web import (
     about,
@@ -59,6 +60,7 @@ from consent_service.web import (
     routes,
     shared_screen,
     sign_in,
+    standing,
     uploads,
     users,
     withdrawals,
@@ -120,7 +122,8 @@ def create_app(source: Settings | Context, **fakes: object) -> Flask:
 def create_served_app() -> Flask:
     """Return the application of this process's settings, the journal replayed before it answers.
 
-    Raises SettingsFault under waitress, which keeps uploads in files, unencrypted.
+    The journal is looked at again and again for as long as the process lives. Raises SettingsFault
+    under waitress, which keeps uploads in files, unencrypted.
     """
     if "waitress" in sys.modules:
         raise SettingsFault(
@@ -130,7 +133,11 @@ def create_served_app() -> Flask:
     logs.configure(settings)
     context = wiring.build_context(settings)
     startup.require_ready(context)
-    return create_app(context)
+    app = create_app(context)
+    watch = JournalWatch(context)
+    standing.register(app, watch)
+    standing.watch_on(watch)
+    return app
 
 
 def _context(source: Settings | Context, fakes: dict[str, object]) -> Context:

@@ -3,6 +3,7 @@
 Rules kept here:
   * replay comes before serving, at every start and every minute: endings, undos, holds, revocations
     and destroyed keys that the journal knows are done again where database or keyring lack them;
+  * of all processes on one database one replays at a time, and whoever starts waits for it;
   * a journal that is missing, cut or forked is refused, and so is an edited published policy: it
     must hold every line that this database remembers, by number and where it can by hash;
   * what is replayed for people or film that a restored backup does not know is counted, not lost;
@@ -17,6 +18,7 @@ from consent_service.db import audit_log, schema
 from consent_service.db.models.erasure import ErasureOrder
 from consent_service.db.models.jobs import JournalMark
 from consent_service.db.models.retention import Hold
+from consent_service.db.one_at_a_time import one_at_a_time
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.roles import ADMINISTRATOR, IG_OFFICER
 from consent_service.errors import Unavailable
@@ -39,6 +41,7 @@ from consent_service.vault.keyring_values import KeyStatus, Tombstone
 
 MARK = "replayed"
 KEYS_MARK = "key-destroyed"
+_REPLAY_LOCK = 0x7265706C6179  # any fixed number: "replay"
 
 
 def require_ready(ctx: Context) -> ReplayReport:
@@ -46,17 +49,37 @@ def require_ready(ctx: Context) -> ReplayReport:
 
     Raises Unavailable `upgrade_needed`, PolicyFault, JournalBroken.
     """
+    require_schema(ctx)
+    require_unedited(ctx)
+    return replay(ctx)
+
+
+def require_schema(ctx: Context) -> None:
+    """Raise Unavailable `upgrade_needed` unless the database is at this version."""
     if not schema.is_current(ctx.engine):
         raise Unavailable(
             "The database is not at this version. Run `consent-service upgrade`.",
             code="upgrade_needed",
         )
-    require_unedited(ctx)
-    return replay(ctx)
+
+
+def replayed_to(ctx: Context) -> int:
+    """Return the number of the newest journal line that this database has seen replayed.
+
+    It only grows, unless an older database is put in its place.
+    """
+    with ctx.read() as session:
+        mark = session.get(JournalMark, MARK)
+    return mark.number if mark else 0
 
 
 def replay(ctx: Context) -> ReplayReport:
     """Do again what the journal knows and this database or keyring has forgotten."""
+    with one_at_a_time(ctx.engine, "replay", _REPLAY_LOCK):
+        return _replay(ctx)
+
+
+def _replay(ctx: Context) -> ReplayReport:
     marks = _require_whole_journal(ctx)
     after = marks[MARK].number if MARK in marks else 0
     report = ReplayReport(resumed=RESTORING in marks)

@@ -11,6 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from consent_service.errors import NotFound, NotSignedIn
 from consent_service.services import health as checks
+from consent_service.web import standing
 from consent_service.web.here import ctx
 
 health = Blueprint("health", __name__)
@@ -47,9 +48,10 @@ def live() -> ResponseReturnValue:
 @health.get("/health/ready")
 def ready() -> ResponseReturnValue:
     """Say whether database, keys, store and journal can be used; which one, when not."""
-    found = checks.ready(ctx())
-    good = all(check.ok for check in found)
-    body = {"status": "ok" if good else "unavailable", "checks": {c.name: c.ok for c in found}}
+    found = {check.name: check.ok for check in checks.ready(ctx())}
+    found["journal"] &= standing.is_whole()
+    good = all(found.values())
+    body = {"status": "ok" if good else "unavailable", "checks": found}
     return jsonify(body), 200 if good else 503
 
 

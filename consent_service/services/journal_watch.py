@@ -1,0 +1,84 @@
+"""Beside a process that serves: is what it serves from still what the journal says it must be?
+
+Rules kept here:
+  * the journal is looked at every few seconds, on every node, by what looks at it at a start: what
+    a restored database or keyring has forgotten is done again before anything else;
+  * from the moment that an older database is seen until it is brought up to date nothing is served;
+  * nothing is served beside a journal that is missing, cut or forked, nor for long beside one that
+    cannot be looked at; a later look that finds all well opens again.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from consent_service.errors import ConsentServiceError, JournalBroken, Unavailable
+from consent_service.services import startup
+from consent_service.services.context import Context
+
+LOOK_SECONDS = 10.0
+RETRY_SECONDS = 3.0
+PATIENCE_SECONDS = 60.0
+"""So old may the last good look be."""
+_log = logging.getLogger(__name__)
+
+
+class JournalWatch:
+    """Looks, remembers what it found, and refuses on behalf of the process it stands beside.
+
+    Made right after `startup.require_ready`, which counts as the first good look.
+    """
+
+    def __init__(self, ctx: Context, seconds: Callable[[], float] = time.monotonic) -> None:
+        self._ctx = ctx
+        self._seconds = seconds
+        self._replayed_to = startup.replayed_to(ctx)
+        self._good_at = seconds()
+        self._fault: ConsentServiceError | None = None
+
+    def require_whole(self) -> None:
+        """Raise what forbids serving now: JournalBroken or Unavailable. Asks nothing of anybody."""
+        if self._fault is not None:
+            raise self._fault.with_traceback(None)
+        if self._seconds() - self._good_at > PATIENCE_SECONDS:
+            raise Unavailable(
+                "The journal of endings could not be looked at for a minute. Nothing is lost: try"
+                " again once it is back.",
+                code="journal_away",
+            )
+
+    def look(self) -> bool:
+        """Look once, and bring back what was forgotten; tells whether all is well."""
+        try:
+            self._look()
+        except JournalBroken as fault:
+            self._fault = fault
+            _log.error("journal: %s", fault.message)
+        except Exception as fault:  # noqa: BLE001  (away for now; time tells if it stays so)
+            _log.warning("journal: a look failed: %s", _code(fault))
+        else:
+            self._fault, self._good_at = None, self._seconds()
+            return True
+        return False
+
+    def run(self, stop: threading.Event) -> None:
+        """Look again and again until `stop` is set."""
+        wait = LOOK_SECONDS
+        while not stop.wait(wait):
+            wait = LOOK_SECONDS if self.look() else RETRY_SECONDS
+
+    def _look(self) -> None:
+        startup.require_schema(self._ctx)
+        if startup.replayed_to(self._ctx) < self._replayed_to:
+            self._fault = Unavailable(
+                "An older copy of the database was put in place. What ended since is being done"
+                " again: try again in a minute.",
+                code="restoring",
+            )
+        startup.replay(self._ctx)
+        self._replayed_to = startup.replayed_to(self._ctx)
+
+
+def _code(fault: Exception) -> str:
+    return fault.code if isinstance(fault, ConsentServiceError) else type(fault).__name__
