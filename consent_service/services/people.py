@@ -6,6 +6,7 @@ responsibility leaves earlier decisions standing and tells the IG officer.
 """
 
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -17,6 +18,7 @@ from sqlalchemy.orm import Session
 from consent_service.clock import london_day
 from consent_service.db.base import CODE_LENGTH
 from consent_service.db.models.people import (
+    Involvement,
     InvolvementPerson,
     ParentalResponsibility,
     Person,
@@ -227,6 +229,21 @@ def checked_nhs_number(text: str) -> str:
     if len(digits) != 10 or not is_valid(digits):
         raise ValueError("not an NHS number")
     return digits
+
+
+def names_in(ctx: Context, caller: Caller, families: Iterable[str]) -> dict[str, str]:
+    """Return the names of everybody in these involvements by id, where the caller may read them."""
+    which = (
+        select(Person.id, Person.full_name)
+        .join(InvolvementPerson, InvolvementPerson.person_id == Person.id)
+        .join(Involvement, Involvement.id == InvolvementPerson.involvement_id)
+        .where(Involvement.id.in_(set(families)))
+    )
+    teams = teams_reached(ctx, caller, Permission.INVOLVEMENT_READ)
+    if teams is not None:
+        which = which.where(Involvement.team_id.in_(teams))
+    with ctx.read() as session:
+        return {row.id: row.full_name for row in session.execute(which)}
 
 
 def _require_team(ctx: Context, caller: Caller, team: str) -> None:

@@ -13,6 +13,7 @@ from consent_service.services import (
     leaflets,
     notices,
     overview,
+    people,
     timeline,
 )
 from consent_service.services.disputes import DisputeView
@@ -77,14 +78,10 @@ def seen(notice: str) -> ResponseReturnValue:
 def list_disputes() -> str:
     """List disagreements that nobody settled yet."""
     found = disputes.standing(ctx(), caller())
-    families = {
-        identifier: involvements.family(ctx(), caller(), identifier)
-        for identifier in {dispute.involvement for dispute in found}
-    }
     return render_template(
         "governance/disputes.html",
         disputes=found,
-        names={p.id: p.full_name for view in families.values() for _, p in view.people},
+        names=people.names_in(ctx(), caller(), (dispute.involvement for dispute in found)),
         purposes=ctx().policies.purposes,
     )
 
@@ -126,14 +123,10 @@ def resolve(dispute: str) -> ResponseReturnValue:
 def late() -> str:
     """List consents that were recorded late and wait for a second person."""
     found = overview.late_consents(ctx(), caller())
-    families = {
-        identifier: involvements.family(ctx(), caller(), identifier)
-        for identifier in {act.involvement for act in found}
-    }
     return render_template(
         "governance/late.html",
         acts=found,
-        names={p.id: p.full_name for view in families.values() for _, p in view.people},
+        names=people.names_in(ctx(), caller(), (act.involvement for act in found)),
         staff=timeline.names_of_staff(ctx(), frozenset(act.recorded_by for act in found)),
         own=caller().id,
     )

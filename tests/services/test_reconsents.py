@@ -1,6 +1,5 @@
 """A material change of a form: who is asked again, what waits for it, and which version counts."""
 
-import shutil
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +12,6 @@ from consent_service.domain.consent import Capacity, ConsentState, SignatureKind
 from consent_service.domain.form_changes import ChangeKind
 from consent_service.domain.withdrawal import Route
 from consent_service.errors import InvalidInput, Refused
-from consent_service.policy_files import default_policy_dir
 from consent_service.services import (
     consent,
     cutting,
@@ -23,33 +21,16 @@ from consent_service.services import (
     policies,
     reconsents,
 )
-from consent_service.settings import Settings
-from tests.support.clinic import Clinic, Family, build_schema, open_clinic
+from tests.support.clinic import Clinic, Family
 from tests.support.databases import Databases
-from tests.support.forms import add_version
+from tests.support.forms import add_version, clinic_with_own_policies
 
 
 @pytest.fixture
 def clinic(databases: Databases, tmp_path: Path) -> Iterator[Clinic]:
     """A clinic whose folder holds a second version of the form, published by no one yet."""
-    folder = tmp_path / "policies"
-    shutil.copytree(default_policy_dir(), folder)
-    with databases.ready(build_schema) as url:
-        settings = Settings(
-            data_dir=tmp_path,
-            database_url=url,
-            keyring_url=f"sqlite:///{tmp_path / 'keyring.sqlite3'}",
-            blob_url="memory://",
-            journal_url="memory://",
-            key_provider="memory://",
-            escrow_provider="memory://",
-            signing_keys=tmp_path / "signing",
-            policy_dir=folder,
-        ).filled()
-        opened = open_clinic(url, tmp_path, settings=settings)
-        yield opened
-        opened.ctx.keyring.close()
-        opened.ctx.engine.dispose()
+    with clinic_with_own_policies(databases, tmp_path) as clinic:
+        yield clinic
 
 
 def _publishes_v2(clinic: Clinic, *, material: bool = True) -> None:

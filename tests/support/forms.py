@@ -2,10 +2,15 @@
 
 import dataclasses
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from consent_service.policy_files import default_policy_dir, read_policies
 from consent_service.services.policies import policy_folder
-from tests.support.clinic import Clinic
+from consent_service.settings import Settings
+from tests.support.clinic import Clinic, build_schema, open_clinic
+from tests.support.databases import Databases
 
 CHANGED = "I know that I can ask for the camera to be turned off at any moment"
 ADDED = """## UND.RECORDS
@@ -16,6 +21,30 @@ I know that my guider writes down in the health record that we filmed, and never
 - no: We will not film yet. We will talk about it together.
 
 """
+
+
+@contextmanager
+def clinic_with_own_policies(databases: Databases, folder: Path) -> Iterator[Clinic]:
+    """A clinic in `folder` with a policy folder of its own, so that a form may get a version."""
+    folder.mkdir(exist_ok=True)
+    own = folder / "policies"
+    shutil.copytree(default_policy_dir(), own)
+    with databases.ready(build_schema) as url:
+        settings = Settings(
+            data_dir=folder,
+            database_url=url,
+            keyring_url=f"sqlite:///{folder / 'keyring.sqlite3'}",
+            blob_url="memory://",
+            journal_url="memory://",
+            key_provider="memory://",
+            escrow_provider="memory://",
+            signing_keys=folder / "signing",
+            policy_dir=own,
+        ).filled()
+        clinic = open_clinic(url, folder, settings=settings)
+        yield clinic
+        clinic.ctx.keyring.close()
+        clinic.ctx.engine.dispose()
 
 
 def add_version(clinic: Clinic) -> None:
