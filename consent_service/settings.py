@@ -20,6 +20,8 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_va
 from consent_service.errors import SettingsFault
 
 PREFIX = "CONSENT_"
+DEMO_MARK = "DEMO"
+"""Name of the file by which a data folder says that its families are invented."""
 _SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?", re.IGNORECASE)
 _UNITS = {"b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
@@ -91,6 +93,11 @@ class Settings(BaseModel):
         """The address that people type, without a slash at the end."""
         scheme = "https" if self.tls_cert else "http"
         return (self.base_url or f"{scheme}://{self.listen}").rstrip("/")
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether the data folder was filled with invented families."""
+        return self.under_data(DEMO_MARK).exists()
 
     def under_data(self, *names: str) -> Path:
         """Return a path in the data folder."""

@@ -10,7 +10,7 @@ import click
 
 from consent_service import wiring
 from consent_service.cli.demonstration.promises import Step
-from consent_service.cli.house import DEMO_MARK, bring_up, run_embedded
+from consent_service.cli.house import bring_up, run_embedded
 from consent_service.cli.terminal import fail, json_option, plain, plain_errors, print_json
 from consent_service.settings import Settings
 
@@ -50,7 +50,7 @@ def demo(story: bool, codes: bool, fill_only: bool, as_json: bool, **where: obje
         _tell(as_json=as_json)
         return
     settings = _settings(where["data_dir"], where["listen"])
-    filled = settings.under_data(DEMO_MARK).exists()
+    filled = settings.is_demo
     if codes and not filled:
         fail("There is no demo in this folder yet. Start it with `consent-service demo`.")
     if filled:

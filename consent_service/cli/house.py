@@ -25,8 +25,6 @@ from consent_service.settings import Settings
 if TYPE_CHECKING:
     from consent_service.services.context import Context
 
-DEMO_MARK = "DEMO"
-
 
 @click.command()
 @json_option
@@ -171,7 +169,7 @@ def version(as_json: bool) -> None:
 
 def refuse_demo(settings: Settings) -> None:
     """Refuse a folder of invented people: its logins are printed for everyone to see."""
-    if settings.under_data(DEMO_MARK).exists():
+    if settings.is_demo:
         raise SettingsFault(
             "This folder holds the demo, with logins that everyone can read. Serve it with"
             " `consent-service demo`, or choose another CONSENT_DATA_DIR."
@@ -179,5 +177,5 @@ def refuse_demo(settings: Settings) -> None:
 
 
 def _refuse_public_demo(settings: Settings) -> None:
-    if settings.under_data(DEMO_MARK).exists() and settings.base_url:
+    if settings.is_demo and settings.base_url:
         fail("The demo is for this machine only.")

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 
 from consent_service.cli.demonstration import cast
 from consent_service.cli.demonstration.clinic import Clinic, Family, open_clinic
-from consent_service.cli.house import DEMO_MARK
 from consent_service.clock import SystemClock, start_of_london_day
 from consent_service.domain.people import MeetingKind, MeetingMode
 from consent_service.domain.withdrawal import Speed
@@ -28,7 +27,7 @@ from consent_service.services import (
     recordings,
     reviews,
 )
-from consent_service.settings import Settings
+from consent_service.settings import DEMO_MARK, Settings
 
 FILLING_MARK = "DEMO-FILLING"
 PLAYED_DAYS = 48
