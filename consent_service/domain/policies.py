@@ -9,7 +9,7 @@ Rules kept here:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
@@ -114,6 +114,7 @@ class Organisation:
     supervision_required: bool
     staff_are_depicted: bool
     goal_suggestions: Mapping[str, tuple[str, ...]]
+    page_languages: Mapping[str, SignOff] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -194,6 +194,10 @@ def _organisation(shape: OrganisationShape) -> Organisation:
             ),
             "film_length": FilmLength(**plain["film_length"]),
             "inactivity": Inactivity(**plain["inactivity"]),
+            "page_languages": {
+                code: SignOff(sign_off.by, sign_off.on)
+                for code, sign_off in shape.page_languages.items()
+            },
         }
     )
 

@@ -93,6 +93,7 @@ class OrganisationShape(Shape):
     supervision_required: Switch
     staff_are_depicted: Switch
     goal_suggestions: dict[Language, tuple[Text, ...]]
+    page_languages: dict[Language, SignOffShape] = {}
 
 
 class LawfulBasisShape(Shape):
