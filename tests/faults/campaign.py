@@ -18,6 +18,7 @@ boundaries within the process. With `--results` a campaign that was stopped goes
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -134,6 +135,7 @@ WRONG = {"unlink-first": "withdrawal", "never-synced": "upload"}
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the campaign; 0 when all held."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that disks are taken down
     chosen = _parser().parse_args(arguments)
     if chosen.residue:
         print(residue.search_disk())

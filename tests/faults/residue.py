@@ -1,9 +1,10 @@
 """Nothing of a film and none of its keys is left anywhere once it was erased and keys rotated.
 
-A film with a marker nobody else has is taken in, cut, watched, and its records exported; then it
-is erased and the keys are rotated. Before, the plaintext of upload, film and clip and every raw
-key are noted. After, they are searched for in every file of the installation with its databases'
-logs, in the folders for temporary files, in shared memory, and on a raw disk where there is one.
+A film with a marker nobody else has is taken in, cut, watched, its records exported and the papers
+about its people printed; then it is erased and the keys are rotated. Before, the plaintext of
+upload, film, clip and papers and every raw key are noted. After, they are searched for in every
+file of the installation with its databases' logs, in the folders for temporary files, in shared
+memory, and on a raw disk where there is one.
 
 Rules kept here: a search first finds plaintext and keys that were planted; a search of a disk goes
 over its bytes and not over its files.
@@ -21,14 +22,25 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pikepdf
+
 from consent_service.db.models.recordings import Asset
 from consent_service.media.sample import make_sample_film
-from consent_service.services import audit, cutting, erasure, key_rotation, keys
+from consent_service.services import (
+    audit,
+    consent,
+    cutting,
+    erasure,
+    key_rotation,
+    keys,
+    papers,
+    subject_access,
+)
 from consent_service.services.access import job_caller
 from consent_service.vault.wraps import open_wrap
 from tests.faults import disks
 from tests.faults.sweep import promise
-from tests.support.clinic import Clinic
+from tests.support.clinic import Clinic, Family
 from tests.support.installation import close, found_installation
 
 _WINDOW = 64
@@ -50,9 +62,12 @@ class Secrets:
         return self.anywhere + self.own
 
 
-def live_through(folder: Path) -> Secrets:
-    """Take a film in, use it, erase it, rotate; return what must not be found from now on."""
-    clinic = found_installation(folder)
+def live_through(folder: Path, **more: object) -> Secrets:
+    """Take a film in, use it, erase it, rotate; return what must not be found from now on.
+
+    `more` are settings that are not told by the folder, such as another store.
+    """
+    clinic = found_installation(folder, **more)
     family = clinic.family()
     clinic.both_consent(family, optional=frozenset({"TRAIN.LOCAL"}))
     marker = secrets.token_hex(24)
@@ -63,10 +78,12 @@ def live_through(folder: Path) -> Secrets:
     served = [clinic.watches(asset) for asset in (film, clip)]
     audit.seal(clinic.ctx)
     audit.publish_checkpoint(clinic.ctx)
-    audit.export(clinic.ctx, clinic.ig, io.BytesIO())
+    exported = _exported(clinic, folder)
+    passphrase, printed = _printed(clinic, family)
     raw_keys = {*_keys_of(clinic, film), *_keys_of(clinic, clip), *_masters(folder)}
-    plain = [piece for content in (upload, *served) for piece in _windows(content)]
-    found = Secrets((marker.encode(), *sorted(raw_keys)), tuple(dict.fromkeys(plain)))
+    plain = [piece for content in (upload, *served, *printed) for piece in _windows(content)]
+    words = (marker.encode(), passphrase.encode())
+    found = Secrets((*words, *sorted(raw_keys)), tuple(dict.fromkeys([*plain, *exported])))
     require_found_when_planted(folder, found)
     clinic.withdraws(family, family.mother)
     erasure.work(clinic.ctx, "residue")
@@ -74,6 +91,29 @@ def live_through(folder: Path) -> Secrets:
     key_rotation.rotate(clinic.ctx, job_caller("rotate-keys"))
     close(clinic)
     return found
+
+
+def _exported(clinic: Clinic, folder: Path) -> list[bytes]:
+    """Export the audit log; return pieces of the file that do not stand in the log itself."""
+    out = io.BytesIO()
+    audit.export(clinic.ctx, clinic.ig, out)
+    before = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    return [piece for piece in _windows(out.getvalue()) if piece not in before]
+
+
+def _printed(clinic: Clinic, family: Family) -> tuple[str, list[bytes]]:
+    """Answer a subject access request and print a consent; return its passphrase and the bytes.
+
+    Of the locked file also what lies inside it.
+    """
+    passphrase = secrets.token_hex(24)
+    wanted = subject_access.OpenRequest(family.mother, clinic.today)
+    asked = subject_access.open_request(clinic.ctx, clinic.ig, wanted).id
+    locked = subject_access.file(clinic.ctx, clinic.ig, asked, passphrase)
+    with pikepdf.open(io.BytesIO(locked), password=passphrase) as pdf:
+        records = pdf.attachments["records.json"].get_file().read_bytes()
+    act = consent.acts(clinic.ctx, clinic.guider, family.involvement)[0].id
+    return passphrase, [locked, records, papers.consent_copy(clinic.ctx, clinic.guider, act)]
 
 
 def require_found_when_planted(folder: Path, what: Secrets) -> None:
