@@ -5,7 +5,7 @@ from playwright.sync_api import Page
 
 from consent_service.domain.assets import AssetKind
 from consent_service.media.sample import make_sample_film
-from consent_service.services import assets, cutting, reviews
+from consent_service.services import assets, cutting, handovers, reviews
 from consent_service.services.cutting import MakeClip, MakeStill
 from consent_service.services.recordings import ReserveFilm, reserve
 from tests.journeys.conftest import SignedIn
@@ -58,7 +58,7 @@ def test_a_film_is_sent_watched_and_marked(
     film = page.locator("video")
     assert abs(film.evaluate(READY) - SECONDS) < 0.5
     assert abs(page.evaluate(SEEK, [film.element_handle(), 2.3]) - 2.3) < 0.1
-    page.get_by_role("button", name="Start here (I)").click()
+    page.get_by_role("button", name="Start here").click()
     page.evaluate(SEEK, [film.element_handle(), 4])
     page.locator("h1").click()
     page.keyboard.press("o")
@@ -95,7 +95,10 @@ def test_pages_of_film_and_governance_can_be_used_by_everybody(
     """Somebody who cannot see, point or hold still must be able to work here too."""
     film = clinic.stores_film(agreed)
     clip = cutting.clip(clinic.ctx, clinic.guider, MakeClip(film.id, 0, 1500, "She looks up"))
-    cutting.still(clinic.ctx, clinic.guider, MakeStill(film.id, 500, "Smile"))
+    still = cutting.still(clinic.ctx, clinic.guider, MakeStill(film.id, 500, "Smile"))
+    photos = handovers.offer(
+        clinic.ctx, clinic.guider, agreed.involvement, agreed.mother, (still.id,)
+    )
     wanted = reviews.RecordReview(agreed.involvement, film.id, clinic.today, (clip.id,))
     review = reviews.record_review(clinic.ctx, clinic.guider, wanted)
     here = f"/families/{agreed.involvement}"
@@ -105,6 +108,7 @@ def test_pages_of_film_and_governance_can_be_used_by_everybody(
             *(f"{here}/reviews", f"{here}/reviews/add", f"{here}/reviews/{review.id}"),
             *(f"{here}/reviews/{review.id}/summary", f"{here}/goals", f"{here}/photos"),
             *(f"{here}/photos/offer", f"{here}/quotes/add", f"{here}/disclosures/add"),
+            *(f"/films/{clip.id}/name", f"/films/{clip.id}/remove", f"{here}/photos/{photos.id}"),
         ],
         "ig": [
             *("/governance", "/governance/disputes", "/governance/messages", "/holds"),
