@@ -51,11 +51,13 @@ _DISK_MIB = 96
 @dataclass(frozen=True)
 class Secrets:
     """What must not be found: `anywhere` is unlike anything else on the machine; `own` may be in
-    other tests' folders too, so it is searched for in the installation only.
+    other tests' folders too, so it is searched for in the installation only; `told` are words that
+    the databases hold by right, and no other file.
     """
 
     anywhere: tuple[bytes, ...]
     own: tuple[bytes, ...]
+    told: tuple[bytes, ...]
 
     @property
     def all(self) -> tuple[bytes, ...]:
@@ -78,12 +80,14 @@ def live_through(folder: Path, **more: object) -> Secrets:
     served = [clinic.watches(asset) for asset in (film, clip)]
     audit.seal(clinic.ctx)
     audit.publish_checkpoint(clinic.ctx)
-    exported = _exported(clinic, folder)
-    passphrase, printed = _printed(clinic, family)
+    export = io.BytesIO()
+    audit.export(clinic.ctx, clinic.ig, export)
+    passphrase, printed, records = _printed(clinic, family)
     raw_keys = {*_keys_of(clinic, film), *_keys_of(clinic, clip), *_masters(folder)}
     plain = [piece for content in (upload, *served, *printed) for piece in _windows(content)]
     words = (marker.encode(), passphrase.encode())
-    found = Secrets((*words, *sorted(raw_keys)), tuple(dict.fromkeys([*plain, *exported])))
+    told = [piece for content in (records, export.getvalue()) for piece in _windows(content)]
+    found = Secrets((*words, *sorted(raw_keys)), tuple(dict.fromkeys(plain)), tuple(told))
     require_found_when_planted(folder, found)
     clinic.withdraws(family, family.mother)
     erasure.work(clinic.ctx, "residue")
@@ -93,18 +97,10 @@ def live_through(folder: Path, **more: object) -> Secrets:
     return found
 
 
-def _exported(clinic: Clinic, folder: Path) -> list[bytes]:
-    """Export the audit log; return pieces of the file that do not stand in the log itself."""
-    out = io.BytesIO()
-    audit.export(clinic.ctx, clinic.ig, out)
-    before = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
-    return [piece for piece in _windows(out.getvalue()) if piece not in before]
+def _printed(clinic: Clinic, family: Family) -> tuple[str, list[bytes], bytes]:
+    """Answer a subject access request and print a consent.
 
-
-def _printed(clinic: Clinic, family: Family) -> tuple[str, list[bytes]]:
-    """Answer a subject access request and print a consent; return its passphrase and the bytes.
-
-    Of the locked file also what lies inside it.
+    Returns the answer's passphrase, both papers as printed, and the records inside the answer.
     """
     passphrase = secrets.token_hex(24)
     wanted = subject_access.OpenRequest(family.mother, clinic.today)
@@ -113,7 +109,7 @@ def _printed(clinic: Clinic, family: Family) -> tuple[str, list[bytes]]:
     with pikepdf.open(io.BytesIO(locked), password=passphrase) as pdf:
         records = pdf.attachments["records.json"].get_file().read_bytes()
     act = consent.acts(clinic.ctx, clinic.guider, family.involvement)[0].id
-    return passphrase, [locked, records, papers.consent_copy(clinic.ctx, clinic.guider, act)]
+    return passphrase, [locked, papers.consent_copy(clinic.ctx, clinic.guider, act)], records
 
 
 def require_found_when_planted(folder: Path, what: Secrets) -> None:

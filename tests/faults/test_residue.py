@@ -23,6 +23,9 @@ def test_neither_film_nor_key_is_left_in_any_file_after_erasure_and_rotation(
     assert len(gone.anywhere) >= 6
     assert len(gone.own) >= 20
     assert files_holding([folder], gone.all, since=0) == []
+    assert len(gone.told) >= 10
+    telling = {path.name.partition("-")[0] for path in files_holding([folder], gone.told, since=0)}
+    assert telling <= {"consent.sqlite3"}
     assert files_holding(elsewhere(), gone.anywhere, since=began) == []
 
 
