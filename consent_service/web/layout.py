@@ -17,8 +17,9 @@ from consent_service import __version__
 from consent_service.clock import LONDON
 from consent_service.domain.roles import Permission
 from consent_service.services import sign_in
-from consent_service.web import film_times, here, words
+from consent_service.web import film_times, here, languages, leaflet_words, words
 from consent_service.web.navigation import links
+from consent_service.web.sign_in import IDLE
 
 LINE = re.compile(r"[A-Z]+(\.[A-Z]+)+ \([^)]+\)")
 """How the words of a form begin a line: its code, and for whom it is answered."""
@@ -39,6 +40,7 @@ def register(app: Flask) -> None:
         "trim_blocks": True,
         "lstrip_blocks": True,
     }
+    languages.register(app)
     app.jinja_env.filters.update(
         long_date=long_date,
         long_time=long_time,
@@ -47,6 +49,7 @@ def register(app: Flask) -> None:
         with_names=with_names,
         paragraphs=paragraphs,
         form_words=form_words,
+        leaflet_words=leaflet_words.leaflet_words,
         with_code=with_code,
         moment=film_times.moment,
         long_length=film_times.long_length,
@@ -66,12 +69,8 @@ def component(name: str, params: Mapping[str, Any]) -> Markup:
 
 
 def long_date(day: date | datetime | None) -> str:
-    """Return a day as `14 September 2023`; nothing for None."""
-    if day is None:
-        return ""
-    if isinstance(day, datetime):
-        day = day.astimezone(LONDON).date()
-    return f"{day.day} {day:%B %Y}"
+    """Return a day as `14 September 2023`, in the language of the page; nothing for None."""
+    return "" if day is None else languages.written_day(day)
 
 
 def long_time(at: datetime | None) -> str:
@@ -79,7 +78,12 @@ def long_time(at: datetime | None) -> str:
     if at is None:
         return ""
     local = at.astimezone(LONDON)
-    return f"{long_date(local)} at {local:%H:%M} {local.tzname()}"
+    day, minute = long_date(local), f"{local:%H:%M} {local.tzname()}"
+    return (
+        f"{day} at {minute}"
+        if languages.current().code == languages.ENGLISH
+        else f"{day}, {minute}"
+    )
 
 
 def nhs_number(number: str | None) -> str:
@@ -152,5 +156,7 @@ def _everywhere() -> dict[str, Any]:
         "organisation_name": sign_in.organisation_name(here.ctx()),
         "organisation": organisation,
         "navigation": links(),
+        "language": languages.current(),
         "signed_in": here.signed_in(),
+        "idle_seconds": int(IDLE.total_seconds()),
     }

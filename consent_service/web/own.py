@@ -6,11 +6,13 @@ Rules kept here:
   * every page has a link that leaves it for the weather, without JavaScript.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from consent_service.domain.forms import fill
 from consent_service.domain.links import LinkKind
 from consent_service.domain.policies import form_facts
 from consent_service.errors import LinkClosed, NotFound
@@ -18,13 +20,16 @@ from consent_service.services import leaflets as leaflet_texts
 from consent_service.services import link_sessions, own_page, own_withdrawal, papers
 from consent_service.services.consent_views import ConsentActView
 from consent_service.services.own_page import OwnPage
-from consent_service.web import consent_draft, own_session
+from consent_service.web import languages, own_session
+from consent_service.web.consent_draft import FIRST_SENTENCE
 from consent_service.web.fields import PageForm, day, show, status, summary
 from consent_service.web.here import ctx
 
 own = Blueprint("own", __name__)
+own.before_request(own_session.choose_language)
 own.before_request(own_session.require_form_token)
 own.after_request(own_session.say_nothing_of_here)
+own.after_request(languages.remember)
 
 NEUTRAL_PAGE = "https://www.bbc.co.uk/weather"
 DOES_NOT_OPEN = (
@@ -41,7 +46,8 @@ class BirthForm(PageForm):
 
 def page(template: str, **more: Any) -> str:
     """Return a family's page: nothing of the team's menu, whoever is signed in beside it."""
-    return render_template(template, **{"signed_in": False, "navigation": [], **more})
+    bare = {"signed_in": False, "navigation": [], "languages": languages.offered()}
+    return render_template(template, **bare | more)
 
 
 @own.route("/link/<token>", methods=["GET", "POST"])
@@ -127,15 +133,23 @@ def paper(content: bytes, name: str) -> Response:
     return answer
 
 
-def line_words(act: ConsentActView) -> consent_draft.LineWords:
-    """Return the words by which people know each line of the form of an act."""
+def line_words(act: ConsentActView) -> Mapping[tuple[str, bool], str]:
+    """Return the first sentence of each line of the form of an act: (code, for a child) -> words."""
     policies = ctx().policies
     form = policies.forms.get((act.form, act.form_version))
     if form is None:
         return {}
     leaflet_line = f"{act.leaflet_code}, V{act.leaflet_version}"
     facts = form_facts(policies.organisation, policies.schedule, leaflet_line)
-    return consent_draft.line_words(form, act.language, facts)
+    return {
+        (statement.code, for_child): FIRST_SENTENCE.split(
+            fill(wording, form.words[act.language], facts), maxsplit=1
+        )[0]
+        for statement in form.statements
+        for text in (statement.texts[act.language],)
+        for for_child, wording in ((False, text.wording), (True, text.child_wording))
+        if wording
+    }
 
 
 def _words(mine: OwnPage) -> dict[tuple[str, str], str]:

@@ -15,7 +15,7 @@ from consent_service.domain.policies import form_facts
 from consent_service.errors import Conflict, ConsentServiceError, InvalidInput, NotFound
 from consent_service.services import consent, own_consent, own_page, papers
 from consent_service.services.link_sessions import LinkSession
-from consent_service.web import consent_draft, own_session
+from consent_service.web import consent_draft, languages, own_session
 from consent_service.web.consent_forms import SignForm
 from consent_service.web.consent_steps import Steps
 from consent_service.web.fields import show, status, summary
@@ -23,8 +23,10 @@ from consent_service.web.here import ctx
 from consent_service.web.own import page, paper
 
 own_answers = Blueprint("own_consent", __name__, url_prefix="/own/consent")
+own_answers.before_request(own_session.choose_language)
 own_answers.before_request(own_session.require_form_token)
 own_answers.after_request(own_session.say_nothing_of_here)
+own_answers.after_request(languages.remember)
 
 
 @own_answers.route("", methods=["GET", "POST"])

@@ -21,6 +21,7 @@ from consent_service.errors import LinkClosed, NotFound
 from consent_service.services import link_sessions, sign_in
 from consent_service.services.access import Caller
 from consent_service.services.link_sessions import LinkSession, Opened
+from consent_service.web import languages
 from consent_service.web.here import ctx
 
 IDLE = timedelta(minutes=30)
@@ -84,6 +85,12 @@ def caller(kind: LinkKind) -> Caller:
 def register(app: Flask) -> None:
     """Keep the cookie of an app's families."""
     app.after_request(_keep)
+
+
+def choose_language() -> None:
+    """Settle in which language a family reads: as they chose, or as their link says."""
+    found = find()
+    languages.choose(found.language if found else languages.ENGLISH)
 
 
 def require_form_token() -> None:

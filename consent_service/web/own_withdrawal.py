@@ -23,14 +23,16 @@ from consent_service.services.access import Caller
 from consent_service.services.own_page import OwnPage, Standing
 from consent_service.services.own_withdrawal import OwnRequest, Told
 from consent_service.services.withdrawal_outcome import PreviewView
-from consent_service.web import own_session
+from consent_service.web import languages, own_session
 from consent_service.web.fields import PageForm, choice, first_of, several, show, status, summary
 from consent_service.web.here import ctx
 from consent_service.web.own import page, paper
 
 own_stop = Blueprint("own_stop", __name__, url_prefix="/own")
+own_stop.before_request(own_session.choose_language)
 own_stop.before_request(own_session.require_form_token)
 own_stop.after_request(own_session.say_nothing_of_here)
+own_stop.after_request(languages.remember)
 
 AGREED = (Standing.STANDS, Standing.WAITS)
 
