@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
 from consent_service.domain.answers import GivenAnswer
 from consent_service.domain.consent import Answer, Capacity, SignatureKind
 from consent_service.domain.forms import (
@@ -78,14 +81,16 @@ class Box:
 
     def said(self, layer: Layer) -> str:
         """Return the answer in words."""
-        unsaid = "Left open, which counts as no" if layer is Layer.OPTIONAL else "Not answered yet"
-        return dict(self.options).get(self.answer, unsaid)
+        unsaid = (
+            _("Left open, which counts as no") if layer is Layer.OPTIONAL else _("Not answered yet")
+        )
+        return str(dict(self.options).get(self.answer, unsaid))
 
 
 TITLES = {
-    Layer.UNDERSTANDING: "What you know",
-    Layer.NEEDED: "What this work needs",
-    Layer.OPTIONAL: "Other uses, each by itself",
+    Layer.UNDERSTANDING: _l("What you know"),
+    Layer.NEEDED: _l("What this work needs"),
+    Layer.OPTIONAL: _l("Other uses, each by itself"),
 }
 
 
@@ -106,7 +111,7 @@ def parts(
     ordered = sorted(
         found, key=lambda key: (list(Layer).index(key[0]), together and key[1] != asked.person)
     )
-    return tuple(Part(TITLES[key[0]], key[0], tuple(found[key])) for key in ordered)
+    return tuple(Part(str(TITLES[key[0]]), key[0], tuple(found[key])) for key in ordered)
 
 
 def key_of(question: AskedQuestion) -> str:
@@ -184,7 +189,7 @@ def read_part(
         answer = form.get(name, "")
         if answer not in dict(options(question, "")):
             if part.layer is not Layer.OPTIONAL:
-                faults.append((f"Answer this line: {line.short}", name))
+                faults.append((_("Answer this line: %(line)s", line=line.short), name))
             continue
         entry = {
             "answer": answer,
@@ -192,9 +197,9 @@ def read_part(
             "words": form.get(f"{name}-words", "").strip()[:2000],
         }
         if answer == "yes" and _names_label(question) and not entry["named"]:
-            faults.append((f"Say for whom or what: {line.short}", f"{name}-named"))
+            faults.append((_("Say for whom or what: %(line)s", line=line.short), f"{name}-named"))
         if answer == "yes" and question.statement.answer is AnswerKind.TEXT and not entry["words"]:
-            faults.append((f"Write the words: {line.short}", f"{name}-words"))
+            faults.append((_("Write the words: %(line)s", line=line.short), f"{name}-words"))
         answers[key_of(question)] = entry
     return answers, faults
 
@@ -279,22 +284,23 @@ def options(question: AskedQuestion, language: str) -> tuple[tuple[str, str], ..
     """Return the answers that a question takes, each with its words."""
     statement = question.statement
     if statement.answer is AnswerKind.CONFIRM:
-        return (("confirmed", "I confirm"), (OPEN, "Not yet"))
+        return (("confirmed", _("I confirm")), (OPEN, _("Not yet")))
     if statement.answer is AnswerKind.CHOICE:
         texts = statement.texts.get(language)
         names = texts.choices if texts else {}
         return tuple((choice, names.get(choice, choice)) for choice in statement.choices)
-    return (("yes", "Yes"), ("no", "No"))
+    return (("yes", _("Yes")), ("no", _("No")))
 
 
 def _names_label(question: AskedQuestion) -> str:
     if question.statement.answer is not AnswerKind.YES_NO_NAMED:
         return ""
-    return {
-        Named.PEOPLE: "Who? Write their names.",
-        Named.STUDY: "For which study?",
-        Named.USE: "For which use, and until when?",
-    }.get(question.statement.names or Named.USE, "For which use?")
+    found = {
+        Named.PEOPLE: _("Who? Write their names."),
+        Named.STUDY: _("For which study?"),
+        Named.USE: _("For which use, and until when?"),
+    }
+    return str(found.get(question.statement.names or Named.USE, _("For which use?")))
 
 
 def _given(question: AskedQuestion, entry: Mapping[str, str]) -> GivenAnswer:

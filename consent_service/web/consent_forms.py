@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from wtforms import HiddenField, MultipleFileField
 
 from consent_service.domain.consent import Capacity
@@ -84,14 +86,14 @@ class SetUpForm(PageForm):
 class SignForm(PageForm):
     """A signature: drawn, typed, or on the paper that was signed."""
 
-    how = choice("How do they sign?", sentence="Choose how they sign.")
+    how = choice(_l("How do they sign?"), sentence=_l("Choose how they sign."))
     strokes = HiddenField()
     typed_name = line("Full name of the person signing")
     scan = MultipleFileField("The scan, or a photo of each page")
 
     def offer(self, *, paper: bool) -> None:
         """Offer paper only where paper was signed."""
-        ways = [("drawn", "Draw a signature"), ("typed", "Type the full name")]
+        ways = [("drawn", _("Draw a signature")), ("typed", _("Type the full name"))]
         if paper:
             ways.insert(0, ("paper", "It is on the paper"))
         self.how.choices = ways

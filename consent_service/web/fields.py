@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any
 
 from flask import request
+from flask_babel import gettext as _
 from flask_wtf import FlaskForm
 from markupsafe import Markup
 from wtforms import (
@@ -53,7 +54,7 @@ class DayField(Field):
                 raise ValueError
             self.data = date(year, month, day)
         except ValueError:
-            raise ValueError("Enter a real day, such as 14 9 2026.") from None
+            raise ValueError(_("Enter a real day, such as 14 9 2026.")) from None
 
     def process(self, formdata: Any, *args: Any, **more: Any) -> None:
         """Fill the boxes from the form, or from the day given."""
@@ -198,7 +199,7 @@ def summary(form: PageForm) -> Markup:
         {"text": sentence, "href": f"#{target}"} if target else {"text": sentence}
         for sentence, target in form.faults
     ]
-    return component("error-summary", {"titleText": "There is a problem", "errorList": items})
+    return component("error-summary", {"titleText": _("There is a problem"), "errorList": items})
 
 
 def first_id(field: Field) -> str:
@@ -241,17 +242,17 @@ def _label(words: str, heading: bool) -> dict[str, Any]:
 
 def _boxes(field: DayField) -> list[dict[str, Any]]:
     wrong = " nhsuk-input--error" if field.errors else ""
-    widths = (("day", 2), ("month", 2), ("year", 4))
+    widths = (("day", _("Day"), 2), ("month", _("Month"), 2), ("year", _("Year"), 4))
     return [
         {
             "id": f"{field.name}-{name}",
             "name": f"{field.name}-{name}",
-            "label": name.capitalize(),
+            "label": label,
             "value": value,
             "classes": f"nhsuk-input--width-{width}{wrong}",
             "inputmode": "numeric",
         }
-        for (name, width), value in zip(widths, field.parts, strict=True)
+        for (name, label, width), value in zip(widths, field.parts, strict=True)
     ]
 
 

@@ -11,6 +11,9 @@ from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from wtforms.validators import InputRequired
 
 from consent_service.domain.forms import fill
 from consent_service.domain.links import LinkKind
@@ -22,7 +25,7 @@ from consent_service.services.consent_views import ConsentActView
 from consent_service.services.own_page import OwnPage
 from consent_service.web import languages, own_session
 from consent_service.web.consent_draft import FIRST_SENTENCE
-from consent_service.web.fields import PageForm, day, show, status, summary
+from consent_service.web.fields import DayField, PageForm, show, status, summary
 from consent_service.web.here import ctx
 
 own = Blueprint("own", __name__)
@@ -32,7 +35,7 @@ own.after_request(own_session.say_nothing_of_here)
 own.after_request(languages.remember)
 
 NEUTRAL_PAGE = "https://www.bbc.co.uk/weather"
-DOES_NOT_OPEN = (
+DOES_NOT_OPEN = _l(
     "This link and this date do not open anything. Check the date. After five wrong dates a link"
     " closes: then ask your guider for a new one."
 )
@@ -41,7 +44,11 @@ DOES_NOT_OPEN = (
 class BirthForm(PageForm):
     """The one question at the door."""
 
-    born_on = day("Your date of birth", description="For example, 27 3 1994. Your own, please.")
+    born_on = DayField(
+        _l("Your date of birth"),
+        [InputRequired(_l("Enter your date of birth."))],
+        description=_l("For example, 27 3 1994. Your own, please."),
+    )
 
 
 def page(template: str, **more: Any) -> str:
@@ -60,7 +67,7 @@ def open_link(token: str) -> ResponseReturnValue:
         except LinkClosed:
             # What was typed is not said back: two refusals differ in nothing.
             form.born_on.parts = ("", "", "")
-            form.say(DOES_NOT_OPEN, "born_on")
+            form.say(str(DOES_NOT_OPEN), "born_on")
         else:
             own_session.begin(opened)
             return redirect(url_for("own.inside"), 303)
@@ -73,7 +80,7 @@ def inside() -> ResponseReturnValue:
     """Lead whoever holds a link to what it opens."""
     found = own_session.find()
     if found is None:
-        raise LinkClosed("This page has closed. Open your link again.")
+        raise LinkClosed(_("This page has closed. Open your link again."))
     if found.own.kind is LinkKind.PARENT:
         return redirect(url_for("own.home"))
     return redirect(url_for("own_consent.done" if found.act else "own_consent.start"))
@@ -134,7 +141,7 @@ def paper(content: bytes, name: str) -> Response:
 
 
 def line_words(act: ConsentActView) -> Mapping[tuple[str, bool], str]:
-    """Return the first sentence of each line of the form of an act: (code, for a child) -> words."""
+    """Return the first sentence of each line of an act's form: (code, for a child) -> words."""
     policies = ctx().policies
     form = policies.forms.get((act.form, act.form_version))
     if form is None:
@@ -166,4 +173,4 @@ def _words(mine: OwnPage) -> dict[tuple[str, str], str]:
 def _require_given(code: str, version: int, language: str) -> None:
     mine = own_page.own_page(ctx(), own_session.caller(LinkKind.PARENT))
     if (code, version, language) not in {(g.code, g.version, g.language) for g in mine.leaflets}:
-        raise NotFound("There is no such leaflet of yours.", kind="leaflet")
+        raise NotFound(_("There is no such leaflet of yours."), kind="leaflet")

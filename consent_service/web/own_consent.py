@@ -8,6 +8,7 @@ Rules kept here:
 
 from flask import Blueprint, Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 
 from consent_service.domain.consent import Answer, SignatureKind
 from consent_service.domain.links import LinkKind
@@ -38,7 +39,7 @@ def start() -> ResponseReturnValue:
         try:
             own_consent.has_read(ctx(), holder)
         except Conflict:
-            fault = "This leaflet cannot be given at the moment. Please ask your guider."
+            fault = _("This leaflet cannot be given at the moment. Please ask your guider.")
         else:
             return redirect(url_for("own_consent.words"), 303)
     shown = own_consent.leaflet(ctx(), holder)
@@ -112,7 +113,7 @@ def sign() -> ResponseReturnValue:
         return redirect(url_for("own_consent.check"))
     form = SignForm()
     form.offer(paper=False)
-    form.how.label.text = "How do you sign?"
+    form.how.label.text = _("How do you sign?")
     if form.sent:
         signed = consent_draft.signature(request.form)
         act = consent_draft.act(steps.asked, asking.body, signed, ctx().clock.now())
@@ -140,7 +141,7 @@ def done() -> str:
     """Say what was recorded, offer the copy, and what happens next."""
     holder = own_session.holder(LinkKind.CONSENT)
     if holder.act is None:
-        raise NotFound("Nothing was signed yet.", kind="consent")
+        raise NotFound(_("Nothing was signed yet."), kind="consent")
     act = consent.consent_act(ctx(), holder.caller, holder.act)
     answers = [decision.answer for decision in act.decisions]
     return page(
@@ -155,7 +156,7 @@ def copy() -> Response:
     """Return the copy of what was just signed."""
     holder = own_session.holder(LinkKind.CONSENT)
     if holder.act is None:
-        raise NotFound("Nothing was signed yet.", kind="consent")
+        raise NotFound(_("Nothing was signed yet."), kind="consent")
     large = request.args.get("print") == "large"
     made = papers.consent_copy(ctx(), holder.caller, holder.act, large_print=large)
     return paper(made, "copy")
@@ -170,7 +171,7 @@ def _holder() -> LinkSession:
     """Return who answers; raises Conflict once they have signed."""
     found = own_session.holder(LinkKind.CONSENT)
     if found.act is not None:
-        raise Conflict("You have signed already. Your copy is ready.", code="already_signed")
+        raise Conflict(_("You have signed already. Your copy is ready."), code="already_signed")
     return found
 
 

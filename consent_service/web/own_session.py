@@ -12,6 +12,8 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Flask, Response, g, request, session
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from flask_wtf.csrf import CSRFError, validate_csrf
 from itsdangerous import BadSignature, URLSafeSerializer
 from wtforms import ValidationError
@@ -26,7 +28,7 @@ from consent_service.web.here import ctx
 
 IDLE = timedelta(minutes=30)
 LONGEST = timedelta(hours=2)
-_CLOSED = "This page has closed. Open your link again."
+_CLOSED = _l("This page has closed. Open your link again.")
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,9 @@ def holder(kind: LinkKind) -> LinkSession:
     """Return who holds a link of this kind here; raises LinkClosed, NotFound for another kind."""
     found = find()
     if found is None:
-        raise LinkClosed(_CLOSED)
+        raise LinkClosed(str(_CLOSED))
     if found.own.kind is not kind:
-        raise NotFound("Your link does not open this page.", kind="page")
+        raise NotFound(_("Your link does not open this page."), kind="page")
     return found
 
 

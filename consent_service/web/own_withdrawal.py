@@ -11,6 +11,8 @@ from typing import Any
 
 from flask import Blueprint, Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from wtforms import PasswordField
 from wtforms.validators import Length, Optional
 
@@ -40,18 +42,20 @@ AGREED = (Standing.STANDS, Standing.WAITS)
 class StopForm(PageForm):
     """For whom, what, and when film goes."""
 
-    person = choice("For whom do you want to stop it?")
-    scope = choice("What do you want to stop?", sentence="Choose what you want to stop.")
-    purposes = several("Which uses?")
-    keep = several("Uses that you want to keep all the same")
-    speed = choice("When is film destroyed?")
+    person = choice(
+        _l("For whom do you want to stop it?"), sentence=_l("Choose for whom you want to stop it.")
+    )
+    scope = choice(_l("What do you want to stop?"), sentence=_l("Choose what you want to stop."))
+    purposes = several(_l("Which uses?"))
+    keep = several(_l("Uses that you want to keep all the same"))
+    speed = choice(_l("When is film destroyed?"), sentence=_l("Choose when it is destroyed."))
 
 
 class PinForm(PageForm):
     """A number that only its owner knows."""
 
     pin = PasswordField(
-        f"Your own number of {PIN_DIGITS} digits",
+        _l("Your own number of %(digits)s digits", digits=PIN_DIGITS),
         [Optional(), Length(max=20)],
         render_kw={"autocomplete": "off"},
     )
@@ -168,7 +172,7 @@ def _preview(
 def _offer(form: StopForm, mine: OwnPage) -> None:
     people = own_withdrawal.people(ctx(), _caller())
     form.person.choices = [
-        (person, "Myself" if person == mine.person else mine.names[person]) for person in people
+        (person, _("Myself") if person == mine.person else mine.names[person]) for person in people
     ]
     labels = ctx().policies.purposes
     agreed = {
@@ -179,13 +183,13 @@ def _offer(form: StopForm, mine: OwnPage) -> None:
     }
     form.purposes.choices = list(agreed.items())
     form.keep.choices = [(code, label) for code, label in agreed.items() if code != CARE]
-    form.scope.choices = [(WithdrawalScope.EVERYTHING.value, "Everything: all film and photos")]
+    form.scope.choices = [(WithdrawalScope.EVERYTHING.value, _("Everything: all film and photos"))]
     if agreed:
-        form.scope.choices.append((WithdrawalScope.PURPOSES.value, "Some uses only"))
+        form.scope.choices.append((WithdrawalScope.PURPOSES.value, _("Some uses only")))
     days = ctx().policies.organisation.undo_days
     form.speed.choices = [
-        (Speed.NOW.value, "Now"),
-        (Speed.SEVEN_DAYS.value, f"In {days} days, unless I change my mind"),
+        (Speed.NOW.value, _("Now")),
+        (Speed.SEVEN_DAYS.value, _("In %(days)s days, unless I change my mind", days=days)),
     ]
     if not form.is_submitted():
         form.person.data, form.speed.data = first_of(form.person), Speed.NOW.value
