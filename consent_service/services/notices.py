@@ -43,6 +43,8 @@ SENTENCES: Mapping[str, str] = {
     "leaflet_reissue_needed": "A leaflet prints words whose permission has ended. Issue it anew.",
     "retention_refused": "Retention stopped: more was due than it may destroy without asking.",
     "disposition_waiting": "Something is due and waits for your decision.",
+    "reconcile_finding": "Film, records and keys do not fit together. See what is missing.",
+    "reconcile_unknown_object": "Something that nobody knows of will be removed tomorrow. Look at it.",
     "clock_paused": "The clock jumped. Automatic destruction waits until you confirm the time.",
 }
 UNKNOWN = "Something needs your attention."

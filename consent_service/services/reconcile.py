@@ -22,6 +22,7 @@ from consent_service.domain.assets import ARRIVING, AssetState
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.erasure import Outcome
 from consent_service.domain.roles import ADMINISTRATOR, Permission
+from consent_service.ids import is_id
 from consent_service.services import erasure_keys, keys
 from consent_service.services.access import Caller, require
 from consent_service.services.context import Context
@@ -30,6 +31,8 @@ from consent_service.vault.keyring_values import KeyStatus
 
 GRACE = timedelta(days=1)
 BATCH = 500
+MOST_TOLD = 50
+"""So many things that need a person stand in the log by id; more are counted."""
 HELD_STATES = (AssetState.STORED, AssetState.AWAITING_CONSENT, AssetState.RESTRICTED)
 _NOTICE = "reconcile_unknown_object"
 _FINDING = "reconcile_finding"
@@ -301,12 +304,18 @@ def _unknown_keys(ctx: Context, reported: frozenset[str], repair: bool) -> Itera
 
 
 def _write_down(ctx: Context, caller: Caller, report: Report) -> None:
+    told = [f"{f.fault.value}/{f.subject}" for f in report.open if is_id(f.subject.split(".")[0])]
+    told = told[:MOST_TOLD]
     with ctx.begin() as uow:
         uow.record(
             AuditEvent(
                 EventKind.RECONCILE_REPORTED,
                 caller.actor,
-                details={"findings": len(report.findings), **report.figures()},
+                details={
+                    "findings": len(report.findings),
+                    **report.figures(),
+                    **({"open": told} if told else {}),
+                },
             )
         )
         told = set(uow.session.scalars(select(Notice.subject).where(Notice.kind == _NOTICE)))

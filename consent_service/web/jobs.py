@@ -3,10 +3,50 @@
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from consent_service.services import checks, jobs
+from consent_service.services import checks, comparisons, jobs
+from consent_service.services.reconcile import Fault
 from consent_service.web.here import caller, ctx
 
 job_pages = Blueprint("jobs", __name__, url_prefix="/jobs")
+
+MEANINGS = {
+    Fault.OBJECT_OF_ERASED: (
+        "An object of erased film was in the store again",
+        "It is deleted at once. Find out which backup it came from.",
+    ),
+    Fault.UNKNOWN_OBJECT: (
+        "An object that no film stands for",
+        "It goes a day after it was first reported. If it belongs to a database that was restored"
+        " by mistake, stop the service and put the right one back before then.",
+    ),
+    Fault.LEFTOVER_UPLOAD: ("Something was left of an upload", "It is deleted at once."),
+    Fault.OBJECT_MISSING: (
+        "Film that should be in the store is not there",
+        "Put the store's backup back. If there is none, tell the family that it is lost.",
+    ),
+    Fault.KEY_ALIVE: (
+        "A key that was destroyed was there again",
+        "It is destroyed at once. Find out which backup it came from.",
+    ),
+    Fault.KEY_MISSING: (
+        "The key of film that is kept is gone",
+        "Put the newest key backup back. Without it nobody can open this film again.",
+    ),
+    Fault.WRAP_WITHOUT_RIGHT: ("A wrapped key stood on a key that is gone", "It goes at once."),
+    Fault.CONSENT_KEY_WITHOUT_RIGHT: (
+        "A key was open although nobody agrees any more",
+        "It is locked away at once.",
+    ),
+    Fault.CONSENT_WITHOUT_KEY: (
+        "Somebody's consent stands, but its key is gone",
+        "Their film stays shut. Ask this person again: a new yes makes a new key.",
+    ),
+    Fault.UNKNOWN_KEY: (
+        "A key that neither a film nor a yes stands for",
+        "It goes a day after it was first reported, as an unknown object does.",
+    ),
+}
+"""What each fault means, and what is or must be done about it."""
 
 
 @job_pages.get("")
@@ -18,6 +58,13 @@ def listing() -> str:
         runs=jobs.history(ctx(), caller(), limit=30),
         findings=checks.check(ctx()),
     )
+
+
+@job_pages.get("/comparison")
+def comparison() -> str:
+    """Show what the newest comparison of store, database, ledger and keys found."""
+    found = comparisons.newest(ctx(), caller())
+    return render_template("jobs/comparison.html", found=found, meanings=MEANINGS)
 
 
 @job_pages.post("/<name>/run")

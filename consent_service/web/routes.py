@@ -132,6 +132,7 @@ ROUTES: dict[str, P | Open] = {
     "users.add_token": P.TOKENS_MANAGE,
     "users.revoke_token": P.TOKENS_MANAGE,
     "jobs.listing": P.JOBS_READ,
+    "jobs.comparison": P.JOBS_READ,
     "jobs.run": P.JOBS_RUN,
     # film
     "films.add": P.FILM_UPLOAD,

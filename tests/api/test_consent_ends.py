@@ -41,3 +41,25 @@ def test_an_act_found_invalid_says_so_when_it_is_read(api: Api, clinic: Clinic) 
     assert (done.status_code, done.get_json()["kept_apart"]) == (201, [film.id])
     assert api.get(f"/consents/{act}", by="ig").get_json()["never_valid_since"] is not None
     assert api.get("/reconsents", by="ig").get_json()["items"] == []
+
+
+def test_a_dry_run_says_what_an_end_would_do_and_ends_nothing(api: Api, clinic: Clinic) -> None:
+    """A program shows it to a person first, as pages do."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    film = clinic.stores_film(family)
+    body = {
+        "involvement": family.involvement,
+        "person": family.mother,
+        "because": "use_ended",
+        "reason": "The study closed early.",
+    }
+
+    would = api.post("/revocations?dry_run=true", body, by="ig")
+
+    assert would.status_code == 200
+    assert [line["asset"] for line in would.get_json()["destroyed"]] == [film.id]
+    assert clinic.watches(film.id)
+    done = api.post("/revocations", body, by="ig").get_json()
+    paper = api.get(f"/revocations/{done['erasure_order']}/receipt.pdf", by="guider")
+    assert paper.data.startswith(b"%PDF")

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 from consent_service.domain.audit import EventKind
 from consent_service.domain.withdrawal import Route, Speed, WithdrawalRequest, WithdrawalScope
-from consent_service.services import certificates, erasure, key_rotation, withdrawal
+from consent_service.services import certificates, comparisons, erasure, key_rotation, withdrawal
 from consent_service.services.access import job_caller
 from consent_service.services.reconcile import Fault, Report, reconcile
 from consent_service.vault.journal import LineKind
+from consent_service.vault.keyring import KeyKind, KeyStatus
 from tests.support.clinic import Clinic
 from tests.support.kept_film import asset_row, keep_film
 
@@ -136,3 +137,22 @@ def test_an_object_that_no_row_knows_goes_only_a_day_after_it_was_reported(
     clinic.clock.advance(timedelta(hours=1))
     assert _faults(reconcile(clinic.ctx, JOB)) == [(Fault.UNKNOWN_OBJECT, stray, True)]
     assert list(clinic.ctx.blobs.list(stray)) == []
+
+
+def test_a_key_that_no_row_knows_goes_only_a_day_after_it_was_reported(clinic: Clinic) -> None:
+    """A restored database has lost a yes: no later stop could ever find its key."""
+    stray = "cd" * 16
+    clinic.ctx.keyring.create(stray, KeyKind.CONSENT, 0, clinic.clock.now())
+
+    assert _faults(reconcile(clinic.ctx, JOB)) == [(Fault.UNKNOWN_KEY, stray, False)]
+    told = comparisons.newest(clinic.ctx, clinic.admin)
+    assert told is not None
+    assert (told.faults, told.open) == ({Fault.UNKNOWN_KEY: 1}, ((Fault.UNKNOWN_KEY, stray),))
+    clinic.passes(days=1)
+    assert _faults(reconcile(clinic.ctx, JOB)) == [(Fault.UNKNOWN_KEY, stray, True)]
+
+    assert clinic.ctx.keyring.status([stray]) == {stray: KeyStatus.DESTROYED}
+    lines = [line for line in clinic.ctx.journal.lines() if line.kind is LineKind.KEY_DESTROYED]
+    assert lines[-1].body["keys"] == [stray]
+    assert _faults(reconcile(clinic.ctx, JOB)) == []
+    assert comparisons.newest(clinic.ctx, clinic.ig) is not None

@@ -8,6 +8,7 @@ from typing import Any
 import pikepdf
 import pytest
 
+from consent_service.domain.assets import AssetState
 from consent_service.domain.audit import EventKind
 from consent_service.domain.people import MeetingKind, MeetingMode
 from consent_service.domain.subject_access import RequestState
@@ -15,8 +16,10 @@ from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
 from consent_service.services import involvements, overview, retention, reviews, subject_access
 from consent_service.services.access import Caller, job_caller
 from consent_service.services.dispositions import Decide, Decision
+from consent_service.services.held_about import OF_UNKNOWN_MEETINGS
 from consent_service.services.subject_access import OpenRequest
 from tests.support.clinic import Clinic, Family
+from tests.support.kept_film import Kept, file_summary, keep_film
 
 PASSPHRASE = "seven quiet otters 42"
 
@@ -268,3 +271,27 @@ def _shown(file: str) -> str:
     """The words of the forms that this person was shown, as they stand in the file."""
     (act,) = json.loads(file)["held"]["consent_forms_answered"]
     return json.dumps(act["words_shown"])
+
+
+def test_a_summary_of_which_nobody_wrote_down_who_was_there_goes_to_nobody(
+    clinic: Clinic, family: Family
+) -> None:
+    """It may hold what one parent said alone; that it is left out is said."""
+    film = clinic.stores_film(family).id
+    file_summary(clinic, family, film)
+
+    held = [_records(_file(clinic, person)) for person in family.everyone]
+
+    assert [one["held"]["summaries"] for one in held] == [[], [], []]
+    assert all(OF_UNKNOWN_MEETINGS in one["left_out"] for one in held)
+
+
+def test_that_film_is_kept_apart_is_not_told(clinic: Clinic, family: Family) -> None:
+    """A hold may be there to protect a child from whoever reads this."""
+    before = keep_film(clinic, family)
+    after = keep_film(clinic, family, Kept(state=AssetState.RESTRICTED))
+
+    records = _records(_file(clinic, family.mother))["held"]["films_clips_and_photos"]
+
+    told = {one["id"]: {k: v for k, v in one.items() if k != "id"} for one in records}
+    assert told[before]["state"] == told[after]["state"] == "kept"
