@@ -65,6 +65,26 @@ def test_a_mother_who_withdraws_for_herself_stops_the_film_for_everyone(
     assert (gone.state, gone.order) == (AssetState.ERASED, refused.value.details["order"])
 
 
+def test_of_what_the_store_gave_at_once_little_is_released_at_a_time(
+    clinic: Clinic, family: Family
+) -> None:
+    """Web servers go on sending the pieces that they were handed: large ones would be seconds."""
+    film = clinic.stores_film(family, heavy_film())
+    with viewing.open_film(clinic.ctx, clinic.guider, film.id, CARE) as opened:
+        pieces = [len(piece) for piece in opened.iter_range(0, opened.size)]
+        stream = opened.iter_range(0, opened.size)
+        next(stream)
+        clinic.passes(seconds=5)
+        clinic.withdraws(family, family.mother)
+
+        with pytest.raises(Gone):
+            next(stream)
+
+    assert sum(pieces) == film.size
+    assert max(pieces) == viewing.AT_ONCE <= 65536
+    assert clinic.ctx.blobs.open(f"{film.id}.1").stride > viewing.AT_ONCE
+
+
 def test_denial_reaches_a_process_that_has_the_key_within_a_second(
     clinic: Clinic, family: Family
 ) -> None:

@@ -5,6 +5,7 @@ Once by the service's own restore, and once behind the back of a node that goes 
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -51,7 +52,7 @@ def where(postgres_server: PostgresServer, object_store: Seaweed) -> dict[str, s
 
 
 @pytest.fixture
-def clinic(where: dict[str, str], tmp_path: Path) -> Iterator[Clinic]:
+def clinic(where: dict[str, Any], tmp_path: Path) -> Iterator[Clinic]:
     """A clinic there; its clock moves when told."""
     found = found_installation(tmp_path / "desk", **where)
     yield found
