@@ -17,7 +17,7 @@ from flask.typing import ResponseReturnValue
 from consent_service.clock import LONDON, london_day
 from consent_service.domain.consent import Capacity, SignatureKind
 from consent_service.domain.form_changes import LineChange
-from consent_service.domain.forms import FormFacts
+from consent_service.domain.forms import FormFacts, fill
 from consent_service.domain.people import FamilyRole, Responsibility, holder_for
 from consent_service.domain.policies import form_facts
 from consent_service.domain.withdrawal import Route
@@ -131,16 +131,17 @@ def words(draft: str) -> ResponseReturnValue:
     """Show the exact words, before any question, and what is different from the last time."""
     kept, steps = _draft(draft)
     person = _people(kept)[kept.body["person"]]
+    asked_words = steps.asked.form.words[steps.asked.language]
     return render_template(
         "consents/words.html",
         draft=kept,
         asked=steps.asked,
         person=person.full_name,
         needs=person.information_needs,
+        introduction=fill(asked_words.introduction, asked_words, steps.facts),
         first=_step(draft, 1),
         changes=_changes(kept, steps),
         older=kept.body.get("older"),
-        lines=consent_draft.line_words(steps.asked.form, steps.asked.language, steps.facts),
     )
 
 

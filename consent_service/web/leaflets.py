@@ -12,11 +12,13 @@ from consent_service.services.leaflets import GiveLeaflet
 from consent_service.web.consents import pdf
 from consent_service.web.fields import PageForm, choice, day, show, status, summary, text
 from consent_service.web.here import caller, ctx
+from consent_service.web.layout import long_date
 from consent_service.web.one_form import form_page
 from consent_service.web.words import said
 
 leaflet_pages = Blueprint("leaflets", __name__, url_prefix="/leaflets")
 
+GIVEN_TODAY = (LeafletStatus.CURRENT, LeafletStatus.IN_REVIEW)
 LARGEST_LEAFLET = 256 * 1024
 
 
@@ -63,7 +65,9 @@ def read(code: str, version: int) -> str:
 def paper(code: str, version: int) -> ResponseReturnValue:
     """Return a version as a paper to hand over."""
     language = ctx().policies.organisation.default_language
-    return pdf(papers.leaflet_paper(ctx(), code, version, language), f"leaflet-{code}-{version}")
+    large = request.args.get("print") == "large"
+    printed = papers.leaflet_paper(ctx(), code, version, language, large_print=large)
+    return pdf(printed, f"leaflet-{code}-{version}")
 
 
 @leaflet_pages.route("/give/<id:involvement>/<id:person>", methods=["GET", "POST"])
@@ -88,7 +92,13 @@ def give(involvement: str, person: str) -> ResponseReturnValue:
                 return redirect(url_for("consents.begin", involvement=involvement, person=person))
             return redirect(url_for("families.show", involvement=involvement))
     page = render_template(
-        "leaflets/give.html", form=form, show=show, summary=summary, family=family, person=receiver
+        "leaflets/give.html",
+        form=form,
+        show=show,
+        summary=summary,
+        family=family,
+        person=receiver,
+        current=[v for v in leaflets.list_leaflets(ctx()) if v.status in GIVEN_TODAY],
     )
     return page, status(form)
 
@@ -161,12 +171,20 @@ def _offer(form: GiveForm) -> None:
     views = [v for v in leaflets.list_leaflets(ctx()) if v.status is not LeafletStatus.FORTHCOMING]
     views.sort(key=lambda v: (v.status is LeafletStatus.ARCHIVED, v.code, -v.version))
     form.version.choices = [
-        (f"{v.code}/{v.version}", f"{v.code}, version {v.version}: {v.title} ({said(v.status)})")
-        for v in views
+        (f"{v.code}/{v.version}", f"{v.code}, version {v.version}: {v.title}") for v in views
     ]
+    form.version.render_kw = {"hints": {f"{v.code}/{v.version}": _when(v) for v in views}}
     if not form.is_submitted():
         form.version.data = form.version.choices[0][0] if views else None
         form.given_on.process(None, london_day(ctx().clock.now()))
+
+
+def _when(view: leaflets.LeafletView) -> str:
+    """Say of a version for which days it may be given."""
+    until = long_date(view.archive_on)
+    if view.status is LeafletStatus.ARCHIVED:
+        return f"Archived on {until}. Choose it only if they got it before that day."
+    return f"{said(view.status)}, issued on {long_date(view.issued_on)}, archive date {until}"
 
 
 def _give(form: GiveForm, involvement: str, person: str) -> None:
