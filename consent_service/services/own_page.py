@@ -89,6 +89,14 @@ class OwnPage:
     leaflets: tuple[GivenLeaflet, ...]
     withdrawals: tuple[WithdrawalView, ...]
 
+    @property
+    def by_person(self) -> list[tuple[str, list[SaidLine]]]:
+        """Return the lines about each person, this person's own first."""
+        found: dict[str, list[SaidLine]] = {}
+        for line in self.lines:
+            found.setdefault(line.about, []).append(line)
+        return list(found.items())
+
 
 def own_page(ctx: Context, caller: Caller) -> OwnPage:
     """Return what the holder of a link may see of their own words and papers."""
