@@ -72,8 +72,10 @@ def keep_photo(involvement: str, review: str) -> ResponseReturnValue:
         except InvalidInput as fault:
             form.add_faults(fault)
         else:
-            where = {"involvement": involvement, "review": review, "clip": place}
-            return redirect(url_for("together.clip", **where, kept="photo"))
+            shown = url_for(
+                "together.clip", involvement=involvement, review=review, clip=place, kept="photo"
+            )
+            return redirect(shown)
     return _screen(found, clips, place, form), 400
 
 

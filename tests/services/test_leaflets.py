@@ -107,7 +107,7 @@ def test_dates_are_watched_and_each_thing_is_told_once(clinic: Clinic) -> None:
     """Review is due, then escalated, then the version is archived, whoever forgets."""
     caller = job_caller("leaflet-dates")
     first = leaflet_dates.watch_dates(clinic.ctx, caller)
-    assert first == {"review_due": 0, "escalated": 0, "archived": 1}
+    assert first == {"review_due": 0, "escalated": 0, "archived": 1, "reissue": 0}
     steps = []
     for day in (date(2029, 3, 2), date(2029, 3, 3), date(2029, 8, 2), date(2029, 9, 1)):
         clinic.clock.at = clinic.clock.at.replace(year=day.year, month=day.month, day=day.day)
