@@ -51,6 +51,7 @@ from consent_service.web import (
     leaflets,
     links,
     logs,
+    offline,
     own,
     own_consent,
     own_session,
@@ -65,6 +66,7 @@ from consent_service.web import (
     users,
     withdrawals,
 )
+from consent_service.web.method_said import MethodSaid
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -99,6 +101,7 @@ def create_app(source: Settings | Context, **fakes: object) -> Flask:
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 3600 * 24 * 30
     app.extensions[here.EXTENSION] = context
     app.url_map.converters["id"] = OpaqueId
+    app.wsgi_app = MethodSaid(app.wsgi_app)  # type: ignore[method-assign]
     _behind_proxies(app, context.settings)
     headers.register(app)
     _log_requests(app)
@@ -150,6 +153,7 @@ def page_groups() -> list[Any]:
     """Return the blueprints of the pages."""
     return [
         about.about,
+        offline.offline,
         account.account,
         families.families,
         leaflets.leaflet_pages,

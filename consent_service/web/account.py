@@ -1,8 +1,9 @@
 """One's own account: second factor, recovery codes, signing out, the first password."""
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, Response, flash, jsonify, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
+from flask_wtf.csrf import generate_csrf
 from wtforms import PasswordField
 from wtforms.validators import InputRequired
 
@@ -88,6 +89,12 @@ def password() -> ResponseReturnValue:
         words=("You are signed out everywhere then, and sign in with the new password.",),
         save="Change the password",
     )
+
+
+@account.get("/account/session")
+def still_here() -> Response:
+    """Tell a script that the session goes on, as it does with every request, and its form token."""
+    return jsonify(token=generate_csrf())
 
 
 @account.get("/sign-out")

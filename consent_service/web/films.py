@@ -3,12 +3,12 @@
 Rules kept here:
   * nobody is filmed who was not asked *ready today or not today*;
   * whoever watches says for what, and only uses that everyone in the film permits are offered;
-  * a film comes in as one stream that is never put aside on the way to its encrypted object.
+  * what may not come in any more is told before a camera is on or a file chosen.
 """
 
 from dataclasses import dataclass
 
-from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from consent_service.clock import london_day
@@ -24,11 +24,11 @@ from consent_service.services import (
     involvements,
     recordings,
     timeline,
+    uploads,
     viewing,
 )
 from consent_service.services.access import roles_of
 from consent_service.services.assets import AssetView
-from consent_service.services.film_objects import refuse_oversize
 from consent_service.services.films_to_watch import films_to_watch
 from consent_service.services.involvements import InvolvementView
 from consent_service.web import headers
@@ -46,6 +46,12 @@ from consent_service.web.film_forms import (
 from consent_service.web.here import caller, ctx, may
 
 films = Blueprint("films", __name__)
+
+RECORD, FILE = "record", "file"
+NAMED_IN = ("missing", "asked", "lacking")
+"""Where a refusal to film says whose answer it is about."""
+SPARE_SECONDS = 5
+"""How much earlier than at the limit a camera stops: what is refused for its length is lost."""
 
 
 @dataclass(frozen=True)
@@ -106,16 +112,24 @@ def describe(involvement: str) -> ResponseReturnValue:
 
 def _missing(family: InvolvementView, refusal: Refused) -> ResponseReturnValue:
     """Name everyone whose consent is missing, with the way to put it right."""
-    if not ({"missing", "asked"} & refusal.details.keys()):
+    named = next((refusal.details[key] for key in NAMED_IN if refusal.details.get(key)), None)
+    if named is None:
         raise refusal
-    named = refusal.details.get("missing") or refusal.details["asked"]
     lines = [(line["person"], line.get("state")) for line in named]
+    today = london_day(ctx().clock.now())
+    in_force = [line for line in family.responsibilities if line.in_force(today)]
+    members = {person.id for _, person in family.people}
+    deciders = {
+        person: [r.holder for r in in_force if r.child == person and r.holder in members]
+        for person, _ in lines
+    }
     page = render_template(
         "films/missing.html",
         family=family,
         names=_names(family),
         roles={person.id: member.role for member, person in family.people},
         lines=lines,
+        deciders=deciders,
         refusal=refusal,
     )
     return page, 403
@@ -123,23 +137,33 @@ def _missing(family: InvolvementView, refusal: Refused) -> ResponseReturnValue:
 
 @films.get("/films/<id:asset>/upload")
 def upload(asset: str) -> ResponseReturnValue:
-    """Let a film be chosen and sent."""
+    """Film with this device, or send a file: either goes on where it was."""
     film = assets.asset(ctx(), caller(), asset)
     if film.state is not AssetState.RECEIVING:
         return redirect(url_for("films.watch", asset=asset))
-    return render_template("films/upload.html", film=film, largest=ctx().settings.max_upload)
+    try:
+        coming = uploads.upload(ctx(), caller(), asset)
+    except Refused as refusal:
+        return _missing(involvements.family(ctx(), caller(), film.involvement), refusal)
+    limits = ctx().policies.organisation.film_length
+    minutes = limits.refuse_from_minutes if coming.may_be_long else limits.ask_from_minutes
+    return render_template(
+        "films/upload.html",
+        film=film,
+        came=coming.offset,
+        how=_how(film),
+        minutes=minutes,
+        seconds=minutes * 60 - SPARE_SECONDS,
+        largest=ctx().settings.max_upload,
+    )
 
 
-@films.put("/films/<id:asset>/upload")
-def receive(asset: str) -> ResponseReturnValue:
-    """Take a film in as it comes; answers with where to watch it."""
-    if request.content_length is None:
-        sentence = "Say how long the film is (Content-Length)."
-        raise InvalidInput(sentence, {"content": sentence})
-    refuse_oversize(ctx(), request.content_length)
-    stored = recordings.receive(ctx(), caller(), asset, request.stream)
-    flash("The film is stored, encrypted. Only people who may watch it can open it.", "success")
-    return jsonify(watch=url_for("films.watch", asset=stored.id)), 201
+def _how(film: AssetView) -> str:
+    """Return how a film is to come in: as asked; one of today from the camera, others as a file."""
+    asked = request.args.get("how")
+    if asked in (RECORD, FILE):
+        return asked
+    return RECORD if film.filmed_on == london_day(ctx().clock.now()) else FILE
 
 
 @films.get("/families/<id:involvement>/films")

@@ -23,7 +23,7 @@ from consent_service.web.here import ctx
 LARGEST_FORM = 512 * 1024
 WITH_SCAN = frozenset({"consents.sign", "consents.attach"})
 """Forms that bring a scan of a paper along."""
-STREAMED = frozenset({"films.receive", "uploads.append"})
+STREAMED = frozenset({"uploads.append"})
 """Bodies that are read as they come; how much of them is taken, the use case decides."""
 KEPT_BY_BROWSERS = frozenset({"static"})
 _ALWAYS = {

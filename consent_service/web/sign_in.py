@@ -135,6 +135,8 @@ def keep_session_limits() -> ResponseReturnValue | None:
     if _too_old(now):
         session.clear()
         g.pop("_login_user", None)
+        if request.accept_mimetypes.best == "application/json":
+            raise NotSignedIn("You were signed out. Sign in again.")
         flash("You were signed out because nothing happened for a while. Sign in again.", "notice")
         return redirect(url_for("security.login", next=_way_back()))
     session[SEEN] = now.timestamp()

@@ -66,13 +66,14 @@ def test_two_minutes_in_full_size_play_and_are_what_was_sent(
     wanted = ReserveFilm(family.involvement, family.everyone, clinic.today, title="Two minutes")
     film = reserve(service.ctx, clinic.guider, wanted)
     page = signed_in("guider", WIDTHS["desktop"])
-    page.goto(f"{service.url}/films/{film.id}/upload")
+    page.goto(f"{service.url}/films/{film.id}/upload?how=file")
     page.get_by_label("Film from this device").set_input_files(
         {"name": f"film.{container}", "mimeType": f"video/{container}", "buffer": sent}
     )
     before = set(service.ctx.blobs.list())
     page.get_by_role("button", name="Send the film").click()
-    page.get_by_role("heading", name="Two minutes").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Watch the film").click(timeout=60_000)
+    page.get_by_role("heading", name="Two minutes", exact=True).wait_for()
 
     _plays_and_seeks(page)
     kept = _bytes_of(page)

@@ -1,9 +1,11 @@
 """The service served for real: granian on a free port, over a data folder made for one test run."""
 
 import os
+import signal
+import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +43,20 @@ class Served:
     ctx: Context
     team: str
     people: dict[str, str] = field(default_factory=dict)
+    starts: Callable[[], subprocess.Popen[bytes]] | None = None
+    process: subprocess.Popen[bytes] | None = None
+
+    @contextmanager
+    def is_killed(self) -> Iterator[None]:
+        """Kill every process of it with SIGKILL; after the block the same folder is served again."""
+        assert self.process is not None
+        assert self.starts is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        try:
+            yield
+        finally:
+            self.process = self.starts()
 
     def email(self, who: str) -> str:
         """The address with which `who` signs in."""
@@ -74,7 +90,13 @@ def served(folder: Path) -> Iterator[Served]:
     service = _installed(settings)
     command, whole = _command(port), {**os.environ, **environment, "PYTHONPATH": str(ROOT)}
     try:
-        with started(command, port, cwd=folder, environment=whole):
+        with ExitStack() as begun:
+
+            def starts() -> subprocess.Popen[bytes]:
+                server = started(command, port, cwd=folder, environment=whole)
+                return begun.enter_context(server)
+
+            service.starts, service.process = starts, starts()
             yield service
     finally:
         service.ctx.keyring.close()

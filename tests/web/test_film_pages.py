@@ -1,16 +1,16 @@
 """Film as pages: ready or not, sending, watching in parts, marking what to keep."""
 
 import re
+from datetime import timedelta
 
 from werkzeug.test import TestResponse
 
+from consent_service.db.models.recordings import Asset
 from consent_service.domain.assets import AssetState
 from consent_service.services import assets, timeline
 from consent_service.services.assets import AssetView
 from tests.support.clinic import Clinic, Family, sample_film
 from tests.support.pages import Pages, Visitor, words
-
-TOKEN = re.compile(r'data-token="([^"]+)"')
 
 
 def _describes(guider: Visitor, family: Family, clinic: Clinic, **more: object) -> TestResponse:
@@ -26,23 +26,21 @@ def _describes(guider: Visitor, family: Family, clinic: Clinic, **more: object) 
     return guider.sends(f"/families/{family.involvement}/films/add", **(fields | more))
 
 
-def _puts(
-    guider: Visitor,
-    asset: str,
-    film: bytes,
-    *,
-    declared: int | None = None,
-    kind: str = "application/octet-stream",
+def _sends(
+    guider: Visitor, asset: str, film: bytes, *, declared: int | None = None
 ) -> TestResponse:
     """Send a film as our script does; `declared` is the length that the request claims."""
-    page = guider.opens(f"/films/{asset}/upload").get_data(as_text=True)
-    found = TOKEN.search(page)
-    assert found is not None, page
-    headers = {"X-CSRFToken": found[1], "Accept": "application/json", "Content-Type": kind}
-    said = {} if declared is None else {"CONTENT_LENGTH": str(declared)}
-    return guider.client.put(
-        f"/films/{asset}/upload", data=film, headers=headers, environ_overrides=said
-    )
+    page = guider.opens(f"/films/{asset}/upload?how=file").get_data(as_text=True)
+    assert f'data-asset="{asset}"' in page
+    headers = {
+        "X-CSRFToken": guider.opens("/account/session").get_json()["token"],
+        "Accept": "application/json",
+        "Tus-Resumable": "1.0.0",
+        "Upload-Offset": "0",
+        "Upload-Length": str(declared or len(film)),
+        "Content-Type": "application/offset+octet-stream",
+    }
+    return guider.client.patch(f"/uploads/{asset}", data=film, headers=headers)
 
 
 def _reserved(guider: Visitor, family: Family, clinic: Clinic) -> str:
@@ -81,17 +79,15 @@ def test_on_a_day_that_was_not_ready_nothing_is_filmed(
     assert 'value="ward" checked' in page.get_data(as_text=True)
 
 
-def test_a_film_comes_in_as_one_stream_and_can_be_watched(
-    pages: Pages, clinic: Clinic, family: Family
-) -> None:
+def test_a_film_comes_in_and_can_be_watched(pages: Pages, clinic: Clinic, family: Family) -> None:
     """This is what a guider does after each filming."""
     guider = pages.as_("guider")
     asset = _reserved(guider, family, clinic)
 
-    stored = _puts(guider, asset, sample_film())
+    stored = _sends(guider, asset, sample_film())
 
-    assert stored.status_code == 201, words(stored)
-    assert stored.get_json() == {"watch": f"/films/{asset}"}
+    assert stored.status_code == 204, words(stored)
+    assert guider.opens(f"/films/{asset}/upload").location == f"/films/{asset}"
     page = guider.opens(f"/films/{asset}")
     text = words(page)
     assert "Bath time" in text
@@ -136,7 +132,7 @@ def test_a_text_that_is_called_a_film_is_refused_and_nothing_is_kept(
     guider = pages.as_("guider")
     asset = _reserved(guider, family, clinic)
 
-    answer = _puts(guider, asset, b"not a film" * 500)
+    answer = _sends(guider, asset, b"not a film" * 500)
 
     assert answer.status_code == 422
     assert answer.get_json()["code"] == "not_a_film"
@@ -151,50 +147,60 @@ def test_a_film_larger_than_the_service_takes_is_refused_before_it_is_read(
     guider = pages.as_("guider")
     asset = _reserved(guider, family, clinic)
 
-    answer = _puts(guider, asset, b"x", declared=5 * 1024**3)
+    answer = _sends(guider, asset, b"x", declared=5 * 1024**3)
 
     assert answer.status_code == 413
     assert [a.state for a in _all(clinic, family)] == [AssetState.RECEIVING]
 
 
-def test_a_film_that_breaks_off_is_not_kept(pages: Pages, clinic: Clinic, family: Family) -> None:
-    """A lost network in the middle must not leave half a film that looks like a whole one."""
-    guider = pages.as_("guider")
-    asset = _reserved(guider, family, clinic)
-    film = sample_film()
-
-    answer = _puts(guider, asset, film, declared=len(film) + 1)
-
-    assert answer.status_code == 400
-    assert not [name for name in clinic.objects() if name.startswith(f"{asset}.")]
-    assert [a.state for a in _all(clinic, family)] == [AssetState.ERASED]
-
-
-def test_a_film_sent_as_a_form_is_refused(pages: Pages, clinic: Clinic, family: Family) -> None:
-    """Parts of forms are put into temporary files: film would lie there in the clear."""
-    guider = pages.as_("guider")
-    asset = _reserved(guider, family, clinic)
-
-    answer = _puts(guider, asset, b"--x\r\n", kind="multipart/form-data; boundary=x")
-
-    assert answer.status_code == 415
-
-
-def test_without_the_form_token_no_film_is_taken(
+def test_what_of_today_is_filmed_now_and_what_is_older_comes_as_a_file(
     pages: Pages, clinic: Clinic, family: Family
 ) -> None:
-    """Another site must not be able to put film into a family through a signed-in guider."""
+    """The page that is wanted comes first; the other way is one link away."""
     guider = pages.as_("guider")
     asset = _reserved(guider, family, clinic)
+    today = guider.opens(f"/films/{asset}/upload").get_data(as_text=True)
+    assert 'id="film-now"' in today
+    assert 'data-most-seconds="595"' in today, "a long film without a reason would be lost"
+    assert "?how=file" in today
 
-    answer = guider.client.put(
-        f"/films/{asset}/upload",
-        data=sample_film(),
-        headers={"Content-Type": "application/octet-stream"},
-    )
+    with clinic.ctx.begin() as uow:
+        uow.session.get_one(Asset, asset).filmed_on -= timedelta(days=2)
+    assert 'id="film-file"' in guider.opens(f"/films/{asset}/upload").get_data(as_text=True)
 
-    assert answer.status_code == 400
-    assert [a.state for a in _all(clinic, family)] == [AssetState.RECEIVING]
+
+def test_a_film_with_a_reason_may_be_long(pages: Pages, clinic: Clinic, family: Family) -> None:
+    """The camera stops before the length at which the film would be refused (rule 15)."""
+    guider = pages.as_("guider")
+    answer = _describes(guider, family, clinic, reason_for_length="Feeding takes long.")
+    page = guider.follows(answer).get_data(as_text=True)
+    assert 'data-most-seconds="3595"' in page
+
+
+def test_who_may_not_be_filmed_any_more_is_named_before_the_camera_is_on(
+    pages: Pages, clinic: Clinic, family: Family
+) -> None:
+    """A page that was left open over somebody's no must not lead to a film that cannot be kept."""
+    guider = pages.as_("guider")
+    asset = _reserved(guider, family, clinic)
+    clinic.withdraws(family, family.father)
+
+    answer = guider.opens(f"/films/{asset}/upload")
+
+    assert answer.status_code == 410
+    assert 'id="film-now"' not in answer.get_data(as_text=True)
+
+
+def test_for_a_child_those_are_named_who_may_decide(pages: Pages, clinic: Clinic) -> None:
+    """Asking the wrong person costs a family a visit."""
+    family = clinic.family()
+
+    page = _describes(pages.as_("guider"), family, clinic)
+
+    assert page.status_code == 403
+    assert "Somebody who may decide for" in words(page)
+    for person in (family.mother, family.father):
+        assert f"/consents/{family.involvement}/{person}" in page.get_data(as_text=True)
 
 
 def _all(clinic: Clinic, family: Family) -> list[AssetView]:

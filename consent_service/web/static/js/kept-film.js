@@ -1,0 +1,152 @@
+/* A recording on its way: each second of it kept on this device, encrypted, until the service has
+   proven that it holds every byte. Sent while it is being made, or later, from wherever it broke off. */
+
+import { sha256 } from "../vendor/noble-hashes/sha256.js";
+import { listBoxes, openBox } from "./kept.js";
+
+const BOX = "film-";
+const ABOUT = "about";
+const ENOUGH = 1024 * 1024;
+const PATIENCE_MS = 3000;
+const PLACE_KEPT_MS = 23 * 60 * 60 * 1000;
+
+const nameOf = (offset) => String(offset).padStart(15, "0");
+const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
+
+/** Base64 of some bytes. */
+export const base64 = (bytes) => btoa(String.fromCharCode(...bytes));
+
+/** Do something with a film while no other window of this browser does; null when one does. */
+export const alone = (asset, work) => navigator.locks.request(`${BOX}${asset}`, { ifAvailable: true }, (lock) => (lock ? work() : null));
+
+export class KeptFilm {
+  #box;
+  #begins = [];
+  #unkept = new Map();
+  #hash = null;
+  #grew = () => {};
+  #growth;
+
+  constructor(box, about) {
+    this.about = about;
+    this.size = 0;
+    this.isWhole = false;
+    this.#box = box;
+    this.#next();
+  }
+
+  /** Begin to keep a recording; `about` says as which `asset` of which `involvement`. */
+  static async begin(about) {
+    const box = await openBox(`${BOX}${crypto.randomUUID()}`);
+    const film = new KeptFilm(box, { ...about, began: Date.now() });
+    await box.put(ABOUT, film.about);
+    film.#hash = sha256.create();
+    return film;
+  }
+
+  /** The recordings of whoever is signed in that wait on this device, oldest first. */
+  static async waiting() {
+    const found = await Promise.all((await listBoxes(BOX)).map((name) => KeptFilm.#found(name)));
+    return found.filter((film) => film.about && film.size > 0).sort((one, other) => one.about.began - other.about.began);
+  }
+
+  /** Whether its place at the service has lapsed: places are kept for a day. */
+  get isLate() { return Date.now() - this.about.began > PLACE_KEPT_MS; }
+
+  /** Let it be sent as another film from now on. */
+  async becomes(asset) {
+    this.about = { ...this.about, asset, began: Date.now() };
+    await this.#box.put(ABOUT, this.about);
+  }
+
+  /* As far as it came; nothing more comes. */
+  static async #found(name) {
+    const box = await openBox(name);
+    const film = new KeptFilm(box, await box.get(ABOUT));
+    film.#begins = (await film.#box.list("0")).map(Number);
+    const last = film.#begins.at(-1);
+    if (last !== undefined) film.size = last + (await film.#piece(last)).byteLength;
+    film.isWhole = true;
+    return film;
+  }
+
+  /** Keep the next bytes. Raises what the device raised; they are then kept in this page alone. */
+  async add(bytes) {
+    const begins = this.size;
+    this.#hash.update(bytes);
+    try {
+      await this.#box.put(nameOf(begins), bytes);
+    } catch (fault) {
+      this.#unkept.set(begins, bytes);
+      throw fault;
+    } finally {
+      this.#begins.push(begins);
+      this.size += bytes.byteLength;
+      this.#next();
+    }
+  }
+
+  /** Nothing more comes. */
+  finish() {
+    this.isWhole = true;
+    this.#next();
+  }
+
+  /** What tus reads from: waits for enough of what is still being recorded. */
+  get reader() {
+    return { openFile: async () => ({ size: null, slice: (start, end) => this.#slice(start, end), close: () => {} }) };
+  }
+
+  /** The SHA-256 of all of it, in Base64. */
+  async digest() {
+    if (this.#hash) return base64(this.#hash.clone().digest());
+    const hash = sha256.create();
+    for (const begins of this.#begins) hash.update(await this.#piece(begins));
+    return base64(hash.digest());
+  }
+
+  /** Let go of it on this device. */
+  async wipe() {
+    this.#unkept.clear();
+    await this.#box.wipe();
+  }
+
+  async #slice(start, end) {
+    await this.#enough(start, end);
+    const upTo = Math.min(end, this.size);
+    const value = upTo > start ? await this.#bytes(start, upTo) : null;
+    return { value, done: this.isWhole && upTo >= this.size };
+  }
+
+  async #enough(start, end) {
+    const since = performance.now();
+    while (!this.isWhole && this.size < Math.min(end, start + ENOUGH)) {
+      const left = PATIENCE_MS - (performance.now() - since);
+      if (left <= 0 && this.size > start) return;
+      await (left > 0 ? Promise.race([this.#growth, pause(left)]) : this.#growth);
+    }
+  }
+
+  /* Bytes in memory, not a Blob: a browser may write a Blob to its disk as it is. */
+  async #bytes(start, end) {
+    const value = new Uint8Array(end - start);
+    const first = this.#begins.findLastIndex((begins) => begins <= start);
+    for (let number = first; number < this.#begins.length && this.#begins[number] < end; number += 1) {
+      const begins = this.#begins[number];
+      const piece = await this.#piece(begins);
+      const from = Math.max(start - begins, 0);
+      value.set(piece.subarray(from, Math.min(piece.byteLength, end - begins)), Math.max(begins - start, 0));
+    }
+    Object.defineProperty(value, "size", { value: value.byteLength });
+    return value;
+  }
+
+  async #piece(begins) {
+    return this.#unkept.get(begins) || this.#box.get(nameOf(begins));
+  }
+
+  #next() {
+    this.#grew();
+    this.#growth = new Promise((grew) => { this.#grew = grew; });
+  }
+}
