@@ -154,7 +154,10 @@ def _run(ready: Callable[[], Act], options: list[str]) -> Ended:
     waits, says_go = os.pipe()
     child = os.fork()
     if child == 0:
-        _child(ready, words, fault, says_ready, waits)
+        try:
+            _child(ready, words, fault, says_ready, waits)
+        finally:
+            os._exit(2)  # never on through what its parent cleans up
     os.close(says_ready)
     os.close(waits)
     with os.fdopen(is_ready, "rb") as pipe, os.fdopen(says_go, "wb", buffering=0) as go:

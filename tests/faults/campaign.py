@@ -26,6 +26,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+
 from tests.faults import disks, residue, sweep
 from tests.faults.calls import is_possible
 from tests.faults.flow_backup import RestoringBackup
@@ -116,6 +118,10 @@ def _server(place: str) -> Iterator[PostgresServer | None]:
     with server_folder() as folder:
         server = PostgresServer(folder)
         server.require_running()
+        # Its own disk is not tried, and every point makes and drops a database.
+        with psycopg.connect(server.conninfo(), autocommit=True) as admin:
+            admin.execute("ALTER SYSTEM SET fsync = off")
+            admin.execute("SELECT pg_reload_conf()")
         yield server
 
 

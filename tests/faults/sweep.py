@@ -181,8 +181,11 @@ def in_a_process(act: Callable[[], Any]) -> tuple[int, Any]:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(reading)
-        _speak(writing, act)
+        try:
+            os.close(reading)
+            _speak(writing, act)
+        finally:
+            os._exit(2)  # never on through what its parent cleans up
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         said = pipe.read()
