@@ -35,11 +35,15 @@ def compare(ours: Work, theirs: Work, turns: int) -> Compared:
         order = (ours, theirs) if turn % 2 else (theirs, ours)
         seconds = [work() for work in order]
         pairs.append(tuple(seconds) if turn % 2 else (seconds[1], seconds[0]))
-    counted = pairs[1:]
-    ratios = tuple(pair[0] / pair[1] for pair in counted)
+    return medians([(ours, theirs) for ours, theirs in pairs[1:]])
+
+
+def medians(pairs: Sequence[tuple[float, float]]) -> Compared:
+    """Return what turns came to: pairs of our seconds and theirs."""
+    ratios = tuple(ours / theirs for ours, theirs in pairs)
     return Compared(
-        ours=statistics.median(pair[0] for pair in counted),
-        theirs=statistics.median(pair[1] for pair in counted),
+        ours=statistics.median(ours for ours, _ in pairs),
+        theirs=statistics.median(theirs for _, theirs in pairs),
         ratio=statistics.median(ratios),
         ratios=ratios,
     )

@@ -9,7 +9,6 @@ in one transaction of plain `sqlite3`, on a copy of the database made just befor
 
 import argparse
 import sqlite3
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,7 @@ from typing import Any
 
 from sqlalchemy import event, insert
 
-from benchmarks.measure import Compared, Report, compare, seconds_of
+from benchmarks.measure import Report, compare, medians, seconds_of
 from consent_service.clock import FixedClock
 from consent_service.db.engine import PRAGMAS
 from consent_service.db.models.people import Involvement
@@ -114,7 +113,7 @@ def measure_transaction(report: Report, clinic: Clinic, folder: Path, turns: int
     for _ in range(turns + 1):
         family, _film = family_with(clinic, FEW)
         copy = folder / "raw.sqlite3"
-        _copy_database(folder / "consent.sqlite3", copy)
+        copy_database(folder / "consent.sqlite3", copy)
         timed = TimedContext(**{f.name: getattr(clinic.ctx, f.name) for f in fields(clinic.ctx)})
         writes: list[list[tuple[str, Any]]] = []
         with _listening(clinic, writes):
@@ -124,16 +123,8 @@ def measure_transaction(report: Report, clinic: Clinic, folder: Path, turns: int
         whole.append((sum(timed.transactions), raw_first))
         report.figures["transactions"] = len(timed.transactions)
         report.figures["rows"] = len(writes[0])
-    report.add("transaction_over_raw", _medians(first[1:]))
-    report.ratios["acknowledged_over_raw"] = round(_medians(whole[1:]).ratio, 3)
-
-
-def _medians(pairs: Sequence[tuple[float, float]]) -> Compared:
-    return Compared(
-        statistics.median(ours for ours, _ in pairs),
-        statistics.median(theirs for _, theirs in pairs),
-        statistics.median(ours / theirs for ours, theirs in pairs),
-    )
+    report.add("transaction_over_raw", medians(first[1:]))
+    report.ratios["acknowledged_over_raw"] = round(medians(whole[1:]).ratio, 3)
 
 
 def _require_closed(clinic: Clinic, film: str, care_keys: Sequence[str]) -> None:
@@ -248,7 +239,8 @@ def _write_raw(connection: sqlite3.Connection, writes: Sequence[tuple[str, Any]]
     connection.execute("COMMIT")
 
 
-def _copy_database(source: Path, target: Path) -> None:
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a database of SQLite as it stands, nothing left of what `target` was."""
     for ending in ("", "-wal", "-shm"):
         target.with_name(f"{target.name}{ending}").unlink(missing_ok=True)
     with closing(sqlite3.connect(source)) as here, closing(sqlite3.connect(target)) as there:

@@ -18,8 +18,9 @@ from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day, start_of_london_day
 from consent_service.db.models.people import Involvement, Meeting
-from consent_service.db.queries.consent import Pair, Question, findings, lacking_capacity
+from consent_service.db.queries.consent import findings, lacking_capacity
 from consent_service.db.queries.recordings import roles_in
+from consent_service.db.queries.stories import Pair, Question
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.assets import Depiction
 from consent_service.domain.consent import ConsentState, Finding

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from consent_service.db.models.people import Involvement
 from consent_service.db.models.recordings import Asset, DepictedPerson
-from consent_service.db.queries.consent import Pair
 from consent_service.db.queries.recordings import assets_of, people_in, references_of_erased
+from consent_service.db.queries.stories import Pair
 from consent_service.domain.assets import AssetKind, AssetState, Depiction, RecordClass
 from consent_service.domain.attunement import Principle
 from consent_service.domain.consent import ConsentState, Finding

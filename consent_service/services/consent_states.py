@@ -1,20 +1,39 @@
 """The state of consent, for whoever may read it and for any two moments (rule 1)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import select
+from sqlalchemy import Text, bindparam, cast, select
 from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day
 from consent_service.db.models.consent import ConsentDecision
 from consent_service.db.models.people import Involvement, InvolvementPerson
-from consent_service.db.queries.consent import Question as StateQuestion
-from consent_service.db.queries.consent import findings
-from consent_service.domain.consent import ConsentState
+from consent_service.db.queries.columns import rows_of
+from consent_service.db.queries.stories import Question as StateQuestion
+from consent_service.db.queries.stories import stories_of
+from consent_service.domain.consent import ConsentState, state_at
+from consent_service.domain.purposes import with_use
 from consent_service.domain.roles import Permission
 from consent_service.services.access import Caller, person_for, teams_reached
 from consent_service.services.context import Context
+
+_MEMBER, _INVOLVEMENT, _DECISION = (
+    model.__table__ for model in (InvolvementPerson, Involvement, ConsentDecision)
+)
+_INVOLVEMENTS = (
+    select(_INVOLVEMENT.c.id, _INVOLVEMENT.c.team_id)
+    .join_from(_MEMBER, _INVOLVEMENT, _INVOLVEMENT.c.id == _MEMBER.c.involvement_id)
+    .where(_MEMBER.c.person_id == bindparam("person"))
+    .order_by(_MEMBER.c.added_at, _MEMBER.c.involvement_id)
+)
+# Nearly every answer names no use of its purpose; those stay where they are.
+_NAMED = select(_DECISION.c.involvement_id, _DECISION.c.purpose, _DECISION.c.named).where(
+    _DECISION.c.involvement_id.in_(bindparam("involvements", expanding=True)),
+    _DECISION.c.purpose.is_not(None),
+    cast(_DECISION.c.named, Text) != "[]",
+)
 
 
 @dataclass(frozen=True)
@@ -40,22 +59,13 @@ def state(
     moment, known = at or now, known_at or now
     with ctx.read() as session:
         person_for(ctx, session, caller, Permission.CONSENT_READ, person)
-        query = (
-            select(InvolvementPerson.involvement_id)
-            .where(InvolvementPerson.person_id == person)
-            .order_by(InvolvementPerson.added_at, InvolvementPerson.involvement_id)
-        )
         teams = teams_reached(ctx, caller, Permission.CONSENT_READ)
-        if teams is not None:
-            query = query.join(
-                Involvement, Involvement.id == InvolvementPerson.involvement_id
-            ).where(Involvement.team_id.in_(teams))
-        involvements = session.scalars(query)
-        return [
-            view
-            for involvement in involvements
-            for view in states_in(ctx, session, involvement, (person,), moment, known)
+        involvements = [
+            involvement
+            for involvement, team in rows_of(session, _INVOLVEMENTS, person=person)
+            if teams is None or team in teams
         ]
+        return _states(ctx, session, involvements, (person,), (moment, known))
 
 
 def states_in(
@@ -67,20 +77,37 @@ def states_in(
     known_at: datetime,
 ) -> list[StateView]:
     """Return the state of every purpose for these people in one involvement."""
-    purposes = _purposes_with_uses(ctx, session, involvement)
-    question = StateQuestion(involvement, persons, purposes, london_day(at))
-    found = findings(session, question, at, known_at)
-    return [
-        StateView(person, purpose, involvement, f.state, f.since, f.valid_until)
-        for (person, purpose), f in found.items()
-    ]
+    return _states(ctx, session, [involvement], persons, (at, known_at))
 
 
-def _purposes_with_uses(ctx: Context, session: Session, involvement: str) -> tuple[str, ...]:
-    rows = session.execute(
-        select(ConsentDecision.purpose, ConsentDecision.named).where(
-            ConsentDecision.involvement_id == involvement, ConsentDecision.purpose.is_not(None)
-        )
-    )
-    spelt = {f"{purpose}:{use}" for purpose, named in rows for use in named}
-    return (*ctx.policies.purposes, *sorted(spelt))
+def _states(
+    ctx: Context,
+    session: Session,
+    involvements: Sequence[str],
+    persons: tuple[str, ...],
+    when: tuple[datetime, datetime],
+) -> list[StateView]:
+    """Return the states in many involvements, in as few queries as in one."""
+    named = _uses_named(session, involvements)
+    uses = sorted(set().union(*named.values()))
+    purposes = (*ctx.policies.purposes, *uses)
+    on = london_day(when[0])
+    told = stories_of(session, [StateQuestion(i, persons, purposes, on) for i in involvements])
+    views = []
+    for involvement in involvements:
+        asked = {*ctx.policies.purposes, *named.get(involvement, ())}
+        for (person, purpose), story in told[involvement].items():
+            if purpose in asked:
+                f = state_at(story, *when)
+                views.append(
+                    StateView(person, purpose, involvement, f.state, f.since, f.valid_until)
+                )
+    return views
+
+
+def _uses_named(session: Session, involvements: Sequence[str]) -> dict[str, set[str]]:
+    """Return, per involvement, every use of a purpose that somebody named there."""
+    found: dict[str, set[str]] = {}
+    for involvement, purpose, uses in rows_of(session, _NAMED, involvements=involvements):
+        found.setdefault(involvement, set()).update(with_use(purpose, use) for use in uses)
+    return found

@@ -18,9 +18,9 @@ from sqlalchemy import delete, select
 
 from consent_service.db.models.jobs import ClockPause
 from consent_service.db.models.recordings import Asset, AssetWrap
-from consent_service.db.queries.consent import Pair
 from consent_service.db.queries.erasure import OrderScope
 from consent_service.db.queries.recordings import unsettled_involvements
+from consent_service.db.queries.stories import Pair
 from consent_service.domain.assets import AssetState, require_move
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.consent import ConsentState, Finding

@@ -55,26 +55,31 @@ def order_erasure(
         access_ended_at=uow.at,
     )
     uow.session.add(order)
-    uow.session.flush()
-    uow.session.add(
-        Fence(
-            id=new_id(),
-            order_id=order.id,
-            involvement_id=wanted.involvement,
-            asset_ids=list(wanted.scope.assets),
-            raised_at=uow.at,
-        )
+    uow.insert(
+        Fence,
+        [
+            {
+                "id": new_id(),
+                "order_id": order.id,
+                "involvement_id": wanted.involvement,
+                "asset_ids": list(wanted.scope.assets),
+                "raised_at": uow.at,
+            }
+        ],
     )
-    uow.session.add_all(
-        ErasureStep(
-            id=new_id(),
-            order_id=order.id,
-            position=position,
-            kind=kind,
-            state=StepState.PENDING,
-            next_try_at=wanted.not_before,
-        )
-        for position, kind in enumerate(STEP_ORDER, start=1)
+    uow.insert(
+        ErasureStep,
+        [
+            {
+                "id": new_id(),
+                "order_id": order.id,
+                "position": position,
+                "kind": kind,
+                "state": StepState.PENDING,
+                "next_try_at": wanted.not_before,
+            }
+            for position, kind in enumerate(STEP_ORDER, start=1)
+        ],
     )
     uow.record(
         AuditEvent(

@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 from consent_service.clock import london_day
 from consent_service.db.models.people import Involvement
 from consent_service.db.models.recordings import Asset
-from consent_service.db.queries.consent import Pair, Question, purposes_asked_about, stories_of
+from consent_service.db.queries.consent import purposes_asked_about
 from consent_service.db.queries.people import members_of
 from consent_service.db.queries.recordings import people_in
+from consent_service.db.queries.stories import Pair, Question, stories_of
 from consent_service.domain.assets import AssetKind, AssetState
 from consent_service.domain.consent import Finding, state_at
 from consent_service.domain.roles import Permission

@@ -21,8 +21,9 @@ from sqlalchemy.orm import Session
 from consent_service.db.models.consent import ConsentDecision
 from consent_service.db.models.people import Involvement
 from consent_service.db.models.recordings import Asset, AssetWrap, DepictedPerson
-from consent_service.db.queries.consent import Pair, states_now, yes_decisions
+from consent_service.db.queries.consent import states_now, yes_decisions
 from consent_service.db.queries.people import members
+from consent_service.db.queries.stories import Pair
 from consent_service.db.queries.voided import voided_yeses
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.assets import AssetKind, AssetState, Depiction

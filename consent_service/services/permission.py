@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from consent_service.db.models.erasure import ErasureOrder, Fence
 from consent_service.db.models.recordings import Asset, DepictedPerson
+from consent_service.db.queries.columns import rows_of
 from consent_service.db.queries.consent import states_now
 from consent_service.db.queries.recordings import references_of_erased
 from consent_service.domain.assets import ARRIVING, AssetState, Depiction
@@ -29,6 +30,18 @@ ERASED_CODES = frozenset({"erased", "locked"})
 ENDED = frozenset({ConsentState.WITHDRAWN, ConsentState.REVOKED})
 REFUSED = frozenset({ConsentState.DECLINED, ConsentState.EXPIRED})
 """Consent that is over without an order, a dispute or a review that would settle what becomes."""
+
+_SHOWN, _FENCE, _ORDER = (model.__table__.c for model in (DepictedPerson, Fence, ErasureOrder))
+_DEPICTED = (
+    select(_SHOWN.person_id)
+    .where(_SHOWN.asset_id == bindparam("asset"), _SHOWN.depiction == Depiction.DEPICTED)
+    .order_by(_SHOWN.person_id)
+)
+_STANDING_FENCES = select(_FENCE.involvement_id, _FENCE.asset_ids, _ORDER.scope).where(
+    _ORDER.id == _FENCE.order_id,
+    _FENCE.involvement_id.in_(bindparam("involvements", expanding=True)),
+    _FENCE.lifted_at.is_(None),
+)
 
 
 @dataclass(frozen=True)
@@ -52,16 +65,7 @@ class Permitted:
 
 def depicted_in(session: Session, asset: str) -> list[str]:
     """Return everyone seen or heard in an asset (staff present behind the camera excepted)."""
-    return list(
-        session.scalars(
-            select(DepictedPerson.person_id)
-            .where(
-                DepictedPerson.asset_id == asset,
-                DepictedPerson.depiction == Depiction.DEPICTED,
-            )
-            .order_by(DepictedPerson.person_id)
-        )
-    )
+    return [person for (person,) in rows_of(session, _DEPICTED, asset=asset)]
 
 
 def check(
@@ -186,11 +190,7 @@ def standing_fences(session: Session, involvement: str) -> Fences:
 
 def fences_of_each(session: Session, involvements: Sequence[str]) -> dict[str, Fences]:
     """Return what the standing fences of each of these involvements name, in one query."""
-    rows = session.execute(
-        select(Fence.involvement_id, Fence.asset_ids, ErasureOrder.scope)
-        .join(ErasureOrder, ErasureOrder.id == Fence.order_id)
-        .where(Fence.involvement_id.in_(involvements), Fence.lifted_at.is_(None))
-    ).all()
+    rows = rows_of(session, _STANDING_FENCES, involvements=involvements)
     alone: dict[str, set[str]] = {involvement: set() for involvement in involvements}
     derived: dict[str, set[str]] = {involvement: set() for involvement in involvements}
     for involvement, ids, scope in rows:

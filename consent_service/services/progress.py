@@ -15,9 +15,9 @@ from consent_service.db.models.people import Involvement
 from consent_service.db.models.policies import LeafletIssue
 from consent_service.db.models.recordings import Asset
 from consent_service.db.models.reviews import SessionSummary, SharedReview
-from consent_service.db.queries.consent import Question, stories_of
 from consent_service.db.queries.people import members
 from consent_service.db.queries.reconsent import outdated
+from consent_service.db.queries.stories import Question, stories_of
 from consent_service.domain.assets import AssetKind, AssetState
 from consent_service.domain.consent import ConsentState, state_at
 from consent_service.domain.people import FamilyRole

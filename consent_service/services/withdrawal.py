@@ -13,16 +13,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import rfc8785
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from consent_service.clock import london_day
 from consent_service.db.models.consent import ConsentEnding
 from consent_service.db.models.erasure import ErasureOrder, Withdrawal
 from consent_service.db.models.people import Involvement
 from consent_service.db.queries.erasure import OrderScope, assets_in_scope, holdings
-from consent_service.db.queries.people import members
+from consent_service.db.queries.people import belonging
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.consent import EndingKind
@@ -200,10 +202,11 @@ def _admit(
 ) -> tuple[Involvement, Reach]:
     """Return the involvement and all that is locked with it, or raise what a bad request gets."""
     row = involvement_for(ctx, uow.session, caller, permission, request.involvement)
-    belonging = {person.id for _, person in members(uow.session, row.id)}
-    if not {request.person, request.by} <= belonging:
+    named = {request.person, request.by}
+    belongs = belonging(uow.session, named, london_day(uow.at))
+    if any(row.id not in belongs.involvements.get(person, ()) for person in named):
         raise NotFound("This person does not belong to the involvement.", kind="person")
-    reach = lock_reach(uow, request, standing_of(uow, request))
+    reach = lock_reach(uow, request, standing_of(uow, request, belongs), belongs)
     faults = faults_of(ctx, uow, row, request, (reach.standing, reach.parts))
     if faults:
         raise InvalidInput("This withdrawal cannot be recorded like this.", faults)
@@ -215,10 +218,10 @@ def _apply(
 ) -> _Done:
     """Append the act, its endings, orders and fences; nothing here grows with the film kept."""
     act = _append_act(ctx, uow, caller, request, reach.parts[0].purposes)
-    uow.lock_involvement(request.involvement).last_entry_at = uow.at
     overrules = reach.standing.overrules
     for part in reach.parts:
-        uow.session.add_all(_endings(uow, act, part, caller, overrules=overrules))
+        uow.insert(ConsentEnding, _endings(uow, act, part, caller, overrules=overrules))
+    uow.lock_involvement(request.involvement).last_entry_at = uow.at
     if reach.standing.child:
         follow = keys.settle_after_end
         disputes.open_where_parents_disagree(ctx, uow, reach.locked, follow)
@@ -242,44 +245,43 @@ def _append_act(
     purposes: tuple[str, ...],
 ) -> Withdrawal:
     undo_days = timedelta(days=ctx.policies.organisation.undo_days)
-    act = Withdrawal(
-        id=new_id(),
-        involvement_id=request.involvement,
-        person_id=request.person,
-        by_person_id=request.by,
-        scope=request.scope,
-        purposes=list(purposes),
-        asset_ids=list(request.assets),
-        keep_purposes=list(request.keep_purposes),
-        speed=request.speed,
-        route=request.route,
-        undo_until=None if request.speed is Speed.NOW else uow.at + undo_days,
-        recorded_by=caller.id,
-        event_at=min(request.moment, uow.at),
-        recorded_at=uow.at,
-    )
-    uow.session.add(act)
-    uow.session.flush()
-    return act
+    values: dict[str, Any] = {
+        "id": new_id(),
+        "involvement_id": request.involvement,
+        "person_id": request.person,
+        "by_person_id": request.by,
+        "scope": request.scope,
+        "purposes": list(purposes),
+        "asset_ids": list(request.assets),
+        "keep_purposes": list(request.keep_purposes),
+        "speed": request.speed,
+        "route": request.route,
+        "undo_until": None if request.speed is Speed.NOW else uow.at + undo_days,
+        "recorded_by": caller.id,
+        "event_at": min(request.moment, uow.at),
+        "recorded_at": uow.at,
+    }
+    uow.insert(Withdrawal, [values])
+    return Withdrawal(**values)
 
 
 def _endings(
     uow: UnitOfWork, act: Withdrawal, part: Part, caller: Caller, *, overrules: bool
-) -> list[ConsentEnding]:
+) -> list[dict[str, object]]:
     return [
-        ConsentEnding(
-            id=new_id(),
-            kind=EndingKind.WITHDRAWN,
-            involvement_id=part.involvement,
-            person_id=act.person_id,
-            purpose=purpose,
-            by_person_id=act.by_person_id,
-            may_overrule=overrules,
-            by_user_id=caller.id,
-            ref=act.id,
-            event_at=act.event_at,
-            recorded_at=uow.at,
-        )
+        {
+            "id": new_id(),
+            "kind": EndingKind.WITHDRAWN,
+            "involvement_id": part.involvement,
+            "person_id": act.person_id,
+            "purpose": purpose,
+            "by_person_id": act.by_person_id,
+            "may_overrule": overrules,
+            "by_user_id": caller.id,
+            "ref": act.id,
+            "event_at": act.event_at,
+            "recorded_at": uow.at,
+        }
         for purpose in part.purposes
     ]
 

@@ -13,7 +13,7 @@ from consent_service.clock import london_day
 from consent_service.db.models.people import Involvement
 from consent_service.db.queries.consent import Yes
 from consent_service.db.queries.erasure import OrderScope, assets_in_scope
-from consent_service.db.queries.people import children_among, responsibilities_for
+from consent_service.db.queries.people import Belonging, responsibilities_for
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.people import Responsibility, holder_for
 from consent_service.domain.purposes import CARE, split_use
@@ -49,13 +49,14 @@ class Standing:
         return self.held is not None and self.held.may_overrule
 
 
-def standing_of(uow: UnitOfWork, request: WithdrawalRequest) -> Standing:
+def standing_of(uow: UnitOfWork, request: WithdrawalRequest, belongs: Belonging) -> Standing:
     """Return on what ground `by` speaks for `person`."""
-    today = london_day(uow.at)
-    if request.person not in children_among(uow.session, [request.person], today):
+    if request.person not in belongs.children:
         return Standing(child=False)
     held = responsibilities_for(uow.session, [request.person])
-    return Standing(child=True, held=holder_for(held, request.person, request.by, today))
+    return Standing(
+        child=True, held=holder_for(held, request.person, request.by, london_day(uow.at))
+    )
 
 
 def faults_of(

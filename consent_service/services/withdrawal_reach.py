@@ -10,16 +10,13 @@ Rules kept here:
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
-
-from consent_service.db.models.people import InvolvementPerson
 from consent_service.db.queries.consent import (
     Yes,
     purposes_asked_about,
     states_now,
     yeses_about,
 )
-from consent_service.db.queries.people import open_involvements_of
+from consent_service.db.queries.people import Belonging
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.consent import ConsentState
 from consent_service.domain.purposes import CARE, split_use
@@ -39,9 +36,11 @@ class Reach:
     standing: Standing
 
 
-def lock_reach(uow: UnitOfWork, request: WithdrawalRequest, standing: Standing) -> Reach:
+def lock_reach(
+    uow: UnitOfWork, request: WithdrawalRequest, standing: Standing, belongs: Belonging
+) -> Reach:
     """Find and lock everything that a withdrawal reaches, then say what it ends where."""
-    others = _others(uow, request, standing)
+    others = _others(request, standing, belongs)
     locked = _lock(uow, [request.involvement, *others], standing)
     named = _part(uow, request, request.involvement, _yeses(uow, request, request.involvement))
     more = (_elsewhere(uow, request, other) for other in others)
@@ -58,17 +57,15 @@ def _lock(uow: UnitOfWork, reached: Sequence[str], standing: Standing) -> tuple[
     return locked
 
 
-def _others(uow: UnitOfWork, request: WithdrawalRequest, standing: Standing) -> list[str]:
+def _others(request: WithdrawalRequest, standing: Standing, belongs: Belonging) -> list[str]:
     """Return the other involvements of this person that the withdrawal is about."""
+    found: frozenset[str] = frozenset()
     if request.scope is WithdrawalScope.ASSETS:
         return []
-    person = request.person
-    found: set[str] = set()
     if request.scope is WithdrawalScope.EVERYTHING:
-        mine = select(InvolvementPerson.involvement_id).where(InvolvementPerson.person_id == person)
-        found = set(uow.session.scalars(mine))
+        found = belongs.involvements[request.person]
     elif standing.child:
-        found = set(open_involvements_of(uow.session, [person]).get(person, ()))
+        found = belongs.open_ones_of(request.person)
     return sorted(found - {request.involvement})
 
 

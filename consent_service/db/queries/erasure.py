@@ -12,7 +12,8 @@ from consent_service.clock import london_day
 from consent_service.db.models.consent import ConsentDecision
 from consent_service.db.models.recordings import Asset, DepictedPerson
 from consent_service.db.models.retention import Hold
-from consent_service.db.queries.consent import Question, findings, states_now
+from consent_service.db.queries.consent import findings, states_now
+from consent_service.db.queries.stories import Question
 from consent_service.domain.assets import AssetKind, AssetState, Depiction, RecordClass
 from consent_service.domain.consent import Answer, ConsentState, Finding
 from consent_service.domain.erasure import Holding, cascade

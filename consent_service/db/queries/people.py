@@ -1,9 +1,10 @@
 """Reading people, responsibilities and involvements."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import Row, Select, and_, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session, aliased
 
 from consent_service.db.models.people import (
@@ -12,10 +13,31 @@ from consent_service.db.models.people import (
     ParentalResponsibility,
     Person,
 )
+from consent_service.db.queries.columns import rows_of
 from consent_service.domain.people import YOUNG, Responsibility, is_child
 
 Which = Sequence[str] | Select[str]
 """Rows by their ids, or by the query that finds them: no list of parameters grows with a page."""
+
+_PERSON, _MEMBER, _INVOLVEMENT = (
+    model.__table__ for model in (Person, InvolvementPerson, Involvement)
+)
+_BELONGING = (
+    select(
+        _PERSON.c.id.label("person"),
+        _PERSON.c.born_on,
+        _PERSON.c.decides_for_self,
+        _MEMBER.c.role,
+        _INVOLVEMENT.c.id.label("involvement"),
+        _INVOLVEMENT.c.ended_on,
+    )
+    .select_from(
+        _PERSON.outerjoin(_MEMBER, _MEMBER.c.person_id == _PERSON.c.id).outerjoin(
+            _INVOLVEMENT, _INVOLVEMENT.c.id == _MEMBER.c.involvement_id
+        )
+    )
+    .where(_PERSON.c.id.in_(bindparam("persons", expanding=True)))
+)
 
 
 def responsibilities_for(session: Session, children: Iterable[str]) -> list[Responsibility]:
@@ -59,23 +81,41 @@ def members_of(
     return found
 
 
-def children_among(session: Session, persons: Iterable[str], on: date) -> frozenset[str]:
-    """Return those of `persons` for whom others decide on that day.
+@dataclass(frozen=True)
+class Belonging:
+    """Which involvements people belong to, when those ended, and who of the people is a child."""
+
+    involvements: Mapping[str, frozenset[str]]
+    ended_on: Mapping[str, date | None]
+    children: frozenset[str]
+
+    def open_ones_of(self, person: str) -> frozenset[str]:
+        """Return the involvements of a person that have not ended."""
+        mine = self.involvements.get(person, frozenset())
+        return frozenset(involvement for involvement in mine if self.ended_on[involvement] is None)
+
+
+def belonging(session: Session, persons: Iterable[str], on: date) -> Belonging:
+    """Return where people belong, and for whom of them others decide on that day; in one query.
 
     Someone under 18 who decides for themselves is no child here; a baby or sibling without a birth
     date is: nobody's film goes without the answer of those who decide for want of a date.
     """
-    rows = session.execute(
-        select(Person.id, Person.born_on, InvolvementPerson.person_id.is_not(None))
-        .outerjoin(
-            InvolvementPerson,
-            and_(InvolvementPerson.person_id == Person.id, InvolvementPerson.role.in_(YOUNG)),
-        )
-        .where(Person.id.in_(list(persons)), Person.decides_for_self.is_(False))
+    rows = rows_of(session, _BELONGING, persons=list(persons))
+    return Belonging(
+        _by_person((row.person, row.involvement) for row in rows if row.involvement),
+        {row.involvement: row.ended_on for row in rows if row.involvement},
+        frozenset(
+            row.person
+            for row in rows
+            if not row.decides_for_self and is_child(row.born_on, on, young=row.role in YOUNG)
+        ),
     )
-    return frozenset(
-        person for person, born_on, young in rows if is_child(born_on, on, young=young)
-    )
+
+
+def children_among(session: Session, persons: Iterable[str], on: date) -> frozenset[str]:
+    """Return those of `persons` for whom others decide on that day, as `belonging` says."""
+    return belonging(session, persons, on).children
 
 
 def sharing(session: Session, involvements: Sequence[str]) -> dict[str, frozenset[str]]:
@@ -91,20 +131,10 @@ def sharing(session: Session, involvements: Sequence[str]) -> dict[str, frozense
             Involvement.ended_on.is_(None),
         )
     )
-    return _by_person(rows)
+    return _by_person((person, involvement) for person, involvement in rows)
 
 
-def open_involvements_of(session: Session, persons: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Return, per person, the involvements they belong to that have not ended."""
-    rows = session.execute(
-        select(InvolvementPerson.person_id, Involvement.id)
-        .join(Involvement, Involvement.id == InvolvementPerson.involvement_id)
-        .where(InvolvementPerson.person_id.in_(list(persons)), Involvement.ended_on.is_(None))
-    )
-    return _by_person(rows)
-
-
-def _by_person(rows: Iterable[Row[str, str]]) -> dict[str, frozenset[str]]:
+def _by_person(rows: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
     for person, involvement in rows:
         found.setdefault(person, set()).add(involvement)

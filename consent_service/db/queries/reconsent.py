@@ -19,8 +19,8 @@ from consent_service.db.models.consent import (
 )
 from consent_service.db.models.people import Involvement
 from consent_service.db.models.policies import PublishedPolicy
-from consent_service.db.queries.consent import Question, stories_of
 from consent_service.db.queries.people import members_of
+from consent_service.db.queries.stories import Question, stories_of
 from consent_service.db.queries.voided import voided_acts
 from consent_service.domain.consent import state_at
 
