@@ -174,6 +174,19 @@ def cap(standing: int) -> int:
     return max(SMALLEST_CAP, int(standing * CAP_SHARE))
 
 
+def enough_for(destroy: int) -> int:
+    """Return how many of a class must stand for so many to go in one run; 0 for the smallest cap.
+
+    Whoever counts what stands need count no further: the question costs what is due, not all.
+    """
+    if destroy <= SMALLEST_CAP:
+        return 0
+    enough = int(destroy / CAP_SHARE)
+    while cap(enough) < destroy:
+        enough += 1
+    return enough
+
+
 def rule_day(
     schedule: RetentionSchedule, rule_id: str, event: TriggerEvent, today: date
 ) -> date | None:

@@ -6,6 +6,7 @@ clock is in doubt nothing is destroyed automatically; looking changes nothing.
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -78,11 +79,19 @@ def _plan(ctx: Context, session: Session, at: datetime) -> RetentionPlan:
     for involvement, assets in sorted(retention_plan.candidates(ctx, session, at).items()):
         lines += retention_plan.lines_of(ctx, session, involvement, assets, at)
     lines += retention_records.lines(ctx, session, at)
-    standing = {**stored.standing_by_rule(session), **retention_records.standing(session)}
-    classes = retention_plan.figures_of(lines, standing)
+    classes = retention_plan.figures_of(lines, partial(_standing, session))
     refusal = None
     if any(c.above_limit for c in classes):
         refusal = ABOVE_LIMIT
     if is_paused(session):
         refusal = CLOCK_PAUSED
     return RetentionPlan(london_day(at), tuple(lines), classes, refusal)
+
+
+def _standing(session: Session, rule: str, most: int) -> int:
+    """Return how many of a class stand; film is counted up to `most` only."""
+    if most == 0:
+        return 0
+    return stored.standing_under(session, rule, most) + retention_records.standing_under(
+        session, rule
+    )

@@ -8,7 +8,7 @@ Rules kept here:
   * what is due is found by index; dates are then computed anew from the facts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -26,8 +26,8 @@ from consent_service.domain.assets import AssetState, RecordClass
 from consent_service.domain.calendar import Period, Unit, gone_by
 from consent_service.domain.consent import ConsentState, Finding
 from consent_service.domain.erasure import Holding, OrderCause
-from consent_service.domain.purposes import split_use
-from consent_service.domain.retention import Keeping, cap
+from consent_service.domain.purposes import CARE, split_use
+from consent_service.domain.retention import Keeping, cap, enough_for
 from consent_service.domain.retention_rules import RetentionMode
 from consent_service.services import keys, retention_dates
 from consent_service.services.context import Context
@@ -76,7 +76,10 @@ class PlanLine:
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """How much of one class a plan destroys, against what stands and what one run may."""
+    """How much of one class a plan destroys, against what stands and what one run may.
+
+    What stands is counted no further than would let all of it go.
+    """
 
     rule: str
     standing: int
@@ -124,11 +127,12 @@ def candidates(ctx: Context, session: Session, at: datetime) -> dict[str, set[st
     rows += session.scalars(select(Asset).where(Asset.state == AssetState.RESTRICTED)).all()
     for row in rows:
         found.setdefault(row.involvement_id, set()).add(row.id)
-    quiet = [row.id for row in stored.quiet_involvements(session, quiet_since(ctx, at))]
-    for involvement in quiet + stored.involvements_with_ended_consent(session, today):
+    for involvement, asset in stored.assets_of_the_quiet(session, quiet_since(ctx, at)):
+        found.setdefault(involvement, set()).add(asset)
+    kept_by_care = ctx.policies.purposes[CARE].sustains
+    for involvement in stored.involvements_with_ended_consent(session, today, kept_by_care):
         ids = {asset.id for asset in stored.standing_assets(session, involvement)}
-        if ids:
-            found.setdefault(involvement, set()).update(ids)
+        found.setdefault(involvement, set()).update(ids)
     return found
 
 
@@ -184,14 +188,20 @@ def is_open(row: Disposition) -> bool:
     return row.decided_at is None or (row.decision == "destroy" and row.confirmed_at is None)
 
 
-def figures_of(lines: Sequence[PlanLine], standing: Mapping[str, int]) -> tuple[ClassFigures, ...]:
-    """Return, per class with something to destroy, how much of it a plan takes."""
+def figures_of(
+    lines: Sequence[PlanLine], standing: Callable[[str, int], int]
+) -> tuple[ClassFigures, ...]:
+    """Return, per class with something to destroy, how much of it a plan takes.
+
+    `standing` counts a class, up to a number.
+    """
     counts: dict[str, int] = {}
     for line in lines:
         if line.fate is Fate.DESTROY:
             counts[line.rule] = counts.get(line.rule, 0) + 1
     return tuple(
-        ClassFigures(rule, standing.get(rule, 0), count) for rule, count in sorted(counts.items())
+        ClassFigures(rule, standing(rule, enough_for(count)), count)
+        for rule, count in sorted(counts.items())
     )
 
 

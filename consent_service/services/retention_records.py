@@ -71,12 +71,9 @@ def lines(
     return found
 
 
-def standing(session: Session) -> dict[str, int]:
-    """Return how many of each kind there are, by rule."""
-    found: dict[str, int] = {}
-    for kind in KINDS.values():
-        found[kind.rule] = found.get(kind.rule, 0) + kind.count(session)
-    return found
+def standing_under(session: Session, rule: str) -> int:
+    """Return how many small records there are under a rule."""
+    return sum(kind.count(session) for kind in KINDS.values() if kind.rule == rule)
 
 
 def end_records(uow: UnitOfWork, actor: Actor, kind: str, ids: Sequence[str]) -> None:
@@ -271,6 +268,9 @@ KINDS: Mapping[str, RecordKind] = {
             rules.SUBJECT_ACCESS,
             TriggerEvent.APPEAL_CLOSED,
             _requests(appealed=True),
+            _count_requests(appealed=True),
+            _delete_requests,
+        ),
         RecordKind(
             "consent_link",
             rules.CONSENT_LINKS,
@@ -302,9 +302,6 @@ KINDS: Mapping[str, RecordKind] = {
             retention_links.involvement_ended,
             retention_links.count_none,
             retention_links.end,
-        ),
-            _count_requests(appealed=True),
-            _delete_requests,
         ),
     )
 }

@@ -13,6 +13,7 @@ from consent_service.domain.retention import (
     FilmFacts,
     cap,
     due,
+    enough_for,
     film_rules,
     longest,
     purpose_rules,
@@ -240,6 +241,15 @@ def test_a_policy_that_puts_leap_birthdays_early_also_ends_the_seventeenth_year_
 def test_one_run_may_destroy_twenty_or_a_third_of_a_class() -> None:
     """A wrong clock or date must not empty the store in one night."""
     assert (cap(0), cap(60), cap(1000)) == (20, 20, 300)
+
+
+@given(st.integers(0, 5000))
+def test_a_class_is_counted_as_far_as_it_decides(destroy: int) -> None:
+    """Counting further would cost the whole archive every day, and less could stop a fair run."""
+    enough = enough_for(destroy)
+
+    assert cap(enough) >= destroy
+    assert enough == 0 or cap(enough - 1) < destroy
 
 
 @given(today=DAYS)

@@ -15,7 +15,14 @@ from consent_service.domain.withdrawal import Route as WithdrawalRoute
 from consent_service.domain.withdrawal import Speed, WithdrawalRequest, WithdrawalScope
 from consent_service.errors import Conflict, InvalidInput, Refused
 from consent_service.ids import new_id
-from consent_service.services import erasure, holds, involvements, retention, withdrawal
+from consent_service.services import (
+    erasure,
+    holds,
+    involvements,
+    retention,
+    retention_plan,
+    withdrawal,
+)
 from consent_service.services.access import job_caller
 from consent_service.services.retention_plan import Fate
 from consent_service.vault.keyring_values import KeyStatus
@@ -289,6 +296,30 @@ def test_a_family_that_went_quiet_counts_as_ended(clinic: Clinic) -> None:
 
     assert retention.run(clinic.ctx, JOB).destroyed == 1
     assert asset_row(clinic, film).gone_by == date(2027, 1, 2)
+
+
+def test_only_a_family_that_ended_care_is_looked_at(clinic: Clinic) -> None:
+    """Nearly every family says no to some use of film: the daily look costs the due, not them."""
+    family, other = clinic.family(), clinic.family()
+    clinic.both_consent(other)
+    clinic.captures(
+        family, family.mother, clinic.answers(family, family.mother, no=frozenset({"PHOTO.KEEP"}))
+    )
+    clinic.captures(family, family.father, clinic.answers(family, family.father))
+    keep_film(clinic, family)
+    film = keep_film(clinic, other)
+    assert _looked_at(clinic) == {}
+
+    clinic.passes(minutes=1)
+    care = frozenset({"CARE.FILM.SELF"})
+    clinic.captures(other, other.mother, clinic.answers(other, other.mother, no=care))
+
+    assert _looked_at(clinic) == {other.involvement: {film}}
+
+
+def _looked_at(clinic: Clinic) -> dict[str, set[str]]:
+    with clinic.ctx.read() as session:
+        return retention_plan.candidates(clinic.ctx, session, clinic.clock.now())
 
 
 def test_a_reopened_involvement_is_due_no_more(clinic: Clinic) -> None:

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from consent_service.db.base import Base, Code, Id, PrimaryId, Words, code_of
@@ -60,6 +60,7 @@ class Involvement(Base):
     """One family's episode of VIG with a team. Its row is the lock for all that grants or ends."""
 
     __tablename__ = "involvement"
+    __table_args__ = (Index("ix_involvement_quiet", "ended_on", "last_entry_at"),)
     id: Mapped[PrimaryId]
     team_id: Mapped[Id] = mapped_column(ForeignKey("team.id"), index=True)
     guider_id: Mapped[Id] = mapped_column(ForeignKey("user_account.id"), index=True)

@@ -17,7 +17,10 @@ class Asset(Base):
     """
 
     __tablename__ = "asset"
-    __table_args__ = (Index("ix_asset_due", "state", "due_on"),)
+    __table_args__ = (
+        Index("ix_asset_due", "state", "due_on"),
+        Index("ix_asset_kept", "rule", "state"),
+    )
     id: Mapped[PrimaryId]
     kind: Mapped[AssetKind] = mapped_column(code_of(AssetKind))
     involvement_id: Mapped[Id] = mapped_column(ForeignKey("involvement.id"), index=True)

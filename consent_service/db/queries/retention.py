@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import exists, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, exists, func, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from consent_service.clock import london_day
-from consent_service.db.models.consent import ConsentDecision
+from consent_service.db.models.consent import ConsentDecision, ConsentEnding
 from consent_service.db.models.erasure import ErasureOrder
 from consent_service.db.models.handovers import HandoverItem
-from consent_service.db.models.people import Involvement, Meeting
+from consent_service.db.models.people import Involvement, InvolvementPerson, Meeting
 from consent_service.db.models.recordings import Asset
 from consent_service.db.models.retention import Appraisal, Disposition
 from consent_service.db.models.reviews import SessionSummary, SharedReview
@@ -20,6 +20,7 @@ from consent_service.domain.assets import AssetKind, AssetState, RecordClass
 from consent_service.domain.consent import Answer
 from consent_service.domain.erasure import OrderState
 from consent_service.domain.people import MeetingKind
+from consent_service.domain.purposes import CARE
 from consent_service.domain.retention import RECORDING
 
 STANDING = (AssetState.STORED, AssetState.AWAITING_CONSENT, AssetState.RESTRICTED)
@@ -101,27 +102,51 @@ def due_assets(session: Session, until: date) -> list[Asset]:
     )
 
 
-def involvements_with_ended_consent(session: Session, today: date) -> list[str]:
+def involvements_with_ended_consent(
+    session: Session, today: date, kept_by_care: Iterable[AssetKind]
+) -> list[str]:
     """Return involvements with working material where some answer was no or has run out.
 
+    Film of a kind that `care` is a reason to keep is none of these while nobody there ended `care`:
+    nearly every family says no to some use of film, and keeps it for another.
     From the answers to the film: the other way round each film would look at every answer.
     """
+    ended = or_(ConsentDecision.answer == Answer.NO, ConsentDecision.valid_until < today)
     film = exists().where(
         Asset.involvement_id == ConsentDecision.involvement_id,
         Asset.state.in_(STANDING),
         Asset.record_class == RecordClass.TRANSITORY,
+        or_(Asset.kind.not_in(list(kept_by_care)), _care_ended(today)),
     )
     return list(
         session.scalars(
             select(ConsentDecision.involvement_id)
-            .where(
-                ConsentDecision.purpose.is_not(None),
-                or_(ConsentDecision.answer == Answer.NO, ConsentDecision.valid_until < today),
-                film,
-            )
+            .where(ConsentDecision.purpose.is_not(None), ended, film)
             .distinct()
             .order_by(ConsentDecision.involvement_id)
         )
+    )
+
+
+def _care_ended(today: date) -> ColumnElement[bool]:
+    """Whether `care` was refused, ran out or was ended for a member of a decision's involvement.
+
+    In whichever involvement: a no for a child reaches its others.
+    """
+    said = aliased(ConsentDecision)
+    no = or_(said.answer == Answer.NO, said.valid_until < today)
+    here = InvolvementPerson.involvement_id == ConsentDecision.involvement_id
+    answered = exists().where(
+        here, said.person_id == InvolvementPerson.person_id, said.purpose == CARE, no
+    )
+    ended = exists().where(
+        here,
+        ConsentEnding.person_id == InvolvementPerson.person_id,
+        ConsentEnding.purpose == CARE,
+    )
+    return or_(
+        answered.correlate(ConsentDecision),
+        ended.correlate(ConsentDecision),
     )
 
 
@@ -158,6 +183,20 @@ def quiet_involvements(session: Session, before: datetime) -> list[Involvement]:
     )
 
 
+def assets_of_the_quiet(session: Session, before: datetime) -> list[tuple[str, str]]:
+    """Return (involvement, asset) of all that is kept where no entry was made since an instant."""
+    rows = session.execute(
+        select(Asset.involvement_id, Asset.id)
+        .join(Involvement, Involvement.id == Asset.involvement_id)
+        .where(
+            Involvement.ended_on.is_(None),
+            Involvement.last_entry_at <= before,
+            Asset.state.in_(STANDING),
+        )
+    )
+    return [(involvement, asset) for involvement, asset in rows]
+
+
 def recordings_without_summary(session: Session) -> list[tuple[Asset, Involvement]]:
     """Return recordings due under R01 of which no summary was filed, with their involvement."""
     filed = (
@@ -180,14 +219,11 @@ def recordings_without_summary(session: Session) -> list[tuple[Asset, Involvemen
     return [(asset, involvement) for asset, involvement in rows]
 
 
-def standing_by_rule(session: Session) -> dict[str, int]:
-    """Return how many assets are kept under each rule."""
-    rows = session.execute(
-        select(Asset.rule, func.count())
-        .where(Asset.state.in_((*STANDING, AssetState.LOCKED)), Asset.rule.is_not(None))
-        .group_by(Asset.rule)
-    )
-    return {rule: count for rule, count in rows if rule is not None}
+def standing_under(session: Session, rule: str, most: int) -> int:
+    """Return how many assets are kept under a rule, counted no further than `most`."""
+    kept = (*STANDING, AssetState.LOCKED)
+    some = select(Asset.id).where(Asset.rule == rule, Asset.state.in_(kept)).limit(most)
+    return len(session.scalars(some).all())
 
 
 def already_ordered(session: Session, involvement: str) -> frozenset[str]:
