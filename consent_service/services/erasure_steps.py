@@ -6,20 +6,22 @@ Rules kept here:
   * a retention order touches asset keys only: consent stands, and derived assets stay.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, func, null, select, update
 from sqlalchemy.orm import Session
 
 from consent_service.db.models.erasure import ErasureItem, ErasureOrder, Tombstone
 from consent_service.db.models.recordings import Asset, AssetWrap, FilmUpload, UploadPart
+from consent_service.db.queries.columns import Columns, rows_of
 from consent_service.db.queries.erasure import (
     OrderScope,
     assets_in_scope,
     holdings,
 )
+from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.assets import ARRIVING, AssetKind, AssetState, require_move
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.erasure import (
@@ -63,6 +65,14 @@ _ERASED_EVENTS: Mapping[AssetKind, EventKind] = {
 }
 
 
+_ITEM = ErasureItem.__table__.c
+_GOING = (
+    select(_ITEM.asset_id, _ITEM.asset_key_id, _ITEM.blob, _ITEM.key_destroyed_at)
+    .where(_ITEM.order_id == bindparam("order"), _ITEM.outcome == Outcome.DESTROY)
+    .order_by(_ITEM.asset_id)
+)
+
+
 def freeze_inventory(ctx: Context, order: str) -> dict[str, int]:
     """Write down what goes and what stays, once; lock or restrict each asset."""
     with ctx.read() as session:
@@ -79,15 +89,13 @@ def freeze_inventory(ctx: Context, order: str) -> dict[str, int]:
             found = holdings(
                 uow.session, ctx.policies.purposes, assets, row.ordered_at, known_at=uow.at
             )
+            lines = [_or_gone(line, noise) for line in plan(found, row.cause).lines]
             by_id = {asset.id: asset for asset in assets}
-            for line in plan(found, row.cause).lines:
-                lost = line.asset in noise and line.ground is not Ground.PURPOSE_REMAINS
-                _freeze(uow.session, row, by_id[line.asset], _gone(line) if lost else line)
+            uow.insert(ErasureItem, [_item(row, by_id[line.asset], line) for line in lines])
+            _move(uow.session, _moves(row, by_id, lines))
             row.inventory_frozen_at = uow.at
-        uow.session.flush()
-        items = list(_items(uow.session, order))
-    gone = sum(item.outcome is Outcome.DESTROY for item in items)
-    return {"destroy": gone, "keep": len(items) - gone}
+        gone, kept = _how_many(uow.session, order)
+    return {"destroy": gone, "keep": kept}
 
 
 def _already_noise(ctx: Context, session: Session, order: ErasureOrder) -> set[str]:
@@ -101,8 +109,9 @@ def _already_noise(ctx: Context, session: Session, order: ErasureOrder) -> set[s
     return {asset for asset, rows in wraps.items() if all(gone & set(w.key_ids) for w in rows)}
 
 
-def _gone(line: PlanLine) -> PlanLine:
-    return PlanLine(line.asset, line.kind, Outcome.DESTROY)
+def _or_gone(line: PlanLine, noise: Set[str]) -> PlanLine:
+    lost = line.asset in noise and line.ground is not Ground.PURPOSE_REMAINS
+    return PlanLine(line.asset, line.kind, Outcome.DESTROY) if lost else line
 
 
 def destroy_asset_keys(ctx: Context, order: str) -> dict[str, int]:
@@ -112,9 +121,11 @@ def destroy_asset_keys(ctx: Context, order: str) -> dict[str, int]:
     for batch in _batches(ids):
         destroy_keys(ctx, order, batch)
         with ctx.begin() as uow:
-            for item in _going(uow.session, order):
-                if item.asset_key_id in set(batch):
-                    item.key_destroyed_at = uow.at
+            uow.session.execute(
+                update(ErasureItem)
+                .where(ErasureItem.order_id == order, ErasureItem.asset_key_id.in_(batch))
+                .values(key_destroyed_at=uow.at)
+            )
     if ids:
         with ctx.begin() as uow:
             row = uow.session.get_one(ErasureOrder, order)
@@ -143,10 +154,15 @@ def delete_ciphertext(ctx: Context, order: str) -> dict[str, int]:
     for batch in _batches(pairs):
         ctx.blobs.delete_many([blob for _, blob in batch if blob is not None])
         with ctx.begin() as uow:
-            wanted = {asset for asset, _ in batch}
-            for item in _going(uow.session, order):
-                if item.asset_id in wanted:
-                    item.deleted_at = item.deleted_at or uow.at
+            uow.session.execute(
+                update(ErasureItem)
+                .where(
+                    ErasureItem.order_id == order,
+                    ErasureItem.asset_id.in_([asset for asset, _ in batch]),
+                    ErasureItem.deleted_at.is_(None),
+                )
+                .values(deleted_at=uow.at)
+            )
     return {"objects": len(pairs)}
 
 
@@ -171,23 +187,8 @@ def erase_titles(ctx: Context, order: str) -> dict[str, int]:
     with ctx.begin() as uow:
         row = uow.session.get_one(ErasureOrder, order)
         uow.lock_involvement(row.involvement_id)
-        erased = 0
-        for item in _going(uow.session, order):
-            asset = uow.session.get_one(Asset, item.asset_id)
-            if asset.state is AssetState.ERASED:
-                continue
-            _erase(uow.session, asset, row, uow.at)
-            uow.record(
-                AuditEvent(
-                    _ERASED_EVENTS[asset.kind],
-                    ERASER,
-                    asset.id,
-                    row.involvement_id,
-                    {"order": row.id},
-                )
-            )
-            erased += 1
-    return {"assets": erased}
+        ids = [item.asset_id for item in _going(uow.session, order)]
+        return {"assets": sum(_erase(uow, row, batch) for batch in _batches(ids))}
 
 
 def read_back(ctx: Context, order: str) -> dict[str, int]:
@@ -195,7 +196,7 @@ def read_back(ctx: Context, order: str) -> dict[str, int]:
     with ctx.read() as session:
         items = [(i.asset_id, i.asset_key_id) for i in _going(session, order)]
         row = session.get_one(ErasureOrder, order)
-        kept = sum(1 for _ in _items(session, order)) - len(items)
+        _, kept = _how_many(session, order)
         now = ctx.clock.now()
         consent_keys = consent_key_ids(ctx, session, row, now) if row.keys_going_at else []
         assets = [asset for asset, _ in items]
@@ -211,8 +212,15 @@ def read_back(ctx: Context, order: str) -> dict[str, int]:
         if states[key] is not KeyStatus.DESTROYED:
             raise Unavailable(f"Consent key {key} is not gone yet.", code="not_gone")
     with ctx.begin() as uow:
-        for item in _going(uow.session, order):
-            item.read_back_at = item.read_back_at or uow.at
+        uow.session.execute(
+            update(ErasureItem)
+            .where(
+                ErasureItem.order_id == order,
+                ErasureItem.outcome == Outcome.DESTROY,
+                ErasureItem.read_back_at.is_(None),
+            )
+            .values(read_back_at=uow.at)
+        )
         uow.record(
             AuditEvent(
                 EventKind.ERASURE_READ_BACK,
@@ -251,60 +259,103 @@ ACTS: Mapping[StepKind, Act] = {
 }
 
 
-def _freeze(session: Session, order: ErasureOrder, asset: Asset, line: PlanLine) -> None:
-    session.add(
-        ErasureItem(
-            order_id=order.id,
-            asset_id=asset.id,
-            kind=asset.kind,
-            record_class=asset.record_class,
-            outcome=line.outcome,
-            ground=line.ground,
-            asset_key_id=asset.asset_key_id,
-            blob=asset.blob,
-            stored_size=asset.stored_size,
-            sha256=asset.sha256,
-        )
-    )
+def _item(order: ErasureOrder, asset: Asset, line: PlanLine) -> dict[str, object]:
+    return {
+        "order_id": order.id,
+        "asset_id": asset.id,
+        "kind": asset.kind,
+        "record_class": asset.record_class,
+        "outcome": line.outcome,
+        "ground": line.ground,
+        "asset_key_id": asset.asset_key_id,
+        "blob": asset.blob,
+        "stored_size": asset.stored_size,
+        "sha256": asset.sha256,
+    }
+
+
+def _moves(
+    order: ErasureOrder, assets: Mapping[str, Asset], lines: Sequence[PlanLine]
+) -> dict[AssetState, list[str]]:
+    """Return the assets to lock, to restrict and to let go on, by the state they come to."""
+    moves: dict[AssetState, list[str]] = {}
+    for line in lines:
+        asset = assets[line.asset]
+        if (state := _state_after(order, asset, line)) is not None:
+            moves.setdefault(require_move(asset.id, asset.state, state), []).append(asset.id)
+    return moves
+
+
+def _state_after(order: ErasureOrder, asset: Asset, line: PlanLine) -> AssetState | None:
     if line.outcome is Outcome.DESTROY:
-        asset.state = require_move(asset.id, asset.state, AssetState.LOCKED)
-    elif line.ground is Ground.PURPOSE_REMAINS and asset.state is AssetState.RESTRICTED:
-        asset.state = require_move(asset.id, asset.state, AssetState.STORED)
-    elif (
-        line.ground in RESTRICTING
-        and order.cause in RESTRICTING_CAUSES
-        and asset.state not in ARRIVING
-    ):
-        asset.state = require_move(asset.id, asset.state, AssetState.RESTRICTED)
+        return AssetState.LOCKED
+    if line.ground is Ground.PURPOSE_REMAINS and asset.state is AssetState.RESTRICTED:
+        return AssetState.STORED
+    restricted = line.ground in RESTRICTING and order.cause in RESTRICTING_CAUSES
+    return AssetState.RESTRICTED if restricted and asset.state not in ARRIVING else None
 
 
-def _erase(session: Session, asset: Asset, order: ErasureOrder, at: datetime) -> None:
-    asset.state = require_move(asset.id, asset.state, AssetState.ERASED)
-    asset.erased_at = at
-    asset.title = asset.noticed = asset.long_film_reason = None
-    asset.blob = asset.header = None
-    session.add(
-        Tombstone(
-            asset_id=asset.id,
-            kind=asset.kind,
-            record_class=asset.record_class,
-            involvement_id=asset.involvement_id,
-            filmed_on=asset.filmed_on,
-            created_at=asset.created_at,
-            erased_at=at,
-            order_id=order.id,
+def _move(session: Session, moves: Mapping[AssetState, Sequence[str]]) -> None:
+    for state, ids in moves.items():
+        for batch in _batches(ids):
+            _update(session, batch, {"state": state})
+
+
+def _update(session: Session, ids: Sequence[str], values: Mapping[str, object]) -> None:
+    """Change many assets in one statement, each to its next version."""
+    session.execute(
+        update(Asset).where(Asset.id.in_(ids)).values({**values, "version": Asset.version + 1}),
+        execution_options={"synchronize_session": False},
+    )
+
+
+def _erase(uow: UnitOfWork, order: ErasureOrder, ids: Sequence[str]) -> int:
+    """Leave tombstones in the place of these assets; returns how many were not erased before."""
+    wanted = select(Asset).where(Asset.id.in_(ids), Asset.state != AssetState.ERASED)
+    assets = uow.session.scalars(wanted.order_by(Asset.id)).all()
+    for asset in assets:
+        require_move(asset.id, asset.state, AssetState.ERASED)
+    words = ("title", "noticed", "long_film_reason", "principles", "blob", "header")
+    gone = {"state": AssetState.ERASED, "erased_at": uow.at, **dict.fromkeys(words, null())}
+    _update(uow.session, [asset.id for asset in assets], gone)
+    uow.insert(Tombstone, [_tombstone(asset, order, uow.at) for asset in assets])
+    uow.record_all(
+        AuditEvent(
+            _ERASED_EVENTS[asset.kind], ERASER, asset.id, order.involvement_id, {"order": order.id}
         )
+        for asset in assets
     )
+    return len(assets)
 
 
-def _items(session: Session, order: str) -> Iterator[ErasureItem]:
-    yield from session.scalars(
-        select(ErasureItem).where(ErasureItem.order_id == order).order_by(ErasureItem.asset_id)
-    )
+def _tombstone(asset: Asset, order: ErasureOrder, at: datetime) -> dict[str, object]:
+    return {
+        "asset_id": asset.id,
+        "kind": asset.kind,
+        "record_class": asset.record_class,
+        "involvement_id": asset.involvement_id,
+        "filmed_on": asset.filmed_on,
+        "created_at": asset.created_at,
+        "erased_at": at,
+        "order_id": order.id,
+    }
 
 
-def _going(session: Session, order: str) -> Iterator[ErasureItem]:
-    return (item for item in _items(session, order) if item.outcome is Outcome.DESTROY)
+def _going(session: Session, order: str) -> Sequence[Columns]:
+    """Return (asset_id, asset_key_id, blob, key_destroyed_at) of what goes."""
+    return rows_of(session, _GOING, order=order)
+
+
+def _how_many(session: Session, order: str) -> tuple[int, int]:
+    """Return how many things go and how many stay."""
+    mine = select(ErasureItem.outcome, func.count()).where(ErasureItem.order_id == order)
+    gone = kept = 0
+    for outcome, count in session.execute(mine.group_by(ErasureItem.outcome)):
+        if outcome is Outcome.DESTROY:
+            gone += count
+        else:
+            kept += count
+    return gone, kept
 
 
 def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
