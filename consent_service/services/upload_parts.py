@@ -12,6 +12,7 @@ import secrets
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -36,7 +37,10 @@ from consent_service.vault.container import (
 )
 from consent_service.vault.wraps import Wrap, open_wrap
 
-PART_BYTES = 16 * 1024 * 1024
+PART_BYTES = 64 * 1024 * 1024
+SLOW_PART_BYTES = 16 * 1024 * 1024
+SLOW = timedelta(seconds=5)
+"""A part that takes so long ends once it has so many bytes: to send them again takes as long."""
 WRAPPED_FOR = "upload"
 """What stands for the purpose in the wrap of an upload's key; no policy can name it."""
 
@@ -59,11 +63,16 @@ class Part:
 class Incoming:
     """A body as it comes, cut into parts; `broken` is why it ended early, if it did.
 
-    Never more than `most` bytes: raises TooLarge from within the part in which they come.
+    Never more than `most` bytes: raises TooLarge from within the part in which they come. To make
+    a part durable costs the same whatever its size, so a fast sender's parts are large; a slow
+    one's are small enough to be sent again.
     """
 
-    def __init__(self, body: Upload, most: int, checksum: Checksum | None) -> None:
+    def __init__(
+        self, body: Upload, most: int, checksum: Checksum | None, now: Callable[[], datetime]
+    ) -> None:
         self._pieces = pieces_of(body)
+        self._now = now
         self._most = most
         self._checksum = checksum
         self._sum = None if checksum is None else CHECKSUMS[checksum.algorithm]()
@@ -84,8 +93,10 @@ class Incoming:
 
     def part(self) -> Iterator[bytes]:
         """Yield the bytes of the next part."""
-        size = 0
+        size, began = 0, self._now()
         while size < PART_BYTES and self.more():
+            if size >= SLOW_PART_BYTES and self._now() - began >= SLOW:
+                return
             piece, self._next = self._next, b""
             size += len(piece)
             yield piece

@@ -118,7 +118,8 @@ def append(ctx: Context, caller: Caller, identifier: str, piece: Piece) -> Uploa
     whole, broken = view.state is AssetState.RECEIVED, None
     if view.state is AssetState.RECEIVING and piece.size != 0:
         most = view.length or ctx.settings.max_upload
-        incoming = Incoming(piece.body, most - view.offset, piece.offered.checksum)
+        checksum = piece.offered.checksum
+        incoming = Incoming(piece.body, most - view.offset, checksum, ctx.clock.now)
         whole = _take_in(ctx, place, incoming, view.offset)
         broken = incoming.broken
     if whole:

@@ -120,6 +120,25 @@ def test_a_long_body_is_durable_part_by_part(
     assert state_of(clinic, asset) is AssetState.STORED
 
 
+def test_a_slow_sender_has_smaller_parts(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a crash takes from somebody on a slow line takes them as long to send again."""
+    monkeypatch.setattr(upload_parts, "SLOW_PART_BYTES", 4000)
+    film = sample_film()
+    _, asset = begun(clinic)
+    known = []
+
+    def trickling() -> Iterator[bytes]:
+        for start in range(0, len(film), 1000):
+            clinic.passes(seconds=2)
+            known.append((start, offset_of(clinic, asset)))
+            yield film[start : start + 1000]
+
+    send(clinic, asset, 0, trickling())
+
+    assert all(start - durable <= 5000 for start, durable in known)
+    assert known[-1][1] > 4000
+
+
 def test_another_process_goes_on_with_the_same_key(clinic: Clinic) -> None:
     """No key of an upload may live in memory alone, or a restart would lose what was promised."""
     film = sample_film()
