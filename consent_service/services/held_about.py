@@ -19,7 +19,12 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day
-from consent_service.db.models.consent import ConsentAct, ConsentDecision, ConsentEnding
+from consent_service.db.models.consent import (
+    ConsentAct,
+    ConsentDecision,
+    ConsentEnding,
+    ConsentPaper,
+)
 from consent_service.db.models.erasure import Certificate, ErasureOrder, Withdrawal
 from consent_service.db.models.people import (
     Involvement,
@@ -174,9 +179,15 @@ def _acts(session: Session, person: str) -> list[Record]:
         .where(ConsentAct.person_id == person)
         .order_by(ConsentAct.event_at, ConsentAct.id)
     ).all()
+    scanned = set(
+        session.scalars(
+            select(ConsentPaper.act_id).where(ConsentPaper.act_id.in_([act.id for act in acts]))
+        )
+    )
     return [
         record(
             act=view.id,
+            scan_of_the_paper="kept" if view.id in scanned else None,
             form=view.form,
             form_version=view.form_version,
             language=view.language,

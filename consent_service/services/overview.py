@@ -15,7 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from consent_service.clock import london_day
 from consent_service.db import audit_log
 from consent_service.db.models.audit import AuditEntry, AuditPending
-from consent_service.db.models.consent import ConsentAct, ConsentActCheck, Dispute
+from consent_service.db.models.consent import ConsentAct, ConsentActCheck, ConsentEnding, Dispute
 from consent_service.db.models.erasure import Certificate, ErasureOrder, ErasureStep, Withdrawal
 from consent_service.db.models.jobs import ClockPause
 from consent_service.db.models.people import Involvement
@@ -27,6 +27,7 @@ from consent_service.db.queries.reconsent import outdated
 from consent_service.domain.assets import AssetKind, AssetState
 from consent_service.domain.audit import instant_text
 from consent_service.domain.calendar import keep_until
+from consent_service.domain.consent import EndingKind
 from consent_service.domain.erasure import OrderState, StepState
 from consent_service.domain.roles import Permission
 from consent_service.domain.subject_access import DUE_SOON, RequestState
@@ -198,7 +199,10 @@ def _count(
 
 def _unchecked() -> ColumnElement[bool]:
     checked = exists().where(ConsentActCheck.act_id == ConsentAct.id)
-    return ConsentAct.recorded_late.is_(True) & ~checked
+    voided = exists().where(
+        ConsentEnding.ref == ConsentAct.id, ConsentEnding.kind == EndingKind.INVALIDATED
+    )
+    return ConsentAct.recorded_late.is_(True) & ~checked & ~voided
 
 
 def _unsealed(session: Session, now: datetime) -> int:

@@ -7,11 +7,21 @@ import pytest
 from PIL import Image
 from sqlalchemy import text
 
+from consent_service.db.models.people import Person
 from consent_service.domain.audit import EventKind
 from consent_service.domain.consent import Capacity, ConsentState, SignatureKind
+from consent_service.domain.consent_ends import InvalidBecause
 from consent_service.domain.withdrawal import Route
 from consent_service.errors import Conflict, NotFound
-from consent_service.services import consent, consent_papers, drafts, retention
+from consent_service.services import (
+    consent,
+    consent_papers,
+    drafts,
+    held_about,
+    invalidation,
+    overview,
+    retention,
+)
 from consent_service.services.access import job_caller
 from consent_service.vault.keyring_values import KeyStatus
 from tests.support.clinic import Clinic, Family
@@ -122,3 +132,29 @@ def test_half_given_answers_permit_nothing_and_go_after_thirty_days(clinic: Clin
     clinic.passes(days=1)
     retention.run(clinic.ctx, job_caller("retention"))
     assert drafts.mine(clinic.ctx, clinic.guider, family.involvement) == []
+
+
+def test_a_paper_found_never_valid_waits_for_nobody(clinic: Clinic) -> None:
+    """A list that never empties is a list that nobody reads."""
+    act = _on_paper(clinic, clinic.family())
+    assert [one.act for one in overview.late_consents(clinic.ctx, clinic.guider)] == [act]
+
+    invalidation.invalidate(
+        clinic.ctx, clinic.ig, act, InvalidBecause.WRONG_WORDS, "Typed off the wrong paper."
+    )
+
+    assert overview.late_consents(clinic.ctx, clinic.guider) == []
+
+
+def test_who_asks_what_is_held_about_them_hears_of_the_scan(clinic: Clinic) -> None:
+    """A picture of their signature is theirs to know of."""
+    family = clinic.family()
+    act = _on_paper(clinic, family)
+    consent_papers.attach(clinic.ctx, clinic.guider, act, [_scan()])
+
+    with clinic.ctx.read() as session:
+        person = session.get_one(Person, family.mother)
+        held = held_about.everything(clinic.ctx, session, person, clinic.clock.now())
+
+    told = [r for records in held.topics.values() for r in records if r.get("act") == act]
+    assert [r.get("scan_of_the_paper") for r in told] == ["kept"]
