@@ -21,7 +21,14 @@ from consent_service.domain.forms import FormFacts, fill
 from consent_service.domain.people import FamilyRole, Responsibility, holder_for
 from consent_service.domain.policies import form_facts
 from consent_service.domain.withdrawal import Route
-from consent_service.errors import Conflict, ConsentServiceError, InvalidInput, NotFound
+from consent_service.errors import (
+    Conflict,
+    ConsentServiceError,
+    InvalidInput,
+    NotFound,
+    TooLarge,
+    Unavailable,
+)
 from consent_service.services import (
     consent,
     consent_papers,
@@ -207,12 +214,12 @@ def sign(draft: str) -> ResponseReturnValue:
         try:
             scan = consent_papers.clean_scan(files_sent()) if on_paper else None
             act = consent.capture(ctx(), caller(), _act(kept, steps.asked))
-        except (InvalidInput, Conflict) as fault:
+        except (InvalidInput, Conflict, TooLarge) as fault:
             _show_faults(form, fault, steps)
         else:
-            if scan is not None:
-                consent_papers.keep(ctx(), caller(), act.id, act.involvement, scan)
             drafts.drop(ctx(), caller(), draft)
+            if scan is not None:
+                _keep(act, scan)
             return redirect(url_for("consents.done", act=act.id, of=draft))
     family = involvements.family(ctx(), caller(), kept.involvement)
     page = render_template(
@@ -294,6 +301,14 @@ def _changes(kept: DraftView, steps: Steps) -> tuple[LineChange, ...]:
     concerned = {question.statement.code for question in asked.questions}
     gone = {change.code for change in found.lines if not change.after}
     return tuple(c for c in found.lines if c.code in concerned | gone or "." not in c.code)
+
+
+def _keep(act: consent.ConsentActView, scan: consent_papers.CleanScan) -> None:
+    """Keep a scan with its act; the act stands all the same, and the scan can be added later."""
+    try:
+        consent_papers.keep(ctx(), caller(), act.id, act.involvement, scan)
+    except Unavailable:
+        flash("The answers are recorded, but not the scan. Open them to attach it again.", "notice")
 
 
 def files_sent() -> list[bytes]:

@@ -30,6 +30,7 @@ from consent_service.services import (
 from consent_service.services.families import add_to_family
 from consent_service.services.involvements import InvolvementView
 from consent_service.web import here
+from consent_service.web.consent_steps import USES_AFTER_FILMING
 from consent_service.web.family_forms import (
     EndForm,
     FamilyForm,
@@ -94,6 +95,12 @@ class FamilyMember:
         """Whether they agreed to be filmed, so that they can be asked what else film is for."""
         care = (s.state for s in self.every_state if s.purpose == CARE)
         return self.may_answer and ConsentState.GIVEN in care
+
+    @property
+    def uses_open(self) -> bool:
+        """Whether nothing was said yet about what else the film of them may be used for."""
+        said = {s.purpose.partition(":")[0] for s in self.every_state if s.state not in UNASKED}
+        return self.may_ask_uses and not said & USES_AFTER_FILMING
 
     @property
     def may_answer(self) -> bool:

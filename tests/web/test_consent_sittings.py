@@ -153,7 +153,9 @@ def test_other_uses_are_asked_about_after_filming_and_nothing_else_is(
     clinic.both_consent(family)
     clinic.stores_film(family)
     guider = pages.as_("guider")
-    assert "Ask about other uses" in words(guider.opens(f"/families/{family.involvement}"))
+    home = f"/families/{family.involvement}"
+    assert "Rosa Invented knows now what was filmed" in words(guider.opens(home))
+    assert "Ask about other uses" in words(guider.opens(home))
 
     first = _begins(guider, family, family.mother, "?about=uses")
     assert "Page 1 of 4" in words(guider.opens(first))
@@ -164,6 +166,7 @@ def test_other_uses_are_asked_about_after_filming_and_nothing_else_is(
     guider.sends(check.replace("/check", "/sign"), how="typed", typed_name="Rosa Invented")
 
     assert _state(clinic, family.mother, "training-local") is ConsentState.DECLINED
+    assert "Rosa Invented knows now" not in words(guider.opens(home))
     assert _state(clinic, family.mother, "care") is ConsentState.GIVEN
 
 
