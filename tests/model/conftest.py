@@ -12,5 +12,5 @@ _ANY = settings(
     print_blob=True,
     database=None,
 )
-settings.register_profile("few", _ANY, max_examples=5, stateful_step_count=16, derandomize=True)
+settings.register_profile("few", _ANY, max_examples=4, stateful_step_count=15, derandomize=True)
 settings.register_profile("long", _ANY, max_examples=200, stateful_step_count=40)

@@ -65,13 +65,18 @@ class Life(RuleBasedStateMachine):
             self.look()
             looking.require_sound_log(self.clinic)
         finally:
-            self._ends.close()
+            self.leave()
+
+    def leave(self) -> None:
+        """Close the installation and clear it away."""
+        self._ends.close()
 
     def ended(self, act: str, order: str, lines: Lines, over: Iterable[str], person: str) -> None:
         """Note what an act ends for good, and what its order promises."""
         # What another order takes before this one comes to it, this one does not name.
         self.promised = {} if self._goes_on(other_than=order) else {order: lines}
-        touched = {asset for asset, _, _ in lines}
+        # What another use keeps may be agreed to anew; nothing else of it may.
+        touched = {asset for asset, _, ground in lines if ground != "purpose_remains"}
         for film in self.films:
             if film.id in touched and person in film.depicted:
                 film.end(over, act)

@@ -1,6 +1,7 @@
 """A film's life in any order: what the family was promised holds after every step of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from consent_service.domain.erasure import StepKind
-from consent_service.services import erasure_steps
+from consent_service.domain.withdrawal import Speed
+from consent_service.services import erasure_keys, erasure_steps
 from tests.model.film_life import FilmLife
 from tests.model.stage import Stage
 from tests.support.databases import Databases
@@ -35,15 +37,39 @@ def test_whatever_happens_nobody_sees_what_they_may_not(stage: Stage) -> None:
     _live(stage)
 
 
-def test_a_build_that_forgets_to_destroy_keys_is_found_out(
+def test_a_build_that_leaves_keys_open_is_found_out(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model that finds nothing wrong with a wrong build would prove nothing of a right one."""
+    forgets = StepKind.DESTROY_CONSENT_KEY
+    monkeypatch.setitem(erasure_steps.ACTS, forgets, lambda *_: {})  # type: ignore[arg-type]
+    monkeypatch.setattr(erasure_keys, "seal_waiting", lambda _: 0)
 
-    def forgets(*_: object) -> Mapping[str, int]:
-        return {"keys": 0}
+    with _withdrawn(stage) as life, pytest.raises(AssertionError, match="keys open care"):
+        life.look()
 
-    monkeypatch.setitem(erasure_steps.ACTS, StepKind.DESTROY_CONSENT_KEY, forgets)  # type: ignore[arg-type]
 
-    with pytest.raises(AssertionError, match="keys open"):
-        _live(stage)
+def test_a_build_that_certifies_what_it_did_not_delete_is_found_out(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A certificate is believed: the store itself must be asked."""
+    for step in (StepKind.DELETE_CIPHERTEXT, StepKind.DELETE_DERIVED, StepKind.READ_BACK):
+        monkeypatch.setitem(erasure_steps.ACTS, step, lambda *_: {})  # type: ignore[arg-type]
+
+    with _withdrawn(stage) as life:
+        life.time_passes(days=8)
+        life.carries_out()
+        with pytest.raises(AssertionError, match="is there again"):
+            life.look()
+
+
+@contextmanager
+def _withdrawn(stage: Stage) -> Iterator[FilmLife]:
+    """A life in which a filmed mother has taken everything back."""
+    life = FilmLife(stage)
+    try:
+        life.begins(training=True, filmed=True)
+        life.withdraws("mother", for_child=False, speed=Speed.NOW, what="all", one=0)
+        yield life
+    finally:
+        life.leave()
