@@ -297,7 +297,7 @@ def _consent_copy(ctx: Context, session: Session, view: ConsentActView) -> Conse
         ),
         signed=_signed(view, names[view.person]),
         route=ROUTES[view.route.value],
-        recorded_by="Guider",
+        recorded_by="Themselves" if view.recorded_by == view.person else "Guider",
         recorded_at=view.recorded_at,
         witness=view.witness or "",
         interpreter=view.interpreter or "",

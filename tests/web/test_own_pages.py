@@ -6,52 +6,27 @@ from datetime import timedelta
 import pytest
 
 from consent_service.domain.audit import EventKind
-from consent_service.domain.consent import Capacity, ConsentState
+from consent_service.domain.consent import ConsentState
 from consent_service.domain.links import LinkKind
 from consent_service.domain.withdrawal import Speed
-from consent_service.services import consent, links
+from consent_service.services import consent
 from consent_service.web.own import NEUTRAL_PAGE
 from consent_service.web.routes import OWN_VERBS, Open, table
 from tests.support.clinic import Clinic, Family
+from tests.support.own_links import (
+    FATHER,
+    MOTHER,
+    PIN,
+    WRONG,
+    answer_all,
+    bare,
+    holding,
+    make_link,
+    refused,
+    states,
+)
 from tests.support.pages import Pages, Visitor, kinds_recorded, words
 from tests.web.test_routes import _answer, _asks
-
-MOTHER = {"born_on__day": "17", "born_on__month": "5", "born_on__year": "1994"}
-FATHER = {"born_on__day": "9", "born_on__month": "1", "born_on__year": "1992"}
-WRONG = {"born_on__day": "1", "born_on__month": "1", "born_on__year": "1990"}
-PIN = "482615"
-
-
-def make_link(
-    clinic: Clinic, family: Family, kind: LinkKind = LinkKind.PARENT, person: str = ""
-) -> str:
-    """Make a link; returns its path."""
-    wanted = links.MakeLink(
-        family.involvement, person or family.mother, kind, capacity=Capacity.NO_DOUBT
-    )
-    return f"/link/{links.make_link(clinic.ctx, clinic.guider, wanted)[1]}"
-
-
-def holding(pages: Pages, path: str, born: dict[str, str] = MOTHER) -> Visitor:
-    """Open a link with its date of birth."""
-    visitor = pages.stranger()
-    opened = visitor.sends(path, **born)
-    assert opened.status_code == 303, words(opened)
-    visitor.opens(opened.headers["Location"])
-    return visitor
-
-
-def states(clinic: Clinic, person: str) -> dict[str, ConsentState]:
-    now = clinic.clock.now()
-    found = consent.state(clinic.ctx, clinic.guider, person, now, now)
-    return {view.purpose: view.state for view in found}
-
-
-def bare(visitor: Visitor) -> str:
-    """Return the last page without its form token."""
-    assert visitor.last is not None
-    text = visitor.last.get_data(as_text=True)
-    return re.sub(r'name="csrf_token" value="[^"]+"', "", text)
 
 
 def test_a_parent_reads_what_they_agreed_to_and_nothing_of_the_other(
@@ -95,14 +70,6 @@ def test_every_refusal_at_the_door_is_the_same_to_the_last_byte(
 
     assert len(set(refusals)) == 1
     assert refusals[0][0] == 400
-
-
-def refused(pages: Pages, path: str, born: dict[str, str]) -> tuple[int, str]:
-    """Try a link; return the status and the page."""
-    visitor = pages.stranger()
-    visitor.sends(path, **born)
-    assert visitor.last is not None
-    return visitor.last.status_code, bare(visitor)
 
 
 def test_the_door_looks_the_same_whatever_the_link(pages: Pages, clinic: Clinic) -> None:
@@ -381,136 +348,6 @@ def test_nobody_stops_for_an_adult_but_themselves(
 
     assert answer.status_code == 400
     assert states(clinic, family.father)["care"] is ConsentState.GIVEN
-
-
-def answer_all(visitor: Visitor, *, no: bool = False) -> None:
-    """Answer a consent by link as the pages ask it, and sign it."""
-    visitor.sends("/own/consent")
-    visitor.opens("/own/consent/words")
-    place = "/own/consent/page/1"
-    while "/page/" in place:
-        shown = visitor.opens(place).get_data(as_text=True)
-        place = str(visitor.posts(place, **answers_on(shown, no=no)).headers["Location"])
-    signed = visitor.sends("/own/consent/sign", how="typed", typed_name="Rosa Invented")
-    assert signed.status_code == 303, words(signed)
-
-
-def answers_on(shown: str, *, no: bool) -> dict[str, str]:
-    """Return a first choice for each question of a page, or no where there is one."""
-    found: dict[str, list[str]] = {}
-    for box in re.findall(r"<input[^>]*nhsuk-radios__input[^>]*>", shown):
-        name, value = re.search(r'name="([^"]+)"', box), re.search(r'value="([^"]*)"', box)
-        assert name and value
-        found.setdefault(name[1], []).append(value[1])
-    chosen = {}
-    for name, values in found.items():
-        chosen[name] = "no" if "no" in values and (no or f'name="{name}-' in shown) else values[0]
-    return chosen
-
-
-def test_a_yes_by_link_counts_once_the_guider_has_confirmed_it(
-    pages: Pages, clinic: Clinic
-) -> None:
-    """Nobody was there when it was signed: a clinician's finding comes before film (rule 14)."""
-    family = clinic.family()
-    path = make_link(clinic, family, LinkKind.CONSENT)
-    visitor = holding(pages, path)
-
-    answer_all(visitor)
-    done = words(visitor.opens("/own/consent/done"))
-    waiting = states(clinic, family.mother)["care"]
-    act = consent.acts(clinic.ctx, clinic.guider, family.involvement)[0]
-    clinic.passes(minutes=1)
-    consent.check_late(clinic.ctx, clinic.guider, act.id)
-
-    assert "Thank you" in done
-    assert waiting is not ConsentState.GIVEN
-    assert states(clinic, family.mother)["care"] is ConsentState.GIVEN
-    assert (act.route.value, act.recorded_by) == ("remote_link", family.mother)
-    assert visitor.opens("/own/consent/copy.pdf").data.startswith(b"%PDF")
-
-
-def test_a_no_by_link_counts_at_once(pages: Pages, clinic: Clinic, family: Family) -> None:
-    """A no that waited for somebody's leave would be no right at all."""
-    visitor = holding(pages, make_link(clinic, family, LinkKind.CONSENT))
-
-    answer_all(visitor, no=True)
-
-    assert states(clinic, family.mother)["care"] is ConsentState.DECLINED
-
-
-def test_deciding_later_keeps_nothing_and_the_link(pages: Pages, clinic: Clinic) -> None:
-    """Half an answer left behind would be read by whoever opens the link next."""
-    family = clinic.family()
-    path = make_link(clinic, family, LinkKind.CONSENT)
-    visitor = holding(pages, path)
-    visitor.sends("/own/consent")
-    first = visitor.opens("/own/consent/page/1").get_data(as_text=True)
-    visitor.posts("/own/consent/page/1", **answers_on(first, no=False))
-
-    visitor.opens("/own/consent/check")
-    later = visitor.posts("/own/consent/later")
-    again = holding(pages, path)
-
-    assert "Nothing was kept" in words(later)
-    assert again.opens("/own/consent/check").status_code == 404
-    assert consent.acts(clinic.ctx, clinic.guider, family.involvement) == []
-
-
-def test_the_same_answers_by_link_and_with_a_guider_are_bound_to_the_same_words(
-    pages: Pages, clinic: Clinic, family: Family
-) -> None:
-    """A consent from home must be worth what one in the room is: the same text, word for word."""
-    answer_all(holding(pages, make_link(clinic, family, LinkKind.CONSENT)))
-
-    acts = consent.acts(clinic.ctx, clinic.guider, family.involvement)
-    digests = {act.rendered_sha256 for act in acts if act.person == family.mother}
-
-    assert len(acts) == 3
-    assert len(digests) == 1
-
-
-def test_a_signed_link_shows_its_copy_and_asks_nothing_again(pages: Pages, clinic: Clinic) -> None:
-    """One act, one link: a second signature would be a second consent that nobody asked for."""
-    family = clinic.family()
-    visitor = holding(pages, make_link(clinic, family, LinkKind.CONSENT))
-    answer_all(visitor)
-
-    assert visitor.opens("/own/consent/sign").status_code == 409
-    assert visitor.opens("/own/inside").headers["Location"] == "/own/consent/done"
-    clinic.passes(hours=3)
-    assert visitor.opens("/own/consent/copy.pdf").status_code == 401
-
-
-def test_a_guider_makes_a_link_sees_it_once_and_ends_it(
-    pages: Pages, clinic: Clinic, family: Family
-) -> None:
-    """A link that could be looked up again later could be looked up by others."""
-    guider, place = pages.as_("guider"), f"/links/{family.involvement}/{family.mother}"
-    made = guider.sends(place, kind="parent", language="en").get_data(as_text=True)
-    address = re.search(r'id="address">http://[^/]+(/link/[\w-]{43})<', made)
-    assert address and "data:image/svg+xml;base64," in made
-    visitor = holding(pages, address[1])
-
-    listing = guider.opens(place).get_data(as_text=True)
-    assert address[1] not in listing
-    end = re.search(r'action="(/links/[0-9a-f]{32}/end)"', listing)
-    assert end
-    guider.posts(end[1])
-
-    assert visitor.opens("/own").status_code == 401
-
-
-def test_a_link_for_consent_needs_the_finding_that_they_can_decide(
-    pages: Pages, clinic: Clinic, family: Family
-) -> None:
-    """Who cannot decide now is not sent a form to sign at home."""
-    guider, place = pages.as_("guider"), f"/links/{family.involvement}/{family.mother}"
-
-    for found in ("", "lacks_capacity_now"):
-        answer = guider.sends(place, kind="consent", language="en", capacity=found)
-        assert answer.status_code == 400
-        assert "asked another day" in words(answer)
 
 
 def test_the_door_slows_down_who_tries_many_links(pages: Pages) -> None:
