@@ -224,7 +224,13 @@ def _component_of(field: Field, heading: bool) -> tuple[str, Mapping[str, Any]]:
     if isinstance(field, TextAreaField):
         return "textarea", {"label": label, "value": value, "rows": 4}
     if isinstance(field, PasswordField):
-        return "password-input", {"label": label, "autocomplete": _autocomplete(field)}
+        shown = {
+            "showPasswordText": _("Show"),
+            "hidePasswordText": _("Hide"),
+            "showPasswordAriaLabelText": _("Show password"),
+            "hidePasswordAriaLabelText": _("Hide password"),
+        }
+        return "password-input", {"label": label, "autocomplete": _autocomplete(field), **shown}
     kind = "email" if isinstance(field, EmailField) else "text"
     more: dict[str, Any] = {"label": label, "value": value, "type": kind}
     if isinstance(field, IntegerField):

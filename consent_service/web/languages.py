@@ -54,11 +54,17 @@ def register(app: Flask) -> None:
     app.jinja_env.policies["ext.i18n.trimmed"] = True
 
 
+@cache
+def catalogues() -> tuple[str, ...]:
+    """Return the languages that have a catalogue, by code."""
+    return tuple(sorted(path.parts[-3] for path in CATALOGUES.glob("*/LC_MESSAGES/messages.mo")))
+
+
 def offered() -> list[Language]:
     """Return the languages that a family may choose from, English first."""
     approved = ctx().policies.organisation.page_languages
     found = [_language(ENGLISH, None)]
-    for code in _catalogues():
+    for code in catalogues():
         sign_off = approved.get(code)
         if sign_off is not None or ctx().settings.is_demo:
             found.append(_language(code, sign_off.by if sign_off else None))
@@ -93,11 +99,6 @@ def written_day(day: date | datetime) -> str:
     """Return a day of London in the language of the page, such as `14 September 2023`."""
     local = day.astimezone(LONDON).date() if isinstance(day, datetime) else day
     return str(format_date(local, "d MMMM y", locale=current().code))
-
-
-@cache
-def _catalogues() -> tuple[str, ...]:
-    return tuple(sorted(path.parts[-3] for path in CATALOGUES.glob("*/LC_MESSAGES/messages.mo")))
 
 
 def _language(code: str, approver: str | None) -> Language:

@@ -10,6 +10,7 @@ from datetime import date, datetime
 from typing import Any
 
 from flask import Flask, url_for
+from flask_babel import gettext as _
 from jinja2 import ChainableUndefined, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
@@ -64,6 +65,8 @@ def register(app: Flask) -> None:
 def component(name: str, params: Mapping[str, Any]) -> Markup:
     """Return one component of the NHS frontend."""
     template = _components.get_template(f"nhsuk/components/{name}/template.jinja")
+    if fault := params.get("errorMessage"):
+        params = {**params, "errorMessage": {"visuallyHiddenText": _("Error"), **fault}}
     # The templates escape what they print; nothing in them is ours to escape again.
     return Markup(template.render(params=params))  # noqa: S704
 
