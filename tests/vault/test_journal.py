@@ -19,6 +19,7 @@ from consent_service.vault.journal import (
     MemoryJournal,
     open_journal,
 )
+from consent_service.vault.journal_scratch import ScratchJournal
 from consent_service.vault.signing import SigningUse
 from tests.support.seaweed import Seaweed
 from tests.vault.journals import AT, ORDER, Desk, new_signer, write
@@ -275,3 +276,12 @@ def test_a_journal_in_memory_is_new_each_time(desk: Desk) -> None:
 
     assert isinstance(fresh, MemoryJournal)
     assert fresh.head() == BEFORE_FIRST
+
+
+def test_only_a_bucket_can_be_write_once(desk: Desk) -> None:
+    """A file is kept by its chain alone, and an operator is not told otherwise."""
+    real = desk.open()
+
+    assert not real.is_write_once()
+    assert not desk.open_memory().is_write_once()
+    assert not ScratchJournal(real, desk.signer, lambda: desk.keys).is_write_once()

@@ -39,9 +39,6 @@ def answering(monkeypatch: pytest.MonkeyPatch, journal: BucketJournal, **verbs: 
         monkeypatch.setattr(journal._client, verb, act)
 
 
-# --- one line, one object
-
-
 def test_the_objects_one_after_the_other_are_the_file(bucket_desk: BucketDesk, desk: Desk) -> None:
     """Whoever moves a journal between a file and a bucket needs no program of ours."""
     write(bucket_desk.open(), 3)
@@ -71,9 +68,6 @@ def test_what_lies_beside_the_lines_is_passed_over(bucket_desk: BucketDesk) -> N
     bucket_desk.client.put_object(Bucket=bucket, Key=f"{prefix[:-5]}readme", Body=b"Keep this.")
 
     assert write(bucket_desk.open(), 1)[0].number == 1
-
-
-# --- several writers
 
 
 def test_lines_of_another_node_are_followed(bucket_desk: BucketDesk) -> None:
@@ -173,9 +167,6 @@ def test_a_number_that_others_keep_taking_is_given_up(
         write(journal, 1)
 
 
-# --- holes
-
-
 def test_a_line_that_lacks_before_others_is_found(bucket_desk: BucketDesk) -> None:
     """One withdrawal deleted: it is named, and its number is not written to again."""
     journal = bucket_desk.open()
@@ -222,9 +213,6 @@ def test_a_line_written_while_others_are_listed_is_no_hole(
     assert journal.verify().number == 4
 
 
-# --- missing
-
-
 def test_a_journal_that_must_exist_is_not_begun(bucket_desk: BucketDesk) -> None:
     """A database that knows of lines and finds no journal must not begin a new one."""
     refused = refusal(lambda: bucket_desk.open(must_exist=True))
@@ -257,9 +245,6 @@ def test_a_bucket_that_is_not_there_is_a_missing_journal(
         assert refusal(act).code == "missing"
     listed = object_store.client().list_buckets()["Buckets"]
     assert "no-such-bucket" not in [one["Name"] for one in listed]
-
-
-# --- faults
 
 
 def test_an_answer_that_was_lost_makes_no_second_line(
@@ -328,9 +313,6 @@ def test_a_line_without_end_does_not_fill_the_memory(bucket_desk: BucketDesk) ->
         assert refusal(act).details == {"line": 2}
 
 
-# --- what the bucket itself keeps
-
-
 def test_a_bucket_with_a_lock_for_every_object_is_write_once(
     bucket_desk: BucketDesk, object_store: Seaweed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,15 +343,6 @@ def test_a_bucket_with_a_lock_for_every_object_is_write_once(
     with pytest.raises(ClientError):
         client.delete_object(Bucket=bucket, Key=first["Key"], VersionId=first["VersionId"])
     assert journal.verify().number == 2
-
-
-def test_only_a_bucket_can_be_write_once(desk: Desk) -> None:
-    """A file is kept by its chain alone."""
-    assert not desk.open().is_write_once()
-    assert not desk.open_memory().is_write_once()
-
-
-# --- cost
 
 
 def test_appending_asks_three_questions_however_long_the_journal_is(
