@@ -6,6 +6,7 @@ Rule kept here: it is read from the audit log, which cannot be tidied up afterwa
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 
@@ -42,10 +43,10 @@ def newest(ctx: Context, caller: Caller) -> Comparison | None:
     if body is None:
         return None
     told = parse_body(body)
-    details = told.event.details
+    details: Mapping[str, Any] = told.event.details
     pairs = (one.split("/", 1) for one in details.get("open", ()))
     return Comparison(
         told.at,
-        {fault: details[fault.value] for fault in Fault if fault.value in details},
+        {fault: int(details[fault.value]) for fault in Fault if fault.value in details},
         tuple((Fault(fault), subject) for fault, subject in pairs),
     )

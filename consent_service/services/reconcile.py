@@ -304,8 +304,7 @@ def _unknown_keys(ctx: Context, reported: frozenset[str], repair: bool) -> Itera
 
 
 def _write_down(ctx: Context, caller: Caller, report: Report) -> None:
-    told = [f"{f.fault.value}/{f.subject}" for f in report.open if is_id(f.subject.split(".")[0])]
-    told = told[:MOST_TOLD]
+    named = [f"{f.fault.value}/{f.subject}" for f in report.open if is_id(f.subject.split(".")[0])]
     with ctx.begin() as uow:
         uow.record(
             AuditEvent(
@@ -314,7 +313,7 @@ def _write_down(ctx: Context, caller: Caller, report: Report) -> None:
                 details={
                     "findings": len(report.findings),
                     **report.figures(),
-                    **({"open": told} if told else {}),
+                    **({"open": named[:MOST_TOLD]} if named else {}),
                 },
             )
         )

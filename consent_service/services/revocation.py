@@ -10,6 +10,7 @@ Rules kept here:
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -99,7 +100,7 @@ def preview(ctx: Context, caller: Caller, request: RevokeConsent) -> RevocationP
         trial.rollback()
         uow.session.expire_all()
         uow.effects.clear()
-        asked = {"person": request.person, "purposes": list(view.purposes)}
+        asked: dict[str, Any] = {"person": request.person, "purposes": list(view.purposes)}
         kind = EventKind.CONSENT_REVOCATION_PREVIEWED
         uow.record(AuditEvent(kind, caller.actor, row.id, row.id, asked))
         return view

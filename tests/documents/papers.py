@@ -19,6 +19,7 @@ from consent_service.documents.content import (
     Letterhead,
     Paper,
     PhotoLine,
+    RevocationReceipt,
     Seal,
     Signed,
     SummaryPaper,
@@ -152,6 +153,21 @@ def withdrawal_receipt(**changes: object) -> WithdrawalReceipt:
     return WithdrawalReceipt(**{**values, **changes})  # type: ignore[arg-type]
 
 
+def revocation_receipt(**changes: object) -> RevocationReceipt:
+    """Return the paper about a consent that the organisation ended, one thing kept."""
+    values = {
+        "head": HEAD,
+        "made_at": AT,
+        "for_people": (ConcernedPerson(name="Wren Testcase", basis="birth mother"),),
+        "ended": ("Use in the study “Tuning in, 2026 to 2028”",),
+        "reason": "The study closed early",
+        "destroyed": (DestroyedLine(what="5 clips", gone_by=date(2026, 10, 12)),),
+        "kept": (KeptLine(what="2 films", ground="You still agree to another use"),),
+        "cannot_recall": ("1 photo that was handed to you on 10 September 2026",),
+    }
+    return RevocationReceipt(**{**values, **changes})  # type: ignore[arg-type]
+
+
 def handover_receipt() -> HandoverReceipt:
     """Return the receipt for three photos, one of them declined."""
     return HandoverReceipt(
@@ -264,6 +280,7 @@ def all_papers() -> list[Paper]:
     return [
         consent_copy(),
         withdrawal_receipt(),
+        revocation_receipt(),
         handover_receipt(),
         certificate(),
         summary(),
