@@ -24,8 +24,8 @@ SENTENCES: Mapping[str, str] = {
     "withdrawn_elsewhere": "Consent ended with another team reaches a family of yours. See it.",
     "withdrawn_by_link": "Somebody stopped film by their own link. See what goes.",
     "kept_by_link": "Somebody changed their mind by their own link: film stays after all.",
-    "consent_by_link": "Somebody answered by a link. Talk with them: it counts once you confirm it.",
-    "link_locked": "A link closed after five wrong dates of birth. Ask the family before a new one.",
+    "consent_by_link": "Somebody answered by a link. Talk with them: it counts when you confirm it.",
+    "link_locked": "A link closed after five wrong dates of birth. Ask before you make a new one.",
     "hold_placed": "A hold was placed. Nothing it names is destroyed until it is released.",
     "erasure_blocked": "A step of an erasure fails again and again. Somebody must look at it.",
     "restore_found": "A restored backup was found and put right from the journal.",
@@ -44,7 +44,7 @@ SENTENCES: Mapping[str, str] = {
     "retention_refused": "Retention stopped: more was due than it may destroy without asking.",
     "disposition_waiting": "Something is due and waits for your decision.",
     "reconcile_finding": "Film, records and keys do not fit together. See what is missing.",
-    "reconcile_unknown_object": "Something that nobody knows of will be removed tomorrow. Look at it.",
+    "reconcile_unknown_object": "Something that nobody knows of goes tomorrow. Look at it.",
     "clock_paused": "The clock jumped. Automatic destruction waits until you confirm the time.",
 }
 UNKNOWN = "Something needs your attention."

@@ -11,8 +11,16 @@ from consent_service.domain.audit import EventKind
 from consent_service.domain.consent import Capacity
 from consent_service.domain.links import LinkEnd, LinkKind
 from consent_service.errors import Conflict, InvalidInput, LinkClosed, NotFound, Refused
-from consent_service.services import involvements, journal_replay, links, people, upkeep
-from consent_service.services import link_drafts, link_sessions, retention
+from consent_service.services import (
+    involvements,
+    journal_replay,
+    link_drafts,
+    link_sessions,
+    links,
+    people,
+    retention,
+    upkeep,
+)
 from consent_service.services.access import Caller, job_caller
 from consent_service.services.link_sessions import LinkSession
 from tests.support.clinic import Clinic, Family

@@ -36,17 +36,13 @@ def upgrade() -> None:
         sa.Column("revoked_at", _INSTANT(), nullable=True),
         sa.Column("draft", sa.JSON(), nullable=True),
         sa.Column("drafted_at", _INSTANT(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["act_id"], ["consent_act.id"], name=op.f("fk_own_link_act_id")
-        ),
+        sa.ForeignKeyConstraint(["act_id"], ["consent_act.id"], name=op.f("fk_own_link_act_id")),
         sa.ForeignKeyConstraint(
             ["involvement_id"],
             ["involvement.id"],
             name=op.f("fk_own_link_involvement_id"),
         ),
-        sa.ForeignKeyConstraint(
-            ["person_id"], ["person.id"], name=op.f("fk_own_link_person_id")
-        ),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_own_link_person_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_own_link")),
         sa.UniqueConstraint("token_sha256", name=op.f("uq_own_link_token_sha256")),
     )
