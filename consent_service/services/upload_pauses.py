@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from consent_service.db.models.recordings import Asset, FilmUpload
 from consent_service.db.queries.erasure import held_among
 from consent_service.db.queries.retention import newest_dispositions
+from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.services import storing
 from consent_service.services.context import Context
 
@@ -33,11 +34,25 @@ def is_left_alone(session: Session, row: Asset, found: FilmUpload, at: datetime)
 def put_off(ctx: Context, place: storing.Place) -> None:
     """Leave alone what cannot be stored and is held: making it again would end no other way."""
     with ctx.begin() as uow:
-        uow.lock_involvement(place.involvement)
-        row = uow.session.get_one(Asset, place.asset)
-        found = uow.session.get(FilmUpload, place.asset)
-        if found is not None and row.generation == place.generation:
+        found = _ours(uow, place)
+        if found is not None:
             found.finishing_at = uow.at + PUT_OFF_FOR
+
+
+def let_go(ctx: Context, place: storing.Place) -> None:
+    """Let the job go on with a film soon."""
+    with ctx.begin() as uow:
+        found = _ours(uow, place)
+        if found is not None:
+            found.finishing_at = None
+
+
+def _ours(uow: UnitOfWork, place: storing.Place) -> FilmUpload | None:
+    """Return the upload, under the lock; None once another has taken it on, or it has ended."""
+    uow.lock_involvement(place.involvement)
+    row = uow.session.get_one(Asset, place.asset)
+    found = uow.session.get(FilmUpload, place.asset)
+    return found if found is not None and row.generation == place.generation else None
 
 
 def _is_taken(session: Session, row: Asset, found: FilmUpload, at: datetime) -> bool:

@@ -275,7 +275,7 @@ def _finish(ctx: Context, caller: Caller, identifier: str) -> None:
             upload_pauses.put_off(ctx, claim.place)
         raise
     except Exception:
-        _let_go(ctx, claim)
+        upload_pauses.let_go(ctx, claim.place)
         raise
     upload_parts.erase(ctx, identifier)
 
@@ -315,17 +315,6 @@ def _leave_to_another(ctx: Context, identifier: str) -> None:
         wraps = keys.wraps_by_asset(session, [identifier]).get(identifier, [])
     if row.state in keys.OPENABLE:
         keys.write_sidecar(ctx, row, wraps)
-
-
-def _let_go(ctx: Context, claim: _Claim) -> None:
-    """Let the job go on with a film soon."""
-    with ctx.begin() as uow:
-        uow.lock_involvement(claim.place.involvement)
-        row = uow.session.get_one(Asset, claim.place.asset)
-        found = uow.session.get(FilmUpload, claim.place.asset)
-        if found is None or row.generation != claim.place.generation:
-            return
-        found.finishing_at = None
 
 
 class _Word:
