@@ -24,7 +24,7 @@ SENTENCES: Mapping[str, str] = {
     "withdrawn_elsewhere": "Consent ended with another team reaches a family of yours. See it.",
     "withdrawn_by_link": "Somebody stopped film by their own link. See what goes.",
     "kept_by_link": "Somebody changed their mind by their own link: film stays after all.",
-    "consent_by_link": "Somebody answered by a link. Talk with them: it counts when you confirm it.",
+    "consent_by_link": "Somebody answered by a link. It counts once you have talked and confirmed.",
     "link_locked": "A link closed after five wrong dates of birth. Ask before you make a new one.",
     "hold_placed": "A hold was placed. Nothing it names is destroyed until it is released.",
     "erasure_blocked": "A step of an erasure fails again and again. Somebody must look at it.",
