@@ -1,6 +1,7 @@
 /* Sizes and times as people read them. */
 
 export const size = (bytes) => {
+  if (bytes === 1) return "1 byte";
   const units = ["bytes", "KB", "MB", "GB"];
   let amount = bytes;
   let unit = 0;

@@ -201,7 +201,12 @@ const film = async () => {
   busy(true);
   const awake = await keepAwake();
   if (navigator.storage && navigator.storage.persist) navigator.storage.persist();
-  const kept = await KeptFilm.begin({ asset, involvement });
+  const kept = await KeptFilm.begin({ asset, involvement }).catch(() => null);
+  if (!kept) {
+    busy(false);
+    complain("This device keeps nothing for this page, so a lost network would lose the film. Make room on it, leave the private window, or send a file instead.");
+    return;
+  }
   show("Recording", true);
   startButton.hidden = true;
   stopButton.hidden = false;
@@ -220,12 +225,13 @@ const film = async () => {
   await follow(kept, sending);
 };
 
-const goOn = (kept) => alone(asset, async () => {
+const goOn = async (kept) => {
   turnOn.hidden = true;
   at("film-late").hidden = true;
   say("A recording of this film waits on this device. It is being sent.");
-  await follow(kept, sendOn(kept));
-});
+  const done = await alone(asset, async () => { await follow(kept, sendOn(kept)); return true; });
+  if (!done) say("The recording of this film is being sent in another window.");
+};
 
 /* A recording of this family whose place has lapsed may come in as this film. */
 const offerLate = (kept) => {
@@ -252,7 +258,7 @@ const arrive = async () => {
   startButton.addEventListener("click", () => {
     alone(asset, film).then((done) => { if (done === null) complain("This film is being taken in another window."); });
   });
-  const kept = await KeptFilm.waiting();
+  const kept = await KeptFilm.waiting().catch(() => []); // What cannot be opened cannot be sent.
   const own = kept.find((one) => one.about.asset === asset);
   const late = kept.find((one) => one.isLate && one.about.involvement === involvement);
   if (late && !own) offerLate(late);

@@ -44,9 +44,12 @@ export class KeptFilm {
     return film;
   }
 
-  /** The recordings of whoever is signed in that wait on this device, oldest first. */
+  /** The recordings of whoever is signed in that wait on this device, oldest first.
+
+      What was begun more than a day ago and holds nothing is let go. */
   static async waiting() {
     const found = await Promise.all((await listBoxes(BOX)).map((name) => KeptFilm.#found(name)));
+    await Promise.all(found.filter((film) => film.about && !film.size && film.isLate).map((film) => film.wipe()));
     return found.filter((film) => film.about && film.size > 0).sort((one, other) => one.about.began - other.about.began);
   }
 
