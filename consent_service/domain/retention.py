@@ -192,10 +192,11 @@ def rule_day(
 ) -> date | None:
     """Return the last day of `event` on which a rule of one period is due today, or before.
 
-    None when the rule is not written as one period after that event, or as a choice of such.
+    Of a rule that falls due on the earliest of several days it is that event's own share. None
+    when the rule is written otherwise, or not after that event.
     """
     due_after = schedule.rule(rule_id).due
-    choices = due_after.of if isinstance(due_after, FirstKnown | Earliest) else (due_after,)
+    choices = due_after.of if isinstance(due_after, Earliest) else (due_after,)
     expression = next((c for c in choices if isinstance(c, After) and c.event is event), None)
     if expression is None:
         return None

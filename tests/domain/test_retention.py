@@ -221,10 +221,22 @@ def test_the_promise_of_a_whole_is_that_of_the_rule_that_keeps_longest() -> None
     assert longest([due(ENGLAND, "R01", filed)]).gone_by == date(2026, 12, 20)
 
 
-def test_no_day_is_looked_up_for_a_rule_of_several_periods() -> None:
+def test_no_day_is_looked_up_for_a_rule_that_one_event_does_not_decide() -> None:
     """Whoever asked would destroy by half of the rule."""
-    assert rule_day(ENGLAND, "R01", TriggerEvent.SUMMARY_FILED, date(2027, 1, 1)) is None
-    assert rule_day(ENGLAND, "R16", TriggerEvent.DIED, date(2027, 1, 1)) is None
+    today = date(2027, 1, 1)
+
+    assert rule_day(ENGLAND, "R04", TriggerEvent.DISCHARGED, today) is None
+    assert rule_day(ENGLAND, "R08", TriggerEvent.INVOLVEMENT_ENDED, today) is None
+    assert rule_day(ENGLAND, "R16", TriggerEvent.DIED, today) is None
+
+
+def test_the_earliest_of_several_days_is_looked_up_by_each_event() -> None:
+    """A link ends when it was revoked, whatever else the rule would wait for."""
+    today = date(2027, 1, 1)
+
+    assert rule_day(ENGLAND, "R01", TriggerEvent.SUMMARY_FILED, today) == date(2026, 12, 2)
+    ended = rule_day(ENGLAND, "R29.parent-link", TriggerEvent.INVOLVEMENT_ENDED, today)
+    assert ended == date(2026, 1, 1)
 
 
 def test_a_policy_that_puts_leap_birthdays_early_also_ends_the_seventeenth_year_early() -> None:
