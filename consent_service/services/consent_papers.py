@@ -40,6 +40,7 @@ __all__ = [
     "attach",
     "clean_scan",
     "keep",
+    "key_of",
     "paper",
     "scan",
 ]
@@ -72,7 +73,7 @@ def attach(ctx: Context, caller: Caller, act: str, files: Sequence[bytes]) -> Pa
 def keep(ctx: Context, caller: Caller, act: str, involvement: str, scan: CleanScan) -> PaperView:
     """Keep a scan that was made harmless already; as `attach`."""
     fresh = new_id()
-    key_id = _key_id(fresh)
+    key_id = key_of(fresh)
     ctx.keyring.create(key_id, KeyKind.ASSET, shard_of(involvement), ctx.clock.now())
     sealed = io.BytesIO()
     written = encrypt_stream(
@@ -95,7 +96,7 @@ def keep(ctx: Context, caller: Caller, act: str, involvement: str, scan: CleanSc
         uow.record(AuditEvent(kind, caller.actor, act, involvement, details))
         view = _view(row)
     if replaced is not None:
-        ctx.keyring.destroy([_key_id(replaced)], act, ctx.clock.now())
+        ctx.keyring.destroy([key_of(replaced)], act, ctx.clock.now())
     return view
 
 
@@ -115,7 +116,7 @@ def scan(ctx: Context, caller: Caller, act: str) -> CleanScan:
         if row is None:
             raise NotFound("No scan is kept with this consent.", kind="scan")
         paper_id, media_type, sealed = row.paper_id, row.media_type, row.sealed
-    key_id = _key_id(paper_id)
+    key_id = key_of(paper_id)
     key = ctx.keyring.read([key_id]).get(key_id)
     if key is None:
         raise Unavailable("The key of this scan cannot be had just now. Try again later.")
@@ -149,7 +150,8 @@ def _view(row: ConsentPaper) -> PaperView:
     return PaperView(row.act_id, row.media_type, row.plain_size, row.attached_by, row.attached_at)
 
 
-def _key_id(paper_id: str) -> str:
+def key_of(paper_id: str) -> str:
+    """Return the id of the key that opens a scan."""
     return f"paper:{paper_id}"
 
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from consent_service.db.models.consent import ConsentDecision
+from consent_service.db.models.consent import ConsentDecision, ConsentPaper
 from consent_service.db.models.erasure import ErasureItem
 from consent_service.db.models.jobs import Notice
 from consent_service.db.models.recordings import Asset, AssetWrap, UploadPart
@@ -23,7 +23,7 @@ from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.erasure import Outcome
 from consent_service.domain.roles import ADMINISTRATOR, Permission
 from consent_service.ids import is_id
-from consent_service.services import erasure_keys, keys
+from consent_service.services import consent_papers, erasure_keys, keys
 from consent_service.services.access import Caller, require
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
@@ -295,6 +295,7 @@ def _unknown_keys(ctx: Context, reported: frozenset[str], repair: bool) -> Itera
         known = set(session.scalars(select(Asset.asset_key_id)))
         known |= set(session.scalars(select(ConsentDecision.id)))
         known |= set(session.scalars(select(ErasureItem.asset_key_id)))
+        known |= set(map(consent_papers.key_of, session.scalars(select(ConsentPaper.paper_id))))
     for key in ids:
         if key not in known:
             mend = repair and key in reported

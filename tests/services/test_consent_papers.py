@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from PIL import Image
@@ -23,6 +24,7 @@ from consent_service.services import (
     retention,
 )
 from consent_service.services.access import job_caller
+from consent_service.services.reconcile import Fault, reconcile
 from consent_service.vault.keyring_values import KeyStatus
 from tests.support.clinic import Clinic, Family
 
@@ -86,6 +88,19 @@ def test_a_wrong_scan_can_be_changed_until_somebody_has_checked_it(clinic: Clini
     with pytest.raises(Conflict) as refused:
         consent_papers.attach(clinic.ctx, clinic.guider, act, [_scan()])
     assert refused.value.code == "already_checked"
+
+
+def test_the_comparison_leaves_the_key_of_a_scan_alone(clinic: Clinic) -> None:
+    """No film or answer stands for it: taken for a stray, it would go and the paper with it."""
+    act = _on_paper(clinic, clinic.family())
+    kept = consent_papers.attach(clinic.ctx, clinic.guider, act, [_scan()])
+    job = job_caller("reconcile")
+
+    for _ in range(2):
+        assert Fault.UNKNOWN_KEY not in {f.fault for f in reconcile(clinic.ctx, job).findings}
+        clinic.clock.advance(timedelta(days=1, hours=1))
+
+    assert len(consent_papers.scan(clinic.ctx, clinic.ig, act).content) == kept.size
 
 
 def test_a_scan_belongs_to_paper_and_to_those_who_may_see_the_act(clinic: Clinic) -> None:
