@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from playwright.sync_api import CDPSession, Page, expect
+from playwright.sync_api import CDPSession, Page, Route, expect
 
 from consent_service.domain.assets import AssetState
 from consent_service.services import assets
@@ -161,6 +161,26 @@ def test_a_recording_ends_with_consent(
     expect(page.locator("#film-state")).to_contain_text("Not recording")
     expect(page.locator("#film-said")).to_contain_text("The copy on this device is deleted.")
     assert page.evaluate(KEPT_HERE) == 0
+
+
+def test_what_something_before_the_service_refuses_stays_on_the_device(
+    service: Served, signed_in: SignedIn, film: str
+) -> None:
+    """A proxy with a small limit knows nothing of consent: it must not end the only copy."""
+
+    def refuses(route: Route) -> None:
+        if route.request.method == "PATCH":
+            route.fulfill(status=413, body="<h1>Request Entity Too Large</h1>")
+        else:
+            route.continue_()
+
+    page = _opens_camera(service, signed_in, film)
+    page.route("**/uploads/*", refuses)
+    _records(page, "0:01")
+
+    page.get_by_role("heading", name="The film was not stored").wait_for()
+    expect(page.locator("#film-said")).to_contain_text("stays on this device, encrypted")
+    assert page.evaluate(KEPT_HERE) > 2
 
 
 def test_a_file_goes_on_after_a_lost_network_a_closed_page_and_a_killed_server(

@@ -137,7 +137,7 @@ const proven = async (film, held) => {
 };
 
 const failed = async (film, refusal) => {
-  if (isOver(film, refusal)) {
+  if (await isOver(film, refusal)) {
     await film.wipe();
     refused(`${refusal.message} The copy on this device is deleted.`);
   } else {

@@ -73,12 +73,14 @@ export class KeptFilm {
     return film;
   }
 
-  /** Keep the next bytes. Raises what the device raised; they are then kept in this page alone. */
+  /** Keep the next bytes. Raises what the device raised; they, and all after them, are then kept in
+      this page alone: what waits on the device has no gap. */
   async add(bytes) {
     const begins = this.size;
     this.#hash.update(bytes);
     try {
-      await this.#box.put(nameOf(begins), bytes);
+      if (this.#unkept.size) this.#unkept.set(begins, bytes);
+      else await this.#box.put(nameOf(begins), bytes);
     } catch (fault) {
       this.#unkept.set(begins, bytes);
       throw fault;

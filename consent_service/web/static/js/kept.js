@@ -2,8 +2,8 @@
 
    A box belongs to whoever is signed in and has a key of its own (AES-GCM, 256 bits), which no
    script can read out. A thing is bytes or whatever JSON can say, by a name within its box.
-   Names stand in the clear: ids and numbers only, never anything about a person. A box that is
-   wiped loses its key first, so that nothing that may be left over can be read. */
+   Names stand in the clear: ids and numbers only, never anything about a person. A box is wiped
+   whole, its key with it. */
 
 const NAME = "kept";
 const BYTES = 1;
@@ -94,15 +94,13 @@ class Box {
     return keys.map((key) => key[2]);
   }
 
-  /** Let everything go, its key first. */
+  /** Let everything go at once: nothing is left over of which nobody has the key. */
   async wipe() {
-    const boxes = await store("boxes", "readwrite");
-    const keyGone = ended(boxes.transaction);
-    boxes.delete([this.#who, this.#box]);
-    await keyGone;
-    const things = await store("things", "readwrite");
-    const done = ended(things.transaction);
-    things.delete(this.#range(""));
+    const opened = await database();
+    const change = opened.transaction(["boxes", "things"], "readwrite", { durability: "strict" });
+    const done = ended(change);
+    change.objectStore("boxes").delete([this.#who, this.#box]);
+    change.objectStore("things").delete(this.#range(""));
     await done;
   }
 

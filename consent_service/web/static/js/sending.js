@@ -77,9 +77,18 @@ const proof = async (address, length, onTrouble) => {
 };
 
 /** Whether a refusal means that this recording may not be kept anywhere: consent ended, or it is no
-    film that is taken. One that only came too late, or is not for this account, is kept. */
-export const isOver = (film, { status, code }) => [400, 413, 422].includes(status)
-  || (status === 410 && code !== "upload_expired" && !film.isLate);
+    film that is taken. One that only came too late, or is not for this account, is kept; and so is
+    one that whatever stands before the service refused: only what the service has ended is over. */
+export const isOver = async (film, { status, code }) => {
+  if (film.isLate || !code) return false;
+  if (status === 410) return code !== "upload_expired";
+  if (![400, 413, 422].includes(status)) return false;
+  try {
+    return (await fetch(`/uploads/${film.about.asset}`, { method: "HEAD", headers: PROTOCOL })).status === 410;
+  } catch {
+    return false;
+  }
+};
 
 /** Begin to send. `input` is a file, or what `reader` reads; `length` in bytes when it is known.
 

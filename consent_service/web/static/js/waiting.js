@@ -59,7 +59,7 @@ const sendOne = (film) => alone(film.about.asset, async () => {
       said.textContent = "A recording was sent. The copy on this device is deleted.";
     }
   } catch (refusal) {
-    if (isOver(film, refusal)) await film.wipe();
+    if (await isOver(film, refusal)) await film.wipe();
     said.textContent = refusal.message;
   }
 });
