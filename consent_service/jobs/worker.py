@@ -5,6 +5,8 @@ Rules kept here:
     so any number of workers on PostgreSQL do each thing once;
   * on SQLite there is one worker, by a file lock, and the leases of one that died are void when
     the next starts;
+  * nothing is destroyed out of an older database that was put in place: what the journal knows
+    beyond it, a hold or a change of mind, is done again first;
   * withdrawals are carried out whatever else fails; a heartbeat that fails is logged by its code
     and beats again.
 """
@@ -52,6 +54,7 @@ class Worker:
         self.name = name or f"{socket.gethostname()[:40]}-{os.getpid()}-{new_id()[:8]}"
         self._doing: dict[tuple[str, object], jobs.ClaimedRun] = {}
         self._stop = threading.Event()
+        self._replayed_to = 0
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; then finish what is under way.
@@ -99,6 +102,7 @@ class Worker:
 
     def work_runs(self) -> int:
         """Do every run that waits or was left by a dead worker; returns how many were tried."""
+        self._catch_up()
         tried = 0
         while not self._stop.is_set():
             claimed = jobs.claim_run(self._ctx, self.name, self._catalogue)
@@ -114,6 +118,7 @@ class Worker:
 
     def carry_out(self) -> int:
         """Carry out what was ordered destroyed; returns steps done."""
+        self._catch_up()
         return erasure.work(self._ctx, self.name)["steps_done"]
 
     def seal(self) -> bool:
@@ -127,6 +132,13 @@ class Worker:
     def replay(self) -> int:
         """Do again what the journal knows and this database does not; returns lines read."""
         return startup.replay(self._ctx).lines
+
+    def _catch_up(self) -> None:
+        """Replay the journal first where the database is older than it was at the last beat."""
+        mark = startup.replayed_to(self._ctx)
+        if mark < self._replayed_to:
+            startup.replay(self._ctx)
+        self._replayed_to = max(mark, self._replayed_to)
 
     def _perform(self, claimed: jobs.ClaimedRun) -> None:
         place = (claimed.name, claimed.fire_at)

@@ -39,8 +39,9 @@ class JournalWatch:
 
     def require_whole(self) -> None:
         """Raise what forbids serving now: JournalBroken or Unavailable. Asks nothing of anybody."""
-        if self._fault is not None:
-            raise self._fault.with_traceback(None)
+        fault = self._fault  # another thread may forget it meanwhile
+        if fault is not None:
+            raise fault.with_traceback(None)
         if self._seconds() - self._good_at > PATIENCE_SECONDS:
             raise Unavailable(
                 "The journal of endings could not be looked at for a minute. Nothing is lost: try"
@@ -69,13 +70,14 @@ class JournalWatch:
             wait = LOOK_SECONDS if self.look() else RETRY_SECONDS
 
     def _look(self) -> None:
-        startup.require_schema(self._ctx)
+        # First of all: an older database may also be of an older version.
         if startup.replayed_to(self._ctx) < self._replayed_to:
             self._fault = Unavailable(
                 "An older copy of the database was put in place. What ended since is being done"
                 " again: try again in a minute.",
                 code="restoring",
             )
+        startup.require_schema(self._ctx)
         startup.replay(self._ctx)
         self._replayed_to = startup.replayed_to(self._ctx)
 

@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -11,13 +12,15 @@ from sqlalchemy import select
 from consent_service.db.models.jobs import ClockPause, Notice, ScheduleRun
 from consent_service.db.models.policies import LeafletVersion
 from consent_service.domain.assets import AssetState
+from consent_service.domain.withdrawal import Speed
 from consent_service.errors import Conflict, Unavailable
 from consent_service.jobs.catalogue import Job
 from consent_service.jobs.timetable import Daily, Every
 from consent_service.jobs.worker import Worker
-from consent_service.services import clock_guard, jobs, retention
+from consent_service.services import audit, clock_guard, jobs, retention, startup, withdrawal
 from consent_service.services.context import Context
 from consent_service.services.jobs import CatchUp
+from tests.support.backups import DatabaseBackup
 from tests.support.clinic import Clinic
 from tests.support.kept_film import asset_row, file_summary, keep_film
 
@@ -242,3 +245,27 @@ def test_one_file_one_worker_and_it_stops_when_told(
         stop.set()
         thread.join(60)
     assert not thread.is_alive()
+
+
+def test_a_change_of_mind_is_brought_back_before_an_older_database_destroys_anything(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    """Restored beneath a running worker, the order stands again and its seven days are over."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    clinic.passes(hours=1)
+    film, worker = clinic.stores_film(family).id, Worker(clinic.ctx)
+    said = clinic.withdraws(family, family.mother, speed=Speed.SEVEN_DAYS)
+    backup = DatabaseBackup.take(clinic.ctx.engine, tmp_path)
+    withdrawal.cancel(clinic.ctx, clinic.guider, said.id, family.mother)
+    audit.seal(clinic.ctx)
+    audit.publish_checkpoint(clinic.ctx)
+    startup.replay(clinic.ctx)
+    worker.carry_out()
+    clinic.passes(days=8)
+
+    backup.put_back()
+    worker.carry_out()
+
+    assert asset_row(clinic, film).state is AssetState.STORED
+    assert clinic.watches(film)
