@@ -2,6 +2,7 @@
 
 Rules kept here:
   * the leaflet is recorded as given when its holder says that they have read it;
+  * an answer counts only for the words that were shown when it was given;
   * the finding about capacity is the guider's, written down with the link; a yes counts only once
     the guider has talked with the person since and confirmed it (rule 14); a no counts at once;
   * the act and the end of its link are one transaction.
@@ -24,10 +25,14 @@ from consent_service.services.policies import published_form
 
 @dataclass(frozen=True)
 class Asking:
-    """A consent in progress by link: its questions, and what was answered so far."""
+    """A consent in progress by link: its questions, and what was answered so far.
+
+    `changed` tells that the words are others than those that were read: they begin anew.
+    """
 
     asked: consent.Questions
     body: dict[str, Any]
+    changed: bool = False
 
     @property
     def answers(self) -> dict[str, Any]:
@@ -75,12 +80,21 @@ def has_read(ctx: Context, holder: LinkSession) -> None:
 
 
 def asking(ctx: Context, holder: LinkSession) -> Asking:
-    """Return the questions and what was answered; raises NotFound before the leaflet was read."""
+    """Return the questions and what was answered; raises NotFound before the leaflet was read.
+
+    Answers given on other words than today's are let go (rule 2).
+    """
     body = link_drafts.draft(ctx, holder)
     if body is None:
         raise NotFound("The leaflet comes first.", kind="draft")
     form = consent.AskForm(holder.own.involvement, holder.own.person, holder.form, holder.language)
-    return Asking(consent.questions(ctx, holder.caller, form), body)
+    asked = consent.questions(ctx, holder.caller, form)
+    read = body.get("digest")
+    if read == asked.digest:
+        return Asking(asked, body)
+    body = {**body, "answers": {}, "digest": asked.digest}
+    link_drafts.save(ctx, holder, body)
+    return Asking(asked, body, changed=read is not None)
 
 
 def keep(ctx: Context, holder: LinkSession, asking: Asking, answers: dict[str, Any]) -> None:

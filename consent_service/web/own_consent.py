@@ -6,7 +6,7 @@ Rules kept here:
   * the link is used up by signing; until they leave, this browser can still fetch the copy.
 """
 
-from flask import Blueprint, Response, redirect, request, url_for
+from flask import Blueprint, Response, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
@@ -66,6 +66,8 @@ def words() -> str:
 def question(number: int) -> ResponseReturnValue:
     """Ask one thing."""
     steps, asking = _steps()
+    if asking.changed:
+        return redirect(url_for("own_consent.words"), 303)
     part = steps.part(number)
     faults: list[tuple[str, str]] = []
     if request.method == "POST":
@@ -109,6 +111,8 @@ def check() -> str:
 def sign() -> ResponseReturnValue:
     """Sign, drawn or typed, and record the act."""
     steps, asking = _steps()
+    if asking.changed:
+        return redirect(url_for("own_consent.words"), 303)
     if steps.unsaid:
         return redirect(url_for("own_consent.check"))
     form = SignForm()
@@ -177,6 +181,8 @@ def _holder() -> LinkSession:
 
 def _steps() -> tuple[Steps, own_consent.Asking]:
     asking = own_consent.asking(ctx(), _holder())
+    if asking.changed:
+        flash(_("Something changed since you looked. Please look again."), "notice")
     policies = ctx().policies
     line = asking.asked.facts["leaflet"]
     facts = form_facts(policies.organisation, policies.schedule, line)

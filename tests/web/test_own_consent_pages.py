@@ -1,13 +1,17 @@
 """Answering a consent by link, and the guider's page that makes links."""
 
 import re
+from pathlib import Path
 
 from consent_service.domain.consent import ConsentState
 from consent_service.domain.links import LinkKind
-from consent_service.services import consent
+from consent_service.services import consent, policies
+from consent_service.web import here
 from tests.support.clinic import Clinic, Family
+from tests.support.databases import Databases
+from tests.support.forms import add_version, clinic_with_own_policies
 from tests.support.own_links import answer_all, answers_on, holding, make_link, states
-from tests.support.pages import Pages, words
+from tests.support.pages import Pages, open_pages, words
 
 
 def test_a_yes_by_link_counts_once_the_guider_has_confirmed_it(
@@ -70,6 +74,28 @@ def test_the_same_answers_by_link_and_with_a_guider_are_bound_to_the_same_words(
 
     assert len(acts) == 3
     assert len(digests) == 1
+
+
+def test_answers_given_on_other_words_are_asked_again(databases: Databases, tmp_path: Path) -> None:
+    """Nobody signs words that they never saw (rule 2): a new version begins the reading anew."""
+    with clinic_with_own_policies(databases, tmp_path) as clinic:
+        pages, family = open_pages(clinic), clinic.family()
+        visitor = holding(pages, make_link(clinic, family, LinkKind.CONSENT))
+        visitor.sends("/own/consent")
+        visitor.opens("/own/consent/words")
+        first = visitor.opens("/own/consent/page/1").get_data(as_text=True)
+        visitor.posts("/own/consent/page/1", **answers_on(first, no=False))
+        visitor.opens("/own/consent/check")
+        add_version(clinic)
+        policies.publish(clinic.ctx, clinic.ig, "consent-forms/vig/v2", material=True)
+        pages.app.extensions[here.EXTENSION] = clinic.ctx
+
+        sent = visitor.posts("/own/consent/sign", how="typed", typed_name="Rosa Invented")
+
+        assert sent.headers["Location"] == "/own/consent/words"
+        assert "Something changed since you looked." in words(visitor.opens("/own/consent/words"))
+        assert visitor.opens("/own/consent/sign").headers["Location"] == "/own/consent/check"
+        assert consent.acts(clinic.ctx, clinic.guider, family.involvement) == []
 
 
 def test_a_signed_link_shows_its_copy_and_asks_nothing_again(pages: Pages, clinic: Clinic) -> None:
