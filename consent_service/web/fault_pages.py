@@ -2,6 +2,7 @@
 
 Rules kept here:
   * another team's thing gets the same page as a thing that does not exist, and is written down;
+  * whoever reads a family's page can leave it from here too, at once;
   * who must prove themselves again is sent to do so and comes back;
   * a script of ours that asks for JSON gets the code and the sentence.
 """
@@ -165,8 +166,17 @@ def app_response(page: FaultPage, sentence: str, code: str) -> Response:
     if _wants_json():
         body = {"code": code, "message": sentence or page.heading, "advice": page.advice}
         return make_response(jsonify(body), page.status)
-    html = render_template("errors/refusal.html", page=page, sentence=sentence, code=code)
+    told = {"page": page, "sentence": sentence, "code": code}
+    if _is_familys():
+        html = render_template("errors/own_refusal.html", **told, **own_session.BARE)
+    else:
+        html = render_template("errors/refusal.html", **told)
     return make_response(html, page.status)
+
+
+def _is_familys() -> bool:
+    """Tell whether a family's own page was asked for, which leads to nothing of the team's."""
+    return (request.blueprint or "").startswith("own")
 
 
 def _form_too_old(_fault: CSRFError) -> ResponseReturnValue:
@@ -225,7 +235,7 @@ def _write_down(fault: errors.ConsentServiceError) -> None:
     beyond = isinstance(fault, errors.Refused) and fault.code == "role"
     if not (beyond or isinstance(fault, errors.NotFound)) or request.endpoint is None:
         return
-    holder = own_session.find() if request.endpoint.startswith("own") else None
+    holder = own_session.find() if _is_familys() else None
     if holder is None and not here.signed_in():
         return
     caller = holder.caller if holder is not None else here.caller()

@@ -53,7 +53,7 @@ class BirthForm(PageForm):
 
 def page(template: str, **more: Any) -> str:
     """Return a family's page: nothing of the team's menu, whoever is signed in beside it."""
-    bare = {"signed_in": False, "navigation": [], "languages": languages.offered()}
+    bare = {**own_session.BARE, "languages": languages.offered()}
     return render_template(template, **bare | more)
 
 

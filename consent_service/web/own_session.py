@@ -7,6 +7,7 @@ Rules kept here:
   * it opens no page of the team, and no session of the team opens a page here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -28,6 +29,8 @@ from consent_service.web.here import ctx
 
 IDLE = timedelta(minutes=30)
 LONGEST = timedelta(hours=2)
+BARE: Mapping[str, Any] = {"signed_in": False, "navigation": (), "languages": ()}
+"""What a family's page shows of the team's menu, whoever is signed in beside it: nothing."""
 _CLOSED = _l("This page has closed. Open your link again.")
 
 

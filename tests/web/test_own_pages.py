@@ -144,7 +144,9 @@ def test_leaving_ends_it_for_this_browser(pages: Pages, clinic: Clinic, family: 
     left = visitor.opens("/own/leave")
 
     assert left.headers["Location"] == NEUTRAL_PAGE
-    assert visitor.opens("/own").status_code == 401
+    closed = visitor.opens("/own")
+    assert closed.status_code == 401
+    assert "Leave this page" in words(closed)
 
 
 def test_the_link_that_leaves_signs_nobody_of_the_team_out(pages: Pages) -> None:
