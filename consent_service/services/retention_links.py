@@ -1,7 +1,8 @@
 """Links whose time is over, as retention finds and destroys them (R29).
 
-Rules kept here: a consent link goes seven days after it was made, or once it was used; a person's
-own link once it was ended, or a year after the involvement's end. What they opened stays.
+Rules kept here: a consent link goes seven days after it was made, or once it was used, but never
+while it still opens something; a person's own link once it was ended, or a year after the
+involvement's end. What they opened stays.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,19 +21,22 @@ from consent_service.domain.links import LinkKind
 
 Row = tuple[str, str | None, date]
 
+STILL_OPENS = timedelta(days=1)
+"""A link made at noon is good until noon of its last day, and one just used for a copy."""
+
 _CONSENT = OwnLink.kind == LinkKind.CONSENT
 _PARENT = OwnLink.kind == LinkKind.PARENT
 
 
 def made(session: Session, last: date) -> list[Row]:
-    """Return consent links made that day or before that nobody used."""
+    """Return consent links that nobody used, made before that day."""
     unused = and_(_CONSENT, OwnLink.used_at.is_(None))
-    return _by_instant(session, OwnLink.made_at, unused, last)
+    return _by_instant(session, OwnLink.made_at, unused, last - STILL_OPENS)
 
 
 def used(session: Session, last: date) -> list[Row]:
-    """Return consent links used that day or before."""
-    return _by_instant(session, OwnLink.used_at, _CONSENT, last)
+    """Return consent links used before that day."""
+    return _by_instant(session, OwnLink.used_at, _CONSENT, last - STILL_OPENS)
 
 
 def revoked(session: Session, last: date) -> list[Row]:
