@@ -23,6 +23,7 @@ from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.roles import ADMINISTRATOR, IG_OFFICER
 from consent_service.errors import Unavailable
 from consent_service.services import keys
+from consent_service.services.at_once import at_once
 from consent_service.services.audit import LOG_NAME
 from consent_service.services.context import Context
 from consent_service.services.journal_endings import REPLAYER
@@ -178,4 +179,5 @@ def _report_restore(ctx: Context, report: ReplayReport) -> None:
     head = ctx.journal.head()
     ctx.journal.append(LineKind.RESTORED, {"line": head.number, "acts": total}, ctx.clock.now())
     for involvement in sorted(report.involvements):
-        keys.settle(ctx, involvement)
+        # What the key server forbids to a web process must not stop it halfway: the worker may.
+        at_once(ctx, keys.settle, involvement)

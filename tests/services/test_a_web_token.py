@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +12,11 @@ from consent_service.domain.holds import HoldKind
 from consent_service.domain.withdrawal import Speed
 from consent_service.errors import ConsentServiceError, Refused, Unavailable
 from consent_service.jobs.worker import Worker
-from consent_service.services import depicted, erasure, holds, withdrawal
+from consent_service.services import depicted, erasure, holds, startup, withdrawal
 from consent_service.vault.key_providers import KeyProvider
 from consent_service.vault.key_providers.port import FORBIDDEN
 from consent_service.vault.keyring import Keyring, KeyStatus, Zone
+from tests.support.backups import DatabaseBackup
 from tests.support.clinic import Clinic, Family
 from tests.support.keyrings import WrapsOnly
 
@@ -105,6 +107,24 @@ def test_a_stop_with_time_to_think_shuts_the_web_out_and_an_undo_lets_it_in(
     withdrawal.cancel(web.ctx, web.guider, act.id, family.mother)
     with pytest.raises(ConsentServiceError):
         web.watches(film)
+    _does_its_work(clinic, worker)
+
+    assert web.watches(film)
+    assert _sealed(clinic) == 0
+
+
+def test_a_restored_change_of_mind_is_the_workers_to_open_and_stops_no_web_process(
+    clinic: Clinic, web: Clinic, worker: Worker, family: Family, tmp_path: Path
+) -> None:
+    """Whoever replays first may be one that can open nothing: what it cannot do is not forgotten."""
+    film = web.stores_film(family).id
+    act = web.withdraws(family, family.mother, speed=Speed.SEVEN_DAYS)
+    backup = DatabaseBackup.take(clinic.ctx.engine, tmp_path)
+    clinic.passes(minutes=1)
+    withdrawal.cancel(web.ctx, web.guider, act.id, family.mother)
+    backup.put_back()
+
+    startup.replay(web.ctx)
     _does_its_work(clinic, worker)
 
     assert web.watches(film)
