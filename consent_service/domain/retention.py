@@ -192,11 +192,11 @@ def rule_day(
 ) -> date | None:
     """Return the last day of `event` on which a rule of one period is due today, or before.
 
-    Of a rule that falls due on the earliest of several days it is that event's own share. None
-    when the rule is written otherwise, or not after that event.
+    Of a rule with several periods to choose from it is that event's own share, for a caller who
+    looks only at what that event decides. None for a rule that needs more, or another event.
     """
     due_after = schedule.rule(rule_id).due
-    choices = due_after.of if isinstance(due_after, Earliest) else (due_after,)
+    choices = due_after.of if isinstance(due_after, FirstKnown | Earliest) else (due_after,)
     expression = next((c for c in choices if isinstance(c, After) and c.event is event), None)
     if expression is None:
         return None

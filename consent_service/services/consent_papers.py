@@ -80,6 +80,8 @@ def keep(ctx: Context, caller: Caller, act: str, involvement: str, scan: CleanSc
         io.BytesIO(scan.content), sealed, ctx.keyring.read([key_id])[key_id], _context(fresh)
     )
     with ctx.begin() as uow:
+        # A paper cannot change while somebody confirms what they have read of it.
+        uow.lock_involvement(involvement)
         _open_act(ctx, uow.session, caller, act)
         before = uow.session.get(ConsentPaper, act, with_for_update=True)
         replaced = before.paper_id if before else None

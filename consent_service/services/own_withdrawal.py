@@ -35,9 +35,8 @@ from consent_service.services.withdrawal_outcome import (
     PreviewView,
     WithdrawalView,
 )
-from consent_service.services.withdrawal_told import purposes_told
+from consent_service.services.withdrawal_told import NOT_TOLD, purposes_told
 
-NOT_TOLD = frozenset({"hold", "dispute"})
 WRONG_PIN = "This is not the number that you chose. After five wrong tries only your guider can."
 
 

@@ -51,7 +51,7 @@ from consent_service.services.context import Context
 from consent_service.services.paper_words import KINDS, what_each_is
 from consent_service.services.policies import published_form
 from consent_service.services.withdrawal_told import (
-    ground_told,
+    lines_told,
     orders_told,
     places_told,
     purposes_told,
@@ -115,6 +115,7 @@ def withdrawal_receipt(ctx: Context, caller: Caller, withdrawal: str) -> bytes:
         others = places_told(session, by.id, outcome)
         destroyed = [*outcome.destroyed, *chain.from_iterable(o.destroyed for o in others)]
         kept = [*outcome.kept, *chain.from_iterable(o.kept for o in others)]
+        destroyed, kept = lines_told(caller, destroyed, kept)
         what = what_each_is(session, {line.asset for line in (*destroyed, *kept)})
         uses = purposes_told(session, caller, view.person, view.purposes)
         paper = WithdrawalReceipt(
@@ -130,7 +131,7 @@ def withdrawal_receipt(ctx: Context, caller: Caller, withdrawal: str) -> bytes:
                 for line in destroyed
             ),
             kept=tuple(
-                KeptLine(what=what[line.asset], ground=GROUNDS[ground_told(caller, line.ground)])
+                KeptLine(what=what[line.asset], ground=GROUNDS[line.ground or "hold"])
                 for line in kept
             ),
             cannot_recall=tuple(

@@ -3,8 +3,8 @@
 Rules kept here:
   * whoever speaks for a child is told of work that they belong to, and of no other: a receipt must
     not tell a parent where the other one has gone with the child;
-  * what is fetched by link names only uses that its holder answered themselves, and does not say
-    that parents disagree: either would tell what the other said.
+  * what is fetched by link names only uses that its holder answered themselves, and tells of no
+    hold and of no dispute: either would tell what somebody else said.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,10 @@ from consent_service.db.models.erasure import ErasureOrder
 from consent_service.db.models.people import InvolvementPerson
 from consent_service.domain.purposes import CARE, split_use
 from consent_service.services.access import Caller
-from consent_service.services.withdrawal_outcome import Elsewhere, OrderedView, Outcome
+from consent_service.services.withdrawal_outcome import Elsewhere, OrderedView, Outcome, PreviewLine
+
+NOT_TOLD = frozenset({"hold", "dispute"})
+"""Grounds for keeping that nothing by link tells."""
 
 
 def orders_told(session: Session, by: str, orders: Sequence[OrderedView]) -> list[OrderedView]:
@@ -42,11 +45,18 @@ def places_told(session: Session, by: str, outcome: Outcome) -> list[Elsewhere]:
     return [other for other in outcome.others if other.involvement in known]
 
 
-def ground_told(caller: Caller, ground: str | None) -> str:
-    """Return the ground on which a thing is kept, as the caller may read it on a receipt."""
-    if ground is None or (caller.own is not None and ground == "dispute"):
-        return "hold"
-    return ground
+def lines_told(
+    caller: Caller, destroyed: Sequence[PreviewLine], kept: Sequence[PreviewLine]
+) -> tuple[list[PreviewLine], list[PreviewLine]]:
+    """Return what the caller reads as going, and as staying.
+
+    Of what is fetched by link, nothing tells of a hold or a dispute (rule 8): what one keeps for a
+    while stands with what goes, as on the page, and a sentence says so of any film.
+    """
+    if caller.own is None:
+        return list(destroyed), list(kept)
+    untold = [line for line in kept if (line.ground or "hold") in NOT_TOLD]
+    return [*destroyed, *untold], [line for line in kept if line not in untold]
 
 
 def purposes_told(

@@ -8,6 +8,7 @@ Rules kept here:
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -20,7 +21,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from wtforms import ValidationError
 
 from consent_service.domain.links import LinkKind
-from consent_service.errors import LinkClosed, NotFound
+from consent_service.errors import LinkClosed, NotFound, Unavailable
 from consent_service.services import link_sessions, sign_in
 from consent_service.services.access import Caller
 from consent_service.services.link_sessions import LinkSession, Opened
@@ -59,9 +60,12 @@ def leave() -> None:
     A session of the team stays: no mere link may sign somebody out.
     """
     found = _read()
-    if found is not None:
+    if found is None:
+        return
+    g.own_cookie = None
+    # Whoever has to leave now leaves, database or not; a session without its cookie runs out.
+    with suppress(Unavailable):
         link_sessions.close_session(ctx(), found.link, found.mark)
-        g.own_cookie = None
 
 
 def find() -> LinkSession | None:
@@ -94,6 +98,8 @@ def register(app: Flask) -> None:
 
 def choose_language() -> None:
     """Settle in which language a family reads: as they chose, or as their link says."""
+    if request.endpoint == "own.leave":
+        return
     found = find()
     languages.choose(found.language if found else languages.ENGLISH)
 

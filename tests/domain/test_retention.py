@@ -225,7 +225,6 @@ def test_no_day_is_looked_up_for_a_rule_that_one_event_does_not_decide() -> None
     """Whoever asked would destroy by half of the rule."""
     today = date(2027, 1, 1)
 
-    assert rule_day(ENGLAND, "R04", TriggerEvent.DISCHARGED, today) is None
     assert rule_day(ENGLAND, "R08", TriggerEvent.INVOLVEMENT_ENDED, today) is None
     assert rule_day(ENGLAND, "R16", TriggerEvent.DIED, today) is None
 

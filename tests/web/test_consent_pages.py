@@ -128,7 +128,9 @@ def test_an_empty_signature_is_refused_and_the_answers_are_kept(
     assert consent.acts(clinic.ctx, clinic.guider, family.involvement) == []
 
 
-def test_a_page_left_empty_names_its_line_and_the_rest_is_kept(pages: Pages, clinic: Clinic) -> None:
+def test_a_page_left_empty_names_its_line_and_the_rest_is_kept(
+    pages: Pages, clinic: Clinic
+) -> None:
     """Unanswered is not yes; nor is the rest thrown away."""
     family = clinic.family()
     guider = pages.as_("guider")

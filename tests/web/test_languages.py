@@ -22,8 +22,8 @@ from consent_service.domain.links import LinkKind
 from consent_service.domain.policies import SignOff
 from consent_service.web import languages
 from tests.support.clinic import Clinic, Family
+from tests.support.own_links import answer_all, holding, make_link
 from tests.support.pages import Pages, Visitor, open_pages, words
-from tests.web.test_own_pages import answer_all, holding, make_link
 
 WEB = Path(languages.__file__).parent
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2.ext.babel_extract")]

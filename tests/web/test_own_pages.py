@@ -9,7 +9,8 @@ from consent_service.domain.audit import EventKind
 from consent_service.domain.consent import ConsentState
 from consent_service.domain.links import LinkKind
 from consent_service.domain.withdrawal import Speed
-from consent_service.services import consent
+from consent_service.errors import Unavailable
+from consent_service.services import consent, link_sessions
 from consent_service.web.own import NEUTRAL_PAGE
 from consent_service.web.routes import OWN_VERBS, Open, table
 from tests.support.clinic import Clinic, Family
@@ -373,3 +374,20 @@ def test_time_at_the_door_is_the_services_time(
         last = visitor.opens("/own").status_code
 
     assert last == 401
+
+
+def test_leaving_works_while_the_database_is_away(
+    pages: Pages, clinic: Clinic, family: Family, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who must not be seen here cannot wait until a server is back."""
+    mother = holding(pages, make_link(clinic, family))
+
+    def away(*_: object) -> None:
+        raise Unavailable("The database cannot be reached. Try again in a minute.")
+
+    monkeypatch.setattr(link_sessions, "close_session", away)
+    monkeypatch.setattr(link_sessions, "session_of", away)
+    left = mother.opens("/own/leave")
+
+    assert (left.status_code, left.headers["Location"]) == (303, NEUTRAL_PAGE)
+    assert "own=;" in left.headers["Set-Cookie"]
