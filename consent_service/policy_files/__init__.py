@@ -18,7 +18,11 @@ from consent_service.policy_files.published import (
     read_published,
     write_published,
 )
-from consent_service.policy_files.reading import default_policy_dir, read_policies
+from consent_service.policy_files.reading import (
+    default_policy_dir,
+    form_published_since,
+    read_policies,
+)
 
 __all__ = [
     "PUBLISHED_FILE",
@@ -29,6 +33,7 @@ __all__ = [
     "digest_of_leaflet",
     "files_of",
     "form_path",
+    "form_published_since",
     "leaflet_path",
     "published_digests",
     "read_policies",

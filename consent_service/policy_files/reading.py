@@ -6,10 +6,12 @@ Rules kept here:
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+from consent_service.domain.forms import ConsentFormVersion
 from consent_service.domain.leaflets import LeafletVersion
 from consent_service.domain.policies import (
     Contact,
@@ -33,6 +35,7 @@ from consent_service.policy_files.cross_checks import check_together
 from consent_service.policy_files.faults import Faults
 from consent_service.policy_files.form_files import read_form
 from consent_service.policy_files.leaflet_files import read_leaflet
+from consent_service.policy_files.published import digest_of_files, files_of, form_path
 from consent_service.policy_files.shapes import (
     AppraisalShape,
     OrganisationShape,
@@ -70,6 +73,20 @@ def read_policies(folder: Path) -> Policies:
     check_together(parts, reader.documents, faults)
     faults.raise_if_any()
     return Policies(**parts)
+
+
+@lru_cache(maxsize=32)
+def form_published_since(folder: Path, form: str, version: int, digest: str) -> ConsentFormVersion:
+    """Return a form that was published after the policies were read, for a process that serves on.
+
+    Raises PolicyFault when the folder's files are not the published ones of this digest.
+    """
+    path, faults = form_path(form, version), Faults()
+    if digest_of_files(files_of(folder, path)) != digest:
+        faults.add(path, 1, "its files are not the published ones, expected them as published")
+    found = read_form(folder, path, faults)
+    faults.raise_if_any()
+    return cast(ConsentFormVersion, found)
 
 
 class _Reader:

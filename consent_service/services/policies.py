@@ -35,6 +35,7 @@ from consent_service.policy_files import (
     digest_of_files,
     files_of,
     form_path,
+    form_published_since,
     leaflet_path,
     published_digests,
     read_published,
@@ -133,9 +134,11 @@ def published_form(
         raise NotFound("There is no such published form.", kind="consent_form")
     number = version if version is not None else max(found)
     row = found[number]
-    words = ctx.policies.forms.get((form, number))
+    words = ctx.policies.forms.get((form, number)) or form_published_since(
+        policy_folder(ctx), form, number, row.digest
+    )
     copy = {name: text.encode("utf-8") for name, text in row.files.items()}
-    if words is None or digest_of_files(copy) != row.digest:
+    if digest_of_files(copy) != row.digest:
         raise PolicyFault(f"{row.path}: this published form is not what was published.")
     return row, words
 

@@ -204,6 +204,19 @@ def test_an_older_version_cannot_be_answered_once_a_newer_is_current(clinic: Cli
     assert set(refused.value.faults) == {"version"}
 
 
+def test_a_process_that_serves_on_asks_what_was_published_meanwhile(clinic: Clinic) -> None:
+    """Publishing must not close the pages of every guider until somebody restarts the service."""
+    family, as_it_began = clinic.family(), clinic.ctx
+    _publishes_v2(clinic)
+
+    asked = consent.questions(
+        as_it_began, clinic.guider, consent.AskForm(family.involvement, family.mother, "vig", "en")
+    )
+
+    assert asked.form.version == 2
+    assert "UND.RECORDS" in {question.statement.code for question in asked.questions}
+
+
 def test_paper_counts_on_the_version_that_was_current_when_it_was_signed(clinic: Clinic) -> None:
     """What was signed on Monday's form is written down on Monday's words, whatever came since."""
     family = clinic.family()
