@@ -42,6 +42,7 @@ TABLE = {
     ("POST", "/consents/{id}/check"): "consent.confirm_late",
     ("POST", "/consents/{id}/invalidation"): "consent.invalidate",
     ("POST", "/revocations"): "consent.revoke",
+    ("GET", "/revocations/{id}/receipt.pdf"): "erasure.read",
     ("GET", "/reconsents"): "consent.read",
     ("GET", "/people/{id}/consent-state"): "consent.read",
     ("POST", "/disputes/{id}/resolution"): "dispute.resolve",
