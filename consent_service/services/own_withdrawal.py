@@ -106,13 +106,13 @@ def stop(ctx: Context, caller: Caller, wanted: OwnRequest, pin: str = "") -> Wit
         sentence = f"Choose a number of {PIN_DIGITS} digits, or leave it empty."
         raise InvalidInput(sentence, {"pin": sentence})
     hashed = PASSWORDS.hash(pin) if pin and wanted.speed is Speed.SEVEN_DAYS else None
-    done = withdrawal.withdraw(ctx, caller, _request(ctx, caller, wanted))
-    with ctx.begin() as uow:
+
+    def also(uow: UnitOfWork, identifier: str) -> None:
         if hashed is not None:
-            uow.session.add(UndoPin(withdrawal_id=done.id, pin_hash=hashed))
-        guider = uow.session.get_one(Involvement, done.involvement).guider_id
-        notify(uow, "withdrawn_by_link", user=guider, subject=done.involvement)
-    return done
+            uow.session.add(UndoPin(withdrawal_id=identifier, pin_hash=hashed))
+        _tell_guider(uow, caller, "withdrawn_by_link")
+
+    return withdrawal.withdraw(ctx, caller, _request(ctx, caller, wanted), also)
 
 
 def can_keep(ctx: Context, caller: Caller, identifier: str) -> bool:
@@ -134,11 +134,19 @@ def keep_after_all(ctx: Context, caller: Caller, identifier: str, pin: str) -> W
     own = require_own(caller)
     withdrawal.withdrawal(ctx, caller, identifier)
     _require_pin(ctx, identifier, pin)
-    done = withdrawal.cancel(ctx, caller, identifier, own.person)
-    with ctx.begin() as uow:
-        guider = uow.session.get_one(Involvement, done.involvement).guider_id
-        notify(uow, "kept_by_link", user=guider, subject=done.involvement)
-    return done
+    return withdrawal.cancel(
+        ctx,
+        caller,
+        identifier,
+        own.person,
+        lambda uow, _: _tell_guider(uow, caller, "kept_by_link"),
+    )
+
+
+def _tell_guider(uow: UnitOfWork, caller: Caller, why: str) -> None:
+    involvement = require_own(caller).involvement
+    guider = uow.session.get_one(Involvement, involvement).guider_id
+    notify(uow, why, user=guider, subject=involvement)
 
 
 def _require_pin(ctx: Context, identifier: str, pin: str) -> None:

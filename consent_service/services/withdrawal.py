@@ -9,7 +9,7 @@ Rules kept here:
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -73,6 +73,9 @@ __all__ = [
     "withdrawals",
 ]
 
+WithIt = Callable[[UnitOfWork, str], None]
+"""What else is written in the transaction of a withdrawal, told its id."""
+
 
 @dataclass(frozen=True)
 class _Ended:
@@ -123,16 +126,21 @@ def preview(ctx: Context, caller: Caller, request: WithdrawalRequest) -> Preview
         return view
 
 
-def withdraw(ctx: Context, caller: Caller, request: WithdrawalRequest) -> WithdrawalView:
+def withdraw(
+    ctx: Context, caller: Caller, request: WithdrawalRequest, also: WithIt | None = None
+) -> WithdrawalView:
     """Record a withdrawal: access is over when this returns; keys go next, the rest follows.
 
-    Raises InvalidInput with every fault, NotFound for people or assets of other families.
+    `also` is done in the same transaction. Raises InvalidInput with every fault, NotFound for
+    people or assets of other families.
     """
     with ctx.begin() as uow:
         _, reach = _admit(ctx, uow, caller, request, Permission.WITHDRAWAL_RECORD)
         uow.after_commit(partial(erasure_journal.pay, ctx))
         done = _apply(ctx, uow, caller, request, reach)
         _tell_other_guiders(uow, reach)
+        if also is not None:
+            also(uow, done.row.id)
         view = withdrawal_view(ctx, uow.session, caller, done.row, done.orders)
         orders = [(order.id, order.state) for order in done.orders]
     for order, _ in orders:
@@ -145,10 +153,13 @@ def withdraw(ctx: Context, caller: Caller, request: WithdrawalRequest) -> Withdr
     return view
 
 
-def cancel(ctx: Context, caller: Caller, withdrawal: str, by: str) -> WithdrawalView:
+def cancel(
+    ctx: Context, caller: Caller, withdrawal: str, by: str, also: WithIt | None = None
+) -> WithdrawalView:
     """Cancel a withdrawal, wherever it reached, within its undo window, by who withdrew.
 
-    Raises Refused `not_who_withdrew`, Conflict `too_late` or `already_cancelled`.
+    `also` is done in the same transaction. Raises Refused `not_who_withdrew`, Conflict `too_late`
+    or `already_cancelled`.
     """
     # The orders' lines first, or a line written late would order anew what was cancelled.
     erasure_journal.write_missing_lines(ctx)
@@ -166,6 +177,8 @@ def cancel(ctx: Context, caller: Caller, withdrawal: str, by: str) -> Withdrawal
         undo(uow, row, at=uow.at, by_user=caller.id)
         erasure_journal.owe(uow, LineKind.UNDO, {"withdrawal": withdrawal, "by": by})
         uow.after_commit(partial(erasure_journal.pay, ctx))
+        if also is not None:
+            also(uow, row.id)
         for involvement in ended:
             kind = EventKind.WITHDRAWAL_CANCELLED
             uow.record(AuditEvent(kind, caller.actor, row.id, involvement))
