@@ -24,6 +24,7 @@ from consent_service.errors import Conflict, NotFound, Unavailable
 from consent_service.ids import new_id
 from consent_service.services.access import Caller, involvement_for
 from consent_service.services.context import Context
+from consent_service.services.erasure_keys import destroy_keys
 from consent_service.vault.container import (
     BytesSource,
     ContainerReader,
@@ -98,7 +99,8 @@ def keep(ctx: Context, caller: Caller, act: str, involvement: str, scan: CleanSc
         uow.record(AuditEvent(kind, caller.actor, act, involvement, details))
         view = _view(row)
     if replaced is not None:
-        ctx.keyring.destroy([key_of(replaced)], act, ctx.clock.now())
+        # By the journal, so that no restored key backup brings the replaced scan back.
+        destroy_keys(ctx, act, [key_of(replaced)])
     return view
 
 
