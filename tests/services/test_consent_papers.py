@@ -25,6 +25,7 @@ from consent_service.services import (
 )
 from consent_service.services.access import job_caller
 from consent_service.services.reconcile import Fault, reconcile
+from consent_service.vault.journal import LineKind
 from consent_service.vault.keyring_values import KeyStatus
 from tests.support.clinic import Clinic, Family
 
@@ -82,6 +83,8 @@ def test_a_wrong_scan_can_be_changed_until_somebody_has_checked_it(clinic: Clini
     consent_papers.attach(clinic.ctx, clinic.guider, act, [_scan("black")])
 
     assert clinic.ctx.keyring.status([first])[first] is KeyStatus.DESTROYED
+    gone = [ln for ln in clinic.ctx.journal.lines() if ln.kind is LineKind.KEY_DESTROYED]
+    assert [line.body["keys"] for line in gone] == [[first]]
     with Image.open(io.BytesIO(consent_papers.scan(clinic.ctx, clinic.ig, act).content)) as shown:
         assert shown.getpixel((9, 9)) == (0, 0, 0)
     consent.check_late(clinic.ctx, clinic.ig, act)
