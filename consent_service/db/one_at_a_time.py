@@ -4,10 +4,11 @@ PostgreSQL: a session's advisory lock, let go of when its process dies. SQLite: 
 beside the database; one in memory is its process's own.
 """
 
+import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from filelock import FileLock
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
@@ -28,8 +29,19 @@ def one_at_a_time(engine: Engine, name: str, number: int) -> Iterator[None]:
     elif engine.url.database in (None, "", ":memory:"):
         yield
     else:
-        with FileLock(f"{engine.url.database}.{name}-lock", mode=_FILE_MODE):
+        with _by_a_file(f"{engine.url.database}.{name}-lock"):
             yield
+
+
+@contextmanager
+def _by_a_file(path: str) -> Iterator[None]:
+    """Wait in the kernel, which asks no clock: a clock may be wrong just when this is needed."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

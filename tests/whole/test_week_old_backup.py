@@ -128,7 +128,7 @@ def test_a_node_that_serves_notices_a_restored_database_and_a_cut_journal(
     clinic.passes(minutes=5)
     clinic.withdraws(family, family.mother)
     _publish(clinic)
-    assert answer() == 410
+    assert comes_true(lambda: answer() == 410), answer()
 
     older.put_back()
 
