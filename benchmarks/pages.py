@@ -187,9 +187,12 @@ class Session:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         began = time.perf_counter()
         try:
-            self.connection.request(method, path, body, headers)
-            answer = self.connection.getresponse()
-            content = answer.read()
+            try:
+                answer, content = self._sent(method, path, body, headers)
+            except http.client.RemoteDisconnected:
+                # Closed while nobody asked anything: browsers, too, open another and ask again.
+                self.connection.close()
+                answer, content = self._sent(method, path, body, headers)
         except (OSError, http.client.HTTPException):
             self.connection.close()
             answers.add(path, time.perf_counter() - began, 0)
@@ -199,6 +202,13 @@ class Session:
             self._cookie = said.split(";", 1)[0]
         answers.add(path, time.perf_counter() - began, answer.status)
         return content
+
+    def _sent(
+        self, method: str, path: str, body: str | None, headers: dict[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        self.connection.request(method, path, body, headers)
+        answer = self.connection.getresponse()
+        return answer, answer.read()
 
 
 def measure(options: Options, folder: Path) -> Report:
