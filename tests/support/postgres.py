@@ -12,6 +12,7 @@ import fcntl
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ ROLE = "consent"
 _PREFIX = "consent-pg-"
 _BINARIES = Path("/usr/lib/postgresql")
 _SECONDS_TO_START = 60
+_PORT = 5432
 
 
 class PostgresMissingError(RuntimeError):
@@ -72,8 +74,13 @@ class PostgresServer:
 
     def stop(self) -> None:
         """Stop at once, without a last checkpoint: the folder goes next."""
-        if (self._cluster / "postmaster.pid").exists():
+        if self._listens():
             self._program("pg_ctl", "-D", str(self._cluster), "-m", "immediate", "-w", "stop")
+
+    def _listens(self) -> bool:
+        # Not the pid file: it outlives a killed machine, and its number may be anybody's by then.
+        with socket.socket(socket.AF_UNIX) as line:
+            return line.connect_ex(str(self.folder / f".s.PGSQL.{_PORT}")) == 0
 
     def _create(self) -> None:
         names = ["-U", ROLE, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]
@@ -81,6 +88,7 @@ class PostgresServer:
         settings = [
             "listen_addresses = ''",
             f"unix_socket_directories = '{self.folder}'",
+            f"port = {_PORT}",
             "max_connections = 200",
         ]
         with (self._cluster / "postgresql.conf").open("a", encoding="utf-8") as conf:
@@ -168,7 +176,8 @@ def _remove_abandoned() -> None:
                 fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 continue
-            _remove(folder)
+            if folder.exists():  # or another session was there first
+                _remove(folder)
 
 
 def _remove(folder: Path) -> None:

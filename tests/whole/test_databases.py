@@ -1,6 +1,8 @@
 """The databases that tests are lent: if these lied, every other database test would."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -71,6 +73,34 @@ def test_two_databases_lent_together_are_apart(databases: Databases) -> None:
 
 def test_the_server_of_a_killed_session_is_taken_away() -> None:
     """Otherwise every interrupted run would leave a server on somebody's machine for ever."""
+    left_behind = _killed_session()
+    pid_file = left_behind / "cluster" / "postmaster.pid"
+    server = int(pid_file.read_text(encoding="utf-8").split()[0])
+
+    with server_folder():
+        still_there = left_behind.exists(), _runs(server)
+
+    assert still_there == (False, False)
+
+
+def test_what_a_machine_that_fell_over_left_behind_is_taken_away() -> None:
+    """Its server is dead, and the number in its pid file is by now somebody else's: leave them."""
+    left_behind = _killed_session()
+    pid_file = left_behind / "cluster" / "postmaster.pid"
+    server, *rest = pid_file.read_text(encoding="utf-8").splitlines()
+    os.kill(int(server), signal.SIGKILL)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as somebody:
+        pid_file.write_text("\n".join([str(somebody.pid), *rest]), encoding="utf-8")
+
+        with server_folder():
+            still_there = left_behind.exists(), somebody.poll() is None
+        somebody.communicate()
+
+    assert still_there == (False, True)
+
+
+def _killed_session() -> Path:
+    """Start a server in a session of its own, kill the session, and return the server's folder."""
     script = (
         "import os, signal\n"
         "from tests.support.postgres import PostgresServer, server_folder\n"
@@ -82,14 +112,7 @@ def test_the_server_of_a_killed_session_is_taken_away() -> None:
     killed = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
     )
-    left_behind = Path(killed.stdout.strip())
-    pid_file = left_behind / "cluster" / "postmaster.pid"
-    server = int(pid_file.read_text(encoding="utf-8").split()[0])
-
-    with server_folder():
-        still_there = left_behind.exists(), _runs(server)
-
-    assert still_there == (False, False)
+    return Path(killed.stdout.strip())
 
 
 def _runs(process: int) -> bool:
