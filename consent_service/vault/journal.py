@@ -28,8 +28,9 @@ from consent_service.vault.journal_line import (
     JournalLine,
     LineKind,
     cut_short,
+    last_head,
     read_line,
-    read_next,
+    read_on,
     require_same,
     write_line,
 )
@@ -164,10 +165,7 @@ class MemoryJournal:
         """Yield the lines that follow number `after`, each checked."""
         keys = self._public_keys()
         head = self._head_at(after, keys)
-        for raw in self._lines[head.number :]:
-            line = read_next(raw, head, keys)
-            head = line.head
-            yield line
+        yield from read_on(self._lines[head.number :], head, keys)
 
     def head(self) -> Head:
         """Return number and hash of the last line."""
@@ -175,10 +173,7 @@ class MemoryJournal:
 
     def verify(self) -> Head:
         """Check every line and return the head."""
-        head = BEFORE_FIRST
-        for line in self.lines():
-            head = line.head
-        return head
+        return last_head(self.lines())
 
     def require_contains(self, number: int, expected: str) -> None:
         """Raise JournalBroken unless line `number` is there with the hash `expected`."""

@@ -49,8 +49,10 @@ from consent_service.vault.journal_line import (
     LineKind,
     broken,
     cut_short,
+    last_head,
     read_line,
     read_next,
+    read_on,
     require_same,
     write_line,
 )
@@ -117,10 +119,7 @@ class BucketJournal:
         """Yield the lines that follow number `after`, each checked; see the port."""
         keys = self._public_keys()
         head = self._head_at(after, keys)
-        for raw in self._raw_after(head.number):
-            line = read_next(raw, head, keys)
-            head = line.head
-            yield line
+        yield from read_on(self._raw_after(head.number), head, keys)
 
     def head(self) -> Head:
         """Return number and hash of the last line, checked."""
@@ -130,10 +129,7 @@ class BucketJournal:
 
     def verify(self) -> Head:
         """Check every line from the first on and return the head."""
-        head = BEFORE_FIRST
-        for line in self.lines():
-            head = line.head
-        return head
+        return last_head(self.lines())
 
     def require_contains(self, number: int, expected: str) -> None:
         """Raise JournalBroken unless line `number` is there with the hash `expected`."""

@@ -32,9 +32,11 @@ from consent_service.vault.journal_line import (
     LineKind,
     broken,
     cut_short,
+    last_head,
     line_hash,
     read_line,
     read_next,
+    read_on,
     require_same,
     write_line,
 )
@@ -95,10 +97,7 @@ class FileJournal:
             end = _end_of_last_line(fd)
             start, head = _position_after(fd, end, after, keys)
             fcntl.flock(fd, fcntl.LOCK_UN)  # nobody waits for what the caller does with a line
-            for raw in _lines_between(fd, start, end):
-                line = read_next(raw, head, keys)
-                head = line.head
-                yield line
+            yield from read_on(_lines_between(fd, start, end), head, keys)
 
     def head(self) -> Head:
         """Return number and hash of the last line, checked."""
@@ -109,10 +108,7 @@ class FileJournal:
 
     def verify(self) -> Head:
         """Check every line from the first on and return the head."""
-        head = BEFORE_FIRST
-        for line in self.lines():
-            head = line.head
-        return head
+        return last_head(self.lines())
 
     def require_contains(self, number: int, expected: str) -> None:
         """Raise JournalBroken unless line `number` is there with the hash `expected`."""

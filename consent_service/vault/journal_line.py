@@ -15,7 +15,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -160,6 +160,22 @@ def read_next(raw: bytes, after: Head, keys: Sequence[PublicKey]) -> JournalLine
 def line_hash(raw: bytes) -> str:
     """Return the hash of a line's bytes (no newline), by which the next line holds on to it."""
     return hashlib.sha256(raw).hexdigest()
+
+
+def read_on(raws: Iterable[bytes], head: Head, keys: Sequence[PublicKey]) -> Iterator[JournalLine]:
+    """Yield the lines that follow `head`, each checked against the one before."""
+    for raw in raws:
+        line = read_next(raw, head, keys)
+        head = line.head
+        yield line
+
+
+def last_head(lines: Iterable[JournalLine]) -> Head:
+    """Read to the end and return the head there; `BEFORE_FIRST` of no lines."""
+    head = BEFORE_FIRST
+    for line in lines:
+        head = line.head
+    return head
 
 
 def require_same(found: Head, expected: str) -> None:
