@@ -55,32 +55,8 @@ def order_erasure(
         access_ended_at=uow.at,
     )
     uow.session.add(order)
-    uow.insert(
-        Fence,
-        [
-            {
-                "id": new_id(),
-                "order_id": order.id,
-                "involvement_id": wanted.involvement,
-                "asset_ids": list(wanted.scope.assets),
-                "raised_at": uow.at,
-            }
-        ],
-    )
-    uow.insert(
-        ErasureStep,
-        [
-            {
-                "id": new_id(),
-                "order_id": order.id,
-                "position": position,
-                "kind": kind,
-                "state": StepState.PENDING,
-                "next_try_at": wanted.not_before,
-            }
-            for position, kind in enumerate(STEP_ORDER, start=1)
-        ],
-    )
+    _raise_fence(uow, order, wanted)
+    _write_steps(uow, order)
     uow.record(
         AuditEvent(
             EventKind.ERASURE_ORDERED,
@@ -91,3 +67,29 @@ def order_erasure(
         )
     )
     return order
+
+
+def _raise_fence(uow: UnitOfWork, order: ErasureOrder, wanted: OrderErasure) -> None:
+    row = {
+        "id": new_id(),
+        "order_id": order.id,
+        "involvement_id": wanted.involvement,
+        "asset_ids": list(wanted.scope.assets),
+        "raised_at": uow.at,
+    }
+    uow.insert(Fence, [row])
+
+
+def _write_steps(uow: UnitOfWork, order: ErasureOrder) -> None:
+    rows = [
+        {
+            "id": new_id(),
+            "order_id": order.id,
+            "position": position,
+            "kind": kind,
+            "state": StepState.PENDING,
+            "next_try_at": order.not_before,
+        }
+        for position, kind in enumerate(STEP_ORDER, start=1)
+    ]
+    uow.insert(ErasureStep, rows)
