@@ -13,30 +13,22 @@ from consent_service.db.engine import open_engine
 from consent_service.db.models.accounts import UserAccount
 from consent_service.db.models.audit import AuditEpoch
 from consent_service.db.models.jobs import JournalDue, Notice
-from consent_service.domain.assets import AssetState
 from consent_service.domain.audit import EventKind
-from consent_service.domain.holds import HoldKind
-from consent_service.domain.withdrawal import Speed
 from consent_service.errors import (
     Conflict,
     Gone,
     IntegrityFault,
-    NotSignedIn,
 )
 from consent_service.ids import new_id
 from consent_service.services import (
-    accounts,
-    assets,
     audit,
     backup_register,
     clock_guard,
     erasure,
-    holds,
     key_rotation,
     restore_drill,
     restores,
     startup,
-    tokens,
 )
 from consent_service.services.viewing_keys import ViewingKeys
 from consent_service.vault import backup_folder
@@ -54,6 +46,7 @@ from tests.support.safe import (
     open_safe,
     restored,
 )
+from tests.support.week import a_week_passes, require_nothing_back
 
 
 @pytest.fixture
@@ -100,48 +93,13 @@ def test_a_lost_database_and_its_film_come_back(
     assert audit.verify(elsewhere.ctx, elsewhere.ig).ok
 
 
-def test_nothing_that_ended_after_a_backup_comes_back_with_it(
-    clinic: Clinic, family: Family, safe: Safe
-) -> None:
+def test_nothing_that_ended_after_a_backup_comes_back_with_it(clinic: Clinic, safe: Safe) -> None:
     """A week-old backup must not undo a withdrawal, a hold, or the end of somebody's access."""
-    erased, held = clinic.stores_film(family).id, consenting_family(clinic)
-    locked = consenting_family(clinic)
-    kept, waiting = clinic.stores_film(held).id, clinic.stores_film(locked).id
-    leaver, _ = accounts.create_user(
-        clinic.ctx,
-        clinic.admin,
-        accounts.UserDetails("leaver@clinic.example", "Lee Invented", ("guider",)),
-    )
-    token, secret = tokens.create_token(clinic.ctx, clinic.admin, leaver, ["guider"], 30)
-    made = made_backup(clinic, safe)
-    clinic.passes(days=3)
-    clinic.withdraws(family, family.mother)
-    erasure.work(clinic.ctx, "before")
-    key_rotation.rotate(clinic.ctx, clinic.admin)
-    clinic.withdraws(locked, locked.mother, speed=Speed.SEVEN_DAYS)
-    hold = holds.place(
-        clinic.ctx, clinic.ig, holds.PlaceHold(held.involvement, HoldKind.COMPLAINT, "It came.")
-    )
-    tokens.revoke_token(clinic.ctx, clinic.admin, token)
-    accounts.disable_user(clinic.ctx, clinic.admin, leaver)
-    clinic.passes(days=4)
+    week = a_week_passes(clinic, safe)
 
-    report = restored(clinic, safe, made, replace=True)
+    report = restored(clinic, safe, week.made, replace=True)
 
-    assert report.brought_back == {"consent_ended": 2, "hold_placed": 1, "access_revoked": 2}
-    assert report.erased_since == 2, "ciphertext of the erased film and its sidecar"
-    for gone in (erased, waiting):
-        with pytest.raises(Gone):
-            clinic.watches(gone)
-    assert not [name for name in clinic.objects() if name.startswith(erased)]
-    assert clinic.watches(kept)
-    assert [h.id for h in holds.holds(clinic.ctx, clinic.ig)] == [hold.id]
-    with pytest.raises(NotSignedIn):
-        tokens.caller_of_token(clinic.ctx, secret)
-    assert count(clinic, UserAccount, UserAccount.active.is_(False)) == 1
-    erasure.work(clinic.ctx, "after")
-    assert assets.asset(clinic.ctx, clinic.ig, erased).state is AssetState.ERASED
-    assert assets.asset(clinic.ctx, clinic.ig, waiting).state is AssetState.STORED
+    require_nothing_back(clinic, week, report)
 
 
 def test_a_restore_is_told_of_and_the_log_begins_a_new_epoch(

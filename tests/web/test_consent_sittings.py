@@ -2,7 +2,6 @@
 
 import io
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,10 @@ from PIL import Image
 from werkzeug.test import TestResponse
 
 from consent_service.domain.consent import ConsentState
-from consent_service.policy_files import default_policy_dir
 from consent_service.services import consent, drafts, policies
-from consent_service.settings import Settings
-from tests.support.clinic import Clinic, Family, build_schema, open_clinic
+from tests.support.clinic import Clinic, Family
 from tests.support.databases import Databases
-from tests.support.forms import add_version
+from tests.support.forms import add_version, clinic_with_own_policies
 from tests.support.pages import Pages, Visitor, open_pages, words
 
 SETUP = {
@@ -33,24 +30,8 @@ SETUP = {
 @pytest.fixture
 def own_policies(databases: Databases, tmp_path: Path) -> Iterator[Clinic]:
     """A clinic with a policy folder of its own, so that a form may get a second version."""
-    folder = tmp_path / "policies"
-    shutil.copytree(default_policy_dir(), folder)
-    with databases.ready(build_schema) as url:
-        settings = Settings(
-            data_dir=tmp_path,
-            database_url=url,
-            keyring_url=f"sqlite:///{tmp_path / 'keyring.sqlite3'}",
-            blob_url="memory://",
-            journal_url="memory://",
-            key_provider="memory://",
-            escrow_provider="memory://",
-            signing_keys=tmp_path / "signing",
-            policy_dir=folder,
-        ).filled()
-        opened = open_clinic(url, tmp_path, settings=settings)
-        yield opened
-        opened.ctx.keyring.close()
-        opened.ctx.engine.dispose()
+    with clinic_with_own_policies(databases, tmp_path) as clinic:
+        yield clinic
 
 
 def _begins(visitor: Visitor, family: Family, person: str, query: str = "", **more: str) -> str:

@@ -10,22 +10,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from consent_service.db.models.accounts import UserAccount
 from consent_service.domain.assets import AssetState
 from consent_service.domain.audit import EventKind
-from consent_service.domain.holds import HoldKind
-from consent_service.domain.withdrawal import Speed
-from consent_service.errors import Gone, NotSignedIn
 from consent_service.ids import new_id
 from consent_service.services import (
-    accounts,
     assets,
     audit,
     erasure,
-    holds,
-    key_rotation,
     startup,
-    tokens,
 )
 from consent_service.settings import PREFIX
 from tests.support.api import issue_token
@@ -35,8 +27,9 @@ from tests.support.installation import close, found_installation
 from tests.support.nodes import comes_true
 from tests.support.postgres import PostgresServer
 from tests.support.running import Running, running
-from tests.support.safe import consenting_family, count, made_backup, open_safe, restored
+from tests.support.safe import consenting_family, open_safe, restored
 from tests.support.seaweed import Seaweed
+from tests.support.week import a_week_passes, require_nothing_back
 
 
 @pytest.fixture
@@ -70,46 +63,15 @@ def node(clinic: Clinic, where: dict[str, str]) -> Iterator[Running]:
 
 def test_a_backup_of_last_week_brings_nothing_back(clinic: Clinic, tmp_path: Path) -> None:
     """Nothing erased returns; who took it back stays locked; who was shut out stays out."""
-    families = [consenting_family(clinic) for _ in range(3)]
-    erased, locked, held = (clinic.stores_film(family).id for family in families)
-    leaver, _ = accounts.create_user(
-        clinic.ctx,
-        clinic.admin,
-        accounts.UserDetails("leaver@clinic.example", "Lee Invented", ("guider",)),
-    )
-    token, secret = tokens.create_token(clinic.ctx, clinic.admin, leaver, ["guider"], 30)
     safe = open_safe(clinic, tmp_path)
-    made = made_backup(clinic, safe)
-    clinic.passes(days=3)
-    clinic.withdraws(families[0], families[0].mother)
-    erasure.work(clinic.ctx, "before")
-    key_rotation.rotate(clinic.ctx, clinic.admin)
-    clinic.withdraws(families[1], families[1].mother, speed=Speed.SEVEN_DAYS)
-    place = holds.PlaceHold(families[2].involvement, HoldKind.COMPLAINT, "It came.")
-    hold = holds.place(clinic.ctx, clinic.ig, place)
-    tokens.revoke_token(clinic.ctx, clinic.admin, token)
-    accounts.disable_user(clinic.ctx, clinic.admin, leaver)
-    clinic.passes(days=4)
+    week = a_week_passes(clinic, safe)
 
-    report = restored(clinic, safe, made, replace=True)
+    report = restored(clinic, safe, week.made, replace=True)
 
-    assert report.brought_back == {"consent_ended": 2, "hold_placed": 1, "access_revoked": 2}
-    assert report.erased_since == 2, "ciphertext of the erased film and its sidecar"
-    for gone in (erased, locked):
-        with pytest.raises(Gone):
-            clinic.watches(gone)
-    assert not [name for name in clinic.objects() if name.startswith(erased)]
-    assert clinic.watches(held)
-    assert [one.id for one in holds.holds(clinic.ctx, clinic.ig)] == [hold.id]
-    with pytest.raises(NotSignedIn):
-        tokens.caller_of_token(clinic.ctx, secret)
-    assert count(clinic, UserAccount, UserAccount.active.is_(False)) == 1
-    erasure.work(clinic.ctx, "after")
-    assert assets.asset(clinic.ctx, clinic.ig, erased).state is AssetState.ERASED
-    assert assets.asset(clinic.ctx, clinic.ig, locked).state is AssetState.STORED
+    require_nothing_back(clinic, week, report)
     clinic.passes(days=3)
     erasure.work(clinic.ctx, "when the seven days are over")
-    assert assets.asset(clinic.ctx, clinic.ig, locked).state is AssetState.ERASED
+    assert assets.asset(clinic.ctx, clinic.ig, week.locked).state is AssetState.ERASED
 
 
 def test_a_node_that_serves_notices_a_restored_database_and_a_cut_journal(
