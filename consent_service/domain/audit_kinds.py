@@ -148,6 +148,7 @@ class EventKind(StrEnum):
     ERASURE_READ_BACK = "erasure.read_back"
     ERASURE_COMPLETED = "erasure.completed"
     CERTIFICATE_ISSUED = "certificate.issued"
+    CERTIFICATE_FETCHED = "certificate.fetched"
     HOLD_PLACED = "hold.placed"
     HOLD_REFUSED = "hold.refused"
     HOLD_RELEASE_ASKED = "hold.release_asked"

@@ -37,8 +37,13 @@ SENTENCES: dict[EventKind, str] = {
     K.TOKEN_CREATED: "{actor} created token {subject}[ with role {role}][, until {until}]",
     K.TOKEN_REVOKED: "{actor} revoked token {subject}[ because of {reason}]",
     K.LINK_MADE: "{actor} made link {subject}[ of kind {link}][ for person {person}]",
-    K.LINK_USED: "link {subject} was opened[ by person {person}]",
-    K.LINK_REFUSED: "a link was not opened[: link {link}][ because of {reason}]",
+    K.LINK_USED: (
+        "link {subject} was opened[ by person {person}][, after {wrong_dates} wrong dates]"
+    ),
+    K.LINK_REFUSED: (
+        "a link was not opened[: link {link}][ because of {reason}][, {counted} times so far in"
+        " this hour]"
+    ),
     K.LINK_REVOKED: "{actor} revoked link {subject}[ because of {reason}]",
     K.LINK_EXPIRED: "link {subject} ran out",
     K.ACCESS_REFUSED: "{actor} was refused[ {act}][ on {thing} {subject}][ because of {reason}]",
@@ -201,6 +206,7 @@ SENTENCES: dict[EventKind, str] = {
         "certificate {subject} was issued[, revision {revision}][, order {order}]"
         "[, digest {digest}]"
     ),
+    K.CERTIFICATE_FETCHED: "{actor} fetched certificate {subject}",
     K.HOLD_PLACED: "{actor} placed hold {subject}[ of kind {hold}][ on {things}]",
     K.HOLD_REFUSED: "{actor} placed a hold too late[ on {assets}][, {reason}]",
     K.HOLD_RELEASE_ASKED: "{actor} asked to release hold {subject}",

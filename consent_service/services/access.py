@@ -9,7 +9,7 @@ Rules kept here:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from sqlalchemy.orm import Session, object_session
@@ -42,6 +42,7 @@ OPENED_BY: Mapping[LinkKind, Mapping[Permission, Permission]] = {
     LinkKind.PARENT: {
         _P.LEAFLET_READ: _P.LEAFLET_READ,
         _P.CONSENT_READ: _P.OWN_CONSENT_READ,
+        _P.CERTIFICATE_READ: _P.OWN_CONSENT_READ,
         _P.WITHDRAWAL_PREVIEW: _P.OWN_WITHDRAWAL_RECORD,
         _P.WITHDRAWAL_RECORD: _P.OWN_WITHDRAWAL_RECORD,
         _P.WITHDRAWAL_CANCEL: _P.OWN_WITHDRAWAL_RECORD,
@@ -52,12 +53,16 @@ OPENED_BY: Mapping[LinkKind, Mapping[Permission, Permission]] = {
 
 @dataclass(frozen=True)
 class Own:
-    """What a link opens: the words and acts of one person in one involvement."""
+    """What a link opens: the words and acts of one person in one involvement.
+
+    `mark` is that of the browser that opened it.
+    """
 
     link: str
     kind: LinkKind
     person: str
     involvement: str
+    mark: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -154,6 +159,19 @@ def involvement_for(
     if row is None or not reaches(ctx, caller, permission, row.team_id):
         raise _not_found("involvement")
     return row
+
+
+def require_own(caller: Caller) -> Own:
+    """Return what a caller's link opens; raises NotFound for whoever came without one."""
+    if caller.own is None:
+        raise NotFound("There is no such page of yours.", kind="own_page")
+    return caller.own
+
+
+def require_themselves(caller: Caller, person: str) -> None:
+    """Raise NotFound when a link is used for anybody but its own person; staff are not asked."""
+    if caller.own is not None and caller.own.person != person:
+        raise _not_found("person")
 
 
 def thing_for(

@@ -29,6 +29,7 @@ from consent_service.errors import IntegrityFault, NotFound
 from consent_service.ids import new_id
 from consent_service.services.access import Caller, involvement_for, require, teams_reached
 from consent_service.services.context import Context
+from consent_service.services.withdrawal_told import certificate_told
 from consent_service.vault.signing import PublicKey, SigningUse, verify
 
 FORMAT = "consent-service/certificate/v1"
@@ -128,7 +129,7 @@ def certificate(
             raise _not_found()
         involvement_for(ctx, session, caller, Permission.CERTIFICATE_READ, parent.involvement_id)
         row = _latest(session, parent.id, revision)
-        if row is None:
+        if row is None or not certificate_told(session, caller, parent, json.loads(row.body)):
             raise _not_found()
         return _view(row)
 

@@ -42,7 +42,12 @@ from consent_service.domain.roles import Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
 from consent_service.ids import new_id
 from consent_service.services import depicted_keys, disputes, erasure_journal, link_sessions
-from consent_service.services.access import Caller, involvement_for, thing_for
+from consent_service.services.access import (
+    Caller,
+    involvement_for,
+    require_themselves,
+    thing_for,
+)
 from consent_service.services.at_once import at_once
 from consent_service.services.consent_checks import (
     CaptureConsent,
@@ -121,6 +126,7 @@ def questions(ctx: Context, caller: Caller, ask: AskForm) -> Questions:
     """Return what a form asks this person, with the text of the leaflet they last got."""
     with ctx.read() as session:
         row = involvement_for(ctx, session, caller, Permission.CONSENT_CAPTURE, ask.involvement)
+        require_themselves(caller, ask.person)
         current = versions_on(session, ask.form, ask.said_on)[-1:] if ask.said_on else ()
         _, version = published_form(ctx, session, ask.form, next(iter(current), None))
         leaflet = _latest_issue(session, ask.involvement, ask.person, version.leaflet)
@@ -142,12 +148,13 @@ def capture(ctx: Context, caller: Caller, request: CaptureConsent) -> ConsentAct
     """
     with ctx.begin() as uow:
         involvement_for(ctx, uow.session, caller, Permission.CONSENT_CAPTURE, request.involvement)
+        require_themselves(caller, request.person)
         reached = disputes.lock_reached(uow, request.involvement)
         row = uow.session.get_one(Involvement, request.involvement)
         ground = _ground(ctx, uow, row, request)
         require_sound(ctx, uow, ground, request)
         act = _append_act(ctx, uow, caller, ground, request)
-        link_sessions.use(uow, caller, act.id)
+        link_sessions.use(ctx, uow, caller, act)
         _append_decisions(uow, act, ground, request)
         row.last_entry_at = uow.at
         uow.session.flush()

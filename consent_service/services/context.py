@@ -11,6 +11,7 @@ from consent_service.clock import Clock
 from consent_service.db import unit_of_work
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.policies import Policies
+from consent_service.services.refused_openings import RefusedOpenings
 from consent_service.services.viewing_keys import ViewingKeys
 from consent_service.settings import Settings
 from consent_service.vault.blobs import BlobStore
@@ -45,6 +46,7 @@ class Context:
     signers: Signers
     policies: Policies
     viewings: ViewingKeys = field(default_factory=ViewingKeys)
+    refused_openings: RefusedOpenings = field(default_factory=RefusedOpenings)
 
     def begin(self) -> AbstractContextManager[UnitOfWork]:
         """Open a writing transaction at the present instant."""

@@ -132,9 +132,16 @@ def decide(
 
 
 def handover(ctx: Context, caller: Caller, identifier: str) -> HandoverView:
-    """Return one handover that the caller may see."""
+    """Return one handover that the caller may see; by link a closed one of their own."""
     with ctx.read() as session:
-        return _handover_view(session, _handover_for(ctx, session, caller, identifier))
+        if caller.own is None:
+            return _handover_view(session, _handover_for(ctx, session, caller, identifier))
+        row = session.get(Handover, identifier)
+        if row is not None and row.closed_at is None:
+            row = None
+        return _handover_view(
+            session, thing_for(ctx, caller, Permission.CONSENT_READ, row, "handover")
+        )
 
 
 def handovers(ctx: Context, caller: Caller, involvement: str) -> list[HandoverView]:

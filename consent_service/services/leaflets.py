@@ -27,7 +27,7 @@ from consent_service.domain.leaflets import LeafletRoute, LeafletStatus
 from consent_service.domain.roles import Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import new_id
-from consent_service.services.access import Caller, involvement_for, require
+from consent_service.services.access import Caller, involvement_for, require, require_themselves
 from consent_service.services.context import Context
 
 
@@ -127,6 +127,7 @@ def give_leaflet(ctx: Context, caller: Caller, request: GiveLeaflet) -> IssueVie
     """
     with ctx.begin() as uow:
         involvement_for(ctx, uow.session, caller, Permission.LEAFLET_GIVE, request.involvement)
+        require_themselves(caller, request.person)
         involvement = uow.lock_involvement(request.involvement)
         belonging = {person.id for _, person in members(uow.session, request.involvement)}
         if request.person not in belonging:

@@ -34,10 +34,16 @@ LINKS = (
 
 def ends_at(ctx: Context, row: OwnLink, involvement: Involvement) -> datetime | None:
     """Return the first instant at which a link is out of date, as far as is known now (R29)."""
+    if row.kind is LinkKind.PARENT:
+        return page_ends_at(ctx, involvement)
     ended = involvement.ended_on
-    if row.kind is LinkKind.CONSENT:
-        over = start_of_london_day(ended) if ended else None
-        return min(filter(None, (row.expires_at, over)), default=None)
+    over = start_of_london_day(ended) if ended else None
+    return min(filter(None, (row.expires_at, over)), default=None)
+
+
+def page_ends_at(ctx: Context, involvement: Involvement) -> datetime | None:
+    """Return the first instant at which no link opens a person's own page any more (R29)."""
+    ended = involvement.ended_on
     if ended is None:
         return None
     facts = Facts({TriggerEvent.INVOLVEMENT_ENDED: ended})

@@ -1,10 +1,13 @@
 """Opening a link with a date of birth, and who holds it from then on.
 
 Rules kept here:
-  * what does not open fails alike and costs the same, whatever the reason, and is written down;
+  * what does not open fails alike and costs the same, whatever the reason; it is counted, and not
+    written down one by one: wrong dates at their link, whose fifth is an entry, and all of them
+    together by the hour;
   * one browser at a time: opening a link anew ends what another browser had open, and forgets what
     was answered there;
-  * a consent link is used up in the transaction that records its act, and the guider is told.
+  * a consent link is used up in the transaction that records its act, and the guider is told;
+  * who acts by link still holds it, by all that would end it, in the transaction of the act.
 """
 
 import hmac
@@ -15,16 +18,18 @@ from datetime import date, datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from consent_service.db.models.consent import ConsentAct
 from consent_service.db.models.links import OwnLink
 from consent_service.db.models.people import Involvement
 from consent_service.db.unit_of_work import UnitOfWork
-from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
+from consent_service.domain.audit import Actor, ActorKind, AuditEvent, Detail, EventKind
 from consent_service.domain.consent import Capacity
 from consent_service.domain.links import MOST_WRONG_ANSWERS, TOKEN_BYTES, LinkEnd
 from consent_service.domain.roles import PARENT
-from consent_service.errors import LinkClosed
+from consent_service.domain.withdrawal import Route
+from consent_service.errors import LinkClosed, Refused
 from consent_service.services import erasure_journal
-from consent_service.services.access import Caller, Own
+from consent_service.services.access import Caller, Own, require_own
 from consent_service.services.context import Context
 from consent_service.services.link_facts import (
     LINKS,
@@ -82,12 +87,13 @@ def open_link(ctx: Context, secret: str, born_on: date) -> Opened:
         right = hmac.compare_digest(named, born_on.isoformat())
         opens = found is not None and end is None and right
         guessed = found is not None and end is None and not right
+        wrong = row.wrong_answers if row else 0
         changed: dict[str, object] = {"wrong_answers": OwnLink.wrong_answers + int(guessed)}
         if opens:
             changed = {"wrong_answers": 0, "session_mark": mark, "opened_at": uow.at}
             changed |= {"draft": None, "drafted_at": None}
         uow.session.execute(update(OwnLink).where(OwnLink.id == link).values(**changed))
-        uow.record(_opening(found, opens=opens, reason=end.value if end else "birth_date"))
+        _write_down(ctx, uow, found, wrong, opens=opens)
         _lock_after_too_many(uow, link, guessed=guessed)
         uow.after_commit(lambda: erasure_journal.pay(ctx))
     if not opens:
@@ -108,7 +114,7 @@ def session_of(ctx: Context, link: str, mark: str) -> LinkSession:
         end = end_now(ctx, found, withdrew_at, ctx.clock.now())
         if end is not None and not (end is LinkEnd.USED and row.act_id):
             raise _closed()
-        own = Own(row.id, row.kind, person.id, involvement.id)
+        own = Own(row.id, row.kind, person.id, involvement.id, mark)
         return LinkSession(
             Caller(Actor(ActorKind.PERSON, person.id), roles=frozenset({PARENT}), own=own),
             own,
@@ -131,21 +137,43 @@ def close_session(ctx: Context, link: str, mark: str) -> None:
         )
 
 
-def use(uow: UnitOfWork, caller: Caller, act: str) -> None:
+def use(ctx: Context, uow: UnitOfWork, caller: Caller, act: ConsentAct) -> None:
     """Use up a consent link in the transaction that records its act, and tell the guider.
 
-    Nothing happens for members of staff. Raises LinkClosed when it was used or ended meanwhile.
+    Nothing happens for members of staff. Raises LinkClosed when it was used, or has ended, or was
+    opened in another browser meanwhile; Refused `not_asked` when it asks something else.
     """
     if caller.own is None:
         return
-    row = uow.session.get_one(
-        OwnLink, caller.own.link, with_for_update=True, populate_existing=True
-    )
-    if row.used_at is not None or row.revoked_at is not None:
-        raise _closed()
-    row.used_at, row.act_id, row.draft, row.drafted_at = uow.at, act, None, None
+    row = require_held(ctx, uow, caller)
+    if (act.person_id, act.form_id, act.language, act.route, act.capacity) != (
+        row.person_id,
+        row.form_id,
+        row.language,
+        Route.REMOTE_LINK,
+        row.capacity,
+    ):
+        raise Refused("Your link asks for other answers than these.", code="not_asked")
+    row.used_at, row.act_id, row.draft, row.drafted_at = uow.at, act.id, None, None
     guider = uow.session.get_one(Involvement, row.involvement_id).guider_id
-    notify(uow, "consent_by_link", user=guider, subject=act)
+    notify(uow, "consent_by_link", user=guider, subject=act.id)
+
+
+def require_held(ctx: Context, uow: UnitOfWork, caller: Caller) -> OwnLink:
+    """Return the caller's link, locked, if nothing has ended it and this browser still holds it.
+
+    For whatever a link writes, in the transaction that writes it; raises LinkClosed, NotFound for
+    whoever came without a link.
+    """
+    own = require_own(caller)
+    query = LINKS.where(OwnLink.id == own.link).with_for_update(of=OwnLink)
+    found = uow.session.execute(query.execution_options(populate_existing=True)).one_or_none()
+    if found is None or not hmac.compare_digest(found[0].session_mark or "", own.mark):
+        raise _closed()
+    withdrew_at = last_withdrawal(uow.session, own.person, own.involvement)
+    if end_now(ctx, found, withdrew_at, uow.at) is not None:
+        raise _closed()
+    return found[0]
 
 
 def _by_secret(session: Session, secret: str) -> Found | None:
@@ -153,15 +181,20 @@ def _by_secret(session: Session, secret: str) -> Found | None:
     return session.execute(query.with_for_update(of=OwnLink)).one_or_none()
 
 
-def _opening(found: Found | None, *, opens: bool, reason: str) -> AuditEvent:
-    if found is None:
-        return AuditEvent(EventKind.LINK_REFUSED, DOOR, details={"reason": "unknown"})
-    row, person, involvement = found
-    if not opens:
-        details = {"link": row.id, "reason": reason}
-        return AuditEvent(EventKind.LINK_REFUSED, DOOR, row.id, involvement.id, details)
-    actor, details = Actor(ActorKind.PERSON, person.id), {"person": person.id}
-    return AuditEvent(EventKind.LINK_USED, actor, row.id, involvement.id, details)
+def _write_down(
+    ctx: Context, uow: UnitOfWork, found: Found | None, wrong: int, *, opens: bool
+) -> None:
+    """Write down an opening, with the wrong dates before it; of refusals only that they mount."""
+    if found is not None and opens:
+        row, person, involvement = found
+        details: dict[str, Detail] = {"person": person.id}
+        details |= {"wrong_dates": wrong} if wrong else {}
+        actor = Actor(ActorKind.PERSON, person.id)
+        uow.record(AuditEvent(EventKind.LINK_USED, actor, row.id, involvement.id, details))
+        return
+    counted = ctx.refused_openings.count(uow.at)
+    if counted is not None:
+        uow.record(AuditEvent(EventKind.LINK_REFUSED, DOOR, details={"counted": counted}))
 
 
 def _lock_after_too_many(uow: UnitOfWork, link: str, *, guessed: bool) -> None:
@@ -170,6 +203,8 @@ def _lock_after_too_many(uow: UnitOfWork, link: str, *, guessed: bool) -> None:
         return
     row = uow.session.get_one(OwnLink, link)
     owe_line(uow, row)
+    details = {"link": row.id, "reason": LinkEnd.LOCKED.value}
+    uow.record(AuditEvent(EventKind.LINK_REFUSED, DOOR, row.id, row.involvement_id, details))
     guider = uow.session.get_one(Involvement, row.involvement_id).guider_id
     notify(uow, "link_locked", user=guider, subject=row.involvement_id)
 

@@ -3,6 +3,7 @@
 Rules kept here:
   * a link is 256 random bits; only its digest is kept, and it is shown once;
   * it is for somebody who answers for themselves, whose date of birth it can ask;
+  * no link is made that would not open: for a person's own page until a year after the end (R29);
   * a new link of a kind ends the one before; a revoked one stays revoked through a restore.
 """
 
@@ -30,7 +31,14 @@ from consent_service.ids import new_id
 from consent_service.services import erasure_journal
 from consent_service.services.access import Caller, involvement_for, thing_for
 from consent_service.services.context import Context
-from consent_service.services.link_facts import LINKS, end_now, ends_at, last_withdrawal, owe_line
+from consent_service.services.link_facts import (
+    LINKS,
+    end_now,
+    ends_at,
+    last_withdrawal,
+    owe_line,
+    page_ends_at,
+)
 from consent_service.services.policies import published_form
 from consent_service.services.tokens import token_digest
 
@@ -65,7 +73,8 @@ class LinkView:
 def make_link(ctx: Context, caller: Caller, wanted: MakeLink) -> tuple[LinkView, str]:
     """Make a link; returns it and its secret, which is never shown again.
 
-    Raises InvalidInput by field, Conflict `no_birth_date`, `died` or `not_open`, NotFound.
+    Raises InvalidInput by field, Conflict `no_birth_date`, `died`, `not_open` or `page_over`,
+    NotFound.
     """
     secret = secrets.token_urlsafe(TOKEN_BYTES)
     with ctx.begin() as uow:
@@ -140,6 +149,13 @@ def _require_makeable(
         )
     if person.died_on is not None:
         raise Conflict("This person has died.", code="died")
+    over = page_ends_at(ctx, involvement)
+    if wanted.kind is LinkKind.PARENT and over is not None and over <= uow.at:
+        raise Conflict(
+            "The work ended too long ago: a link to their page does not open any more. Give them"
+            " their papers yourself, and record what they want to stop.",
+            code="page_over",
+        )
     short = member.role in (FamilyRole.OTHER, FamilyRole.STAFF)
     form = SHORT_FORM if short else FORM
     faults = {}

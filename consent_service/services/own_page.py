@@ -24,8 +24,7 @@ from consent_service.domain.consent import Answer, EndingKind
 from consent_service.domain.people import holder_for
 from consent_service.domain.purposes import split_use, with_use
 from consent_service.domain.roles import Permission
-from consent_service.errors import NotFound
-from consent_service.services.access import Caller, Own, involvement_for
+from consent_service.services.access import Caller, Own, involvement_for, require_own
 from consent_service.services.consent_views import ConsentActView, DecisionView, act_views
 from consent_service.services.context import Context
 from consent_service.services.withdrawal_outcome import WithdrawalView, withdrawal_views
@@ -119,13 +118,6 @@ def own_page(ctx: Context, caller: Caller) -> OwnPage:
             tuple(_leaflets(session, own)),
             tuple(_withdrawals(ctx, session, caller, own)),
         )
-
-
-def require_own(caller: Caller) -> Own:
-    """Return what a caller's link opens; raises NotFound for whoever came without one."""
-    if caller.own is None:
-        raise NotFound("There is no such page of yours.", kind="own_page")
-    return caller.own
 
 
 def decides_for(session: Session, own: Own, today: date) -> list[str]:

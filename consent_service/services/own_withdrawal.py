@@ -2,7 +2,7 @@
 
 Rules kept here:
   * whoever holds a link withdraws in their own name: for themselves, or for a child whom they
-    decide for;
+    decide for; single films only those that show themselves;
   * a link alone never takes a withdrawal back (rule 5): that needs the number chosen when
     withdrawing, and five wrong ones leave the way with the guider only;
   * what is told of the outcome does not say that something is held or disputed: it names what was
@@ -22,12 +22,13 @@ from consent_service.db.models.people import Involvement
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.links import MOST_WRONG_ANSWERS, PIN_DIGITS
 from consent_service.domain.withdrawal import Route, Speed, WithdrawalRequest, WithdrawalScope
-from consent_service.errors import Conflict, InvalidInput, Refused
-from consent_service.services import withdrawal
-from consent_service.services.access import Caller
+from consent_service.errors import InvalidInput, Refused
+from consent_service.services import own_films, withdrawal
+from consent_service.services.access import Caller, require_own
 from consent_service.services.context import Context
+from consent_service.services.link_sessions import require_held
 from consent_service.services.notices import notify
-from consent_service.services.own_page import decides_for, require_own
+from consent_service.services.own_page import decides_for
 from consent_service.services.sign_in import PASSWORDS
 from consent_service.services.withdrawal_outcome import (
     Outcome,
@@ -39,6 +40,8 @@ from consent_service.services.withdrawal_told import NOT_TOLD, purposes_told
 
 WRONG_PIN = "This is not the number that you chose. After five wrong tries only your guider can."
 
+NOT_OFFERED = "Choose from the films that show you. Others are stopped together with your guider."
+
 
 @dataclass(frozen=True)
 class OwnRequest:
@@ -49,6 +52,7 @@ class OwnRequest:
     speed: Speed
     purposes: tuple[str, ...] = ()
     keep_purposes: tuple[str, ...] = ()
+    assets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,7 @@ def stop(ctx: Context, caller: Caller, wanted: OwnRequest, pin: str = "") -> Wit
     hashed = PASSWORDS.hash(pin) if pin and wanted.speed is Speed.SEVEN_DAYS else None
 
     def also(uow: UnitOfWork, identifier: str) -> None:
+        require_held(ctx, uow, caller)
         if hashed is not None:
             uow.session.add(UndoPin(withdrawal_id=identifier, pin_hash=hashed))
         _tell_guider(uow, caller, "withdrawn_by_link")
@@ -134,13 +139,12 @@ def keep_after_all(ctx: Context, caller: Caller, identifier: str, pin: str) -> W
     own = require_own(caller)
     withdrawal.withdrawal(ctx, caller, identifier)
     _require_pin(ctx, identifier, pin)
-    return withdrawal.cancel(
-        ctx,
-        caller,
-        identifier,
-        own.person,
-        lambda uow, _: _tell_guider(uow, caller, "kept_by_link"),
-    )
+
+    def also(uow: UnitOfWork, _: str) -> None:
+        require_held(ctx, uow, caller)
+        _tell_guider(uow, caller, "kept_by_link")
+
+    return withdrawal.cancel(ctx, caller, identifier, own.person, also)
 
 
 def _tell_guider(uow: UnitOfWork, caller: Caller, why: str) -> None:
@@ -180,7 +184,7 @@ def forget_pins(uow: UnitOfWork) -> int:
 def _request(ctx: Context, caller: Caller, wanted: OwnRequest) -> WithdrawalRequest:
     own = require_own(caller)
     if wanted.scope is WithdrawalScope.ASSETS:
-        raise Conflict("Single films are stopped with the guider.", code="with_guider")
+        _require_offered(ctx, caller, wanted)
     return WithdrawalRequest(
         involvement=own.involvement,
         person=wanted.person,
@@ -191,4 +195,12 @@ def _request(ctx: Context, caller: Caller, wanted: OwnRequest) -> WithdrawalRequ
         moment=ctx.clock.now(),
         purposes=wanted.purposes,
         keep_purposes=wanted.keep_purposes,
+        assets=wanted.assets,
     )
+
+
+def _require_offered(ctx: Context, caller: Caller, wanted: OwnRequest) -> None:
+    """Raise InvalidInput unless each film named is one that shows the holder of the link."""
+    offered = {film.id for film in own_films.stoppable(ctx, caller)}
+    if wanted.person != require_own(caller).person or not set(wanted.assets) <= offered:
+        raise InvalidInput(NOT_OFFERED, {"assets": NOT_OFFERED})

@@ -4,16 +4,18 @@ Rules kept here:
   * whoever speaks for a child is told of work that they belong to, and of no other: a receipt must
     not tell a parent where the other one has gone with the child;
   * what is fetched by link names only uses that its holder answered themselves, and tells of no
-    hold and of no dispute: either would tell what somebody else said.
+    hold and of no dispute: either would tell what somebody else said;
+  * a certificate is signed as a whole: by link it is told whole or not at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from consent_service.db.models.consent import ConsentDecision
-from consent_service.db.models.erasure import ErasureOrder
+from consent_service.db.models.erasure import ErasureOrder, Withdrawal
 from consent_service.db.models.people import InvolvementPerson
 from consent_service.domain.purposes import CARE, split_use
 from consent_service.services.access import Caller
@@ -75,3 +77,32 @@ def purposes_told(
         )
     )
     return tuple(p for p in purposes if split_use(p)[0] in answered or p == CARE)
+
+
+def certificate_told(
+    session: Session, caller: Caller, order: ErasureOrder, body: Mapping[str, Any]
+) -> bool:
+    """Tell whether the caller may read a certificate of this order.
+
+    By link: of what its holder stopped, when nothing in it would tell of a hold, a dispute or
+    another's answers. Else it looks as one that is not issued yet, and the guider explains it.
+    """
+    if caller.own is None:
+        return True
+    act = session.get(Withdrawal, order.withdrawal_id) if order.withdrawal_id else None
+    if act is None or act.by_person_id != caller.own.person:
+        return False
+    grounds = {item["ground"] or "hold" for item in body["kept"]}
+    told = purposes_told(session, caller, act.person_id, body["purposes"])
+    return (
+        not grounds & NOT_TOLD
+        and list(told) == body["purposes"]
+        and not _sealed_by_a_hold(act, body)
+    )
+
+
+def _sealed_by_a_hold(act: Withdrawal, body: Mapping[str, Any]) -> bool:
+    """Tell whether keys were sealed for another reason than the days to change one's mind."""
+    if body["keys_sealed_at"] is None:
+        return False
+    return act.undo_until is None or body["key_destroyed_at"] is None

@@ -5,13 +5,15 @@ Rules kept here:
   * the words of forms and leaflets never come from a catalogue: they are published in a language
     with their own translator and approver;
   * a catalogue is offered when the organisation's `page_languages` say who approved it; in a demo
-    every one is, and each page says in English too that nobody approved it.
+    every one is, and each page says in English too that nobody approved it;
+  * a choice ends when its reader leaves: it would tell the next one on this device who was here.
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from babel import Locale
 from babel.dates import format_date
@@ -24,6 +26,8 @@ from consent_service.web.here import ctx
 ENGLISH = "en"
 CATALOGUES = Path(__file__).parent / "translations"
 COOKIE = "own-language"
+LONGEST = timedelta(hours=2)
+"""How long a choice is kept at most: as long as a link may stay open in a browser."""
 CHOSEN = "language"
 """Name of the query parameter by which a reader chooses."""
 
@@ -87,12 +91,19 @@ def choose(of_link: str) -> None:
 
 
 def remember(response: Response) -> Response:
-    """Keep a choice that was just made, for as long as the browser is open."""
+    """Keep a choice that was just made; forget it once its reader has left."""
     code = current().code
-    if request.args.get(CHOSEN) == code:
-        options = {"secure": ctx().settings.secure, "httponly": True, "samesite": "Lax"}
-        response.set_cookie(COOKIE, code, path="/", **options)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"secure": ctx().settings.secure, "httponly": True, "path": "/"}
+    if g.get("language_forgotten"):
+        response.delete_cookie(COOKIE, samesite="Lax", **options)
+    elif request.args.get(CHOSEN) == code:
+        response.set_cookie(COOKIE, code, max_age=LONGEST, samesite="Lax", **options)
     return response
+
+
+def forget() -> None:
+    """Let the choice made in this browser go with the page that is being answered."""
+    g.language_forgotten = True
 
 
 def written_day(day: date | datetime) -> str:

@@ -20,7 +20,7 @@ from consent_service.domain.links import LinkKind
 from consent_service.domain.policies import form_facts
 from consent_service.errors import LinkClosed, NotFound
 from consent_service.services import leaflets as leaflet_texts
-from consent_service.services import link_sessions, own_page, own_withdrawal, papers
+from consent_service.services import link_sessions, own_page, own_papers, own_withdrawal, papers
 from consent_service.services.consent_views import ConsentActView
 from consent_service.services.own_page import OwnPage
 from consent_service.web import languages, own_session
@@ -96,6 +96,7 @@ def home() -> str:
         name=holder.name,
         mine=mine,
         words=_words(mine),
+        received=own_papers.own_papers(ctx(), holder.caller),
         stoppable=own_withdrawal.people(ctx(), holder.caller),
         ends_at=holder.ends_at,
     )
@@ -122,6 +123,20 @@ def copy(act: str) -> Response:
     large = request.args.get("print") == "large"
     caller = own_session.caller(LinkKind.PARENT)
     return paper(papers.consent_copy(ctx(), caller, act, large_print=large), "copy")
+
+
+@own.get("/own/certificate/<id:order>.pdf")
+def certificate(order: str) -> Response:
+    """Return the certificate of something they stopped, once it was destroyed."""
+    caller = own_session.caller(LinkKind.PARENT)
+    return paper(own_papers.certificate(ctx(), caller, order), "paper")
+
+
+@own.get("/own/photos/<id:handover>.pdf")
+def handover(handover: str) -> Response:
+    """Return the receipt of photos that they were given."""
+    caller = own_session.caller(LinkKind.PARENT)
+    return paper(own_papers.handover_receipt(ctx(), caller, handover), "receipt")
 
 
 @own.get("/own/leave")

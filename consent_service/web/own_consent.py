@@ -137,7 +137,7 @@ def later() -> str:
     """Stop here: nothing of what was answered is kept, and the link still opens."""
     ends_at = _holder().ends_at
     own_session.leave()
-    return page("own/consent_later.html", ends_at=ends_at)
+    return page("own/consent_later.html", ends_at=ends_at, languages=())
 
 
 @own_answers.get("/done")

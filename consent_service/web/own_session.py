@@ -29,7 +29,7 @@ from consent_service.web import languages
 from consent_service.web.here import ctx
 
 IDLE = timedelta(minutes=30)
-LONGEST = timedelta(hours=2)
+LONGEST = languages.LONGEST
 BARE: Mapping[str, Any] = {"signed_in": False, "navigation": (), "languages": ()}
 """What a family's page shows of the team's menu, whoever is signed in beside it: nothing."""
 _CLOSED = _l("This page has closed. Open your link again.")
@@ -59,6 +59,7 @@ def leave() -> None:
 
     A session of the team stays: no mere link may sign somebody out.
     """
+    languages.forget()
     found = _read()
     if found is None:
         return

@@ -16,12 +16,21 @@ from flask_babel import lazy_gettext as _l
 from wtforms import PasswordField
 from wtforms.validators import Length, Optional
 
+from consent_service.domain.assets import AssetKind
 from consent_service.domain.links import PIN_DIGITS, LinkKind
 from consent_service.domain.purposes import CARE
 from consent_service.domain.withdrawal import Speed, WithdrawalScope
 from consent_service.errors import Conflict, InvalidInput, Refused
-from consent_service.services import own_page, own_withdrawal, papers, withdrawal
+from consent_service.services import (
+    own_films,
+    own_page,
+    own_papers,
+    own_withdrawal,
+    papers,
+    withdrawal,
+)
 from consent_service.services.access import Caller
+from consent_service.services.own_films import OwnFilm
 from consent_service.services.own_page import OwnPage, Standing
 from consent_service.services.own_withdrawal import OwnRequest, Told
 from consent_service.services.withdrawal_outcome import PreviewView
@@ -48,6 +57,7 @@ class StopForm(PageForm):
     scope = choice(_l("What do you want to stop?"), sentence=_l("Choose what you want to stop."))
     purposes = several(_l("Which uses?"))
     keep = several(_l("Uses that you want to keep all the same"))
+    assets = several(_l("Which films or photos of you?"))
     speed = choice(_l("When is film destroyed?"), sentence=_l("Choose when it is destroyed."))
 
 
@@ -73,7 +83,7 @@ def choose() -> ResponseReturnValue:
     _offer(form, mine)
     if form.sent:
         try:
-            shown = own_withdrawal.preview(ctx(), _caller(), _wanted(form))
+            shown = own_withdrawal.preview(ctx(), _caller(), _wanted(form, mine))
         except InvalidInput as fault:
             form.add_faults(fault)
         else:
@@ -95,11 +105,11 @@ def confirm() -> ResponseReturnValue:
     _offer(form, mine)
     if not form.validate():
         return redirect(url_for("own_stop.choose"))
-    seen = own_withdrawal.preview(ctx(), _caller(), _wanted(form))
+    seen = own_withdrawal.preview(ctx(), _caller(), _wanted(form, mine))
     if seen.digest != request.form.get("digest"):
         return _preview(form, mine, seen, number, changed=True)
     try:
-        done = own_withdrawal.stop(ctx(), _caller(), _wanted(form), number.pin.data or "")
+        done = own_withdrawal.stop(ctx(), _caller(), _wanted(form, mine), number.pin.data or "")
     except InvalidInput as fault:
         number.add_faults(fault)
         return _preview(form, mine, seen, number)
@@ -112,8 +122,10 @@ def stopped(identifier: str) -> str:
     caller = _caller()
     view = withdrawal.withdrawal(ctx(), caller, identifier)
     now = ctx().clock.now()
+    issued = own_papers.own_papers(ctx(), caller).certificates
     return page(
         "own/stopped.html",
+        certificate=next((one for one in issued if one.withdrawal == identifier), None),
         view=view,
         told=Told.of(withdrawal.outcome(ctx(), caller, identifier)),
         names=own_page.own_page(ctx(), caller).names,
@@ -149,17 +161,19 @@ def keep(identifier: str) -> ResponseReturnValue:
 def _preview(
     form: StopForm, mine: OwnPage, shown: PreviewView, number: PinForm, *, changed: bool = False
 ) -> ResponseReturnValue:
+    wanted = _wanted(form, mine)
     found = page(
         "own/preview.html",
         form=number,
         show=show,
         summary=summary,
-        person=form.person.data,
+        person=wanted.person,
+        films=[str(p[1]) for p in form.assets.choices or () if p[0] in wanted.assets],
         mine=mine,
         shown=shown,
         told=Told.of(shown),
         changed=changed,
-        uses=_labels(_caller(), form.person.data, shown.purposes),
+        uses=_labels(_caller(), wanted.person, shown.purposes),
         sent=[
             (name, value)
             for name, value in request.form.items(multi=True)
@@ -183,9 +197,14 @@ def _offer(form: StopForm, mine: OwnPage) -> None:
     }
     form.purposes.choices = list(agreed.items())
     form.keep.choices = [(code, label) for code, label in agreed.items() if code != CARE]
+    form.assets.choices = [(film.id, _film(film)) for film in _films(mine, people)]
     form.scope.choices = [(WithdrawalScope.EVERYTHING.value, _("Everything: all film and photos"))]
     if agreed:
         form.scope.choices.append((WithdrawalScope.PURPOSES.value, _("Some uses only")))
+    if form.assets.choices:
+        form.scope.choices.append(
+            (WithdrawalScope.ASSETS.value, _("Some films or photos of me only"))
+        )
     days = ctx().policies.organisation.undo_days
     form.speed.choices = [
         (Speed.NOW.value, _("Now")),
@@ -195,16 +214,34 @@ def _offer(form: StopForm, mine: OwnPage) -> None:
         form.person.data, form.speed.data = first_of(form.person), Speed.NOW.value
 
 
-def _wanted(form: StopForm) -> OwnRequest:
+def _films(mine: OwnPage, people: Sequence[str]) -> list[OwnFilm]:
+    """Return what may be stopped one by one, by whoever speaks for themselves."""
+    return own_films.stoppable(ctx(), _caller()) if mine.person in people else []
+
+
+def _film(film: OwnFilm) -> str:
+    """Return what a film, clip or photo is called: its kind and day, never its title."""
+    when = languages.written_day(film.filmed_on)
+    found = {
+        AssetKind.RECORDING: _("Film of %(when)s", when=when),
+        AssetKind.CLIP: _("Clip from the film of %(when)s", when=when),
+        AssetKind.STILL: _("Photo from the film of %(when)s", when=when),
+    }[film.kind]
+    if film.number is None:
+        return str(found)
+    return str(_("%(film)s, number %(number)s", film=found, number=film.number))
+
+
+def _wanted(form: StopForm, mine: OwnPage) -> OwnRequest:
+    """Return what was asked for; single films are those of the holder, whoever was chosen."""
     scope = WithdrawalScope(form.scope.data)
-    some = scope is WithdrawalScope.PURPOSES
-    return OwnRequest(
-        form.person.data,
-        scope,
-        Speed(form.speed.data),
-        tuple(form.purposes.data or ()) if some else (),
-        () if some else tuple(form.keep.data or ()),
-    )
+    chosen = {
+        WithdrawalScope.EVERYTHING: {"keep_purposes": tuple(form.keep.data or ())},
+        WithdrawalScope.PURPOSES: {"purposes": tuple(form.purposes.data or ())},
+        WithdrawalScope.ASSETS: {"assets": tuple(form.assets.data or ())},
+    }[scope]
+    person = mine.person if scope is WithdrawalScope.ASSETS else form.person.data
+    return OwnRequest(person, scope, Speed(form.speed.data), **chosen)
 
 
 def _labels(caller: Caller, person: str, purposes: Sequence[str]) -> list[str]:

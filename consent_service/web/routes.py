@@ -98,6 +98,8 @@ ROUTES: dict[str, P | Open] = {
     "own.leaflet": P.OWN_CONSENT_READ,
     "own.leaflet_paper": P.OWN_CONSENT_READ,
     "own.copy": P.OWN_CONSENT_READ,
+    "own.certificate": P.OWN_CONSENT_READ,
+    "own.handover": P.OWN_CONSENT_READ,
     "own_stop.choose": P.OWN_WITHDRAWAL_RECORD,
     "own_stop.again": P.OWN_WITHDRAWAL_RECORD,
     "own_stop.confirm": P.OWN_WITHDRAWAL_RECORD,
