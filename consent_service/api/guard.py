@@ -12,12 +12,12 @@ from consent_service.api.operations import Open, Operation, Traffic
 from consent_service.errors import NotSignedIn, TooLarge
 from consent_service.services import access
 from consent_service.services.access import Caller
+from consent_service.services.consent_papers import LARGEST_SCAN
 from consent_service.services.context import Context
 from consent_service.services.tokens import caller_of_token, caller_who_watches
 
 MOST_JSON = 2**20
 LONGEST_TOKEN = 200
-_FILM = (Traffic.FILM, Traffic.PART)
 
 
 def admit(ctx: Context, operation: Operation) -> Caller | None:
@@ -40,7 +40,12 @@ def _token() -> str:
 
 
 def _limit_body(ctx: Context, operation: Operation) -> None:
-    most = ctx.settings.max_upload if operation.traffic in _FILM else MOST_JSON
+    longest = {
+        Traffic.FILM: ctx.settings.max_upload,
+        Traffic.PART: ctx.settings.max_upload,
+        Traffic.SCAN: LARGEST_SCAN,
+    }
+    most = longest.get(operation.traffic, MOST_JSON)
     request.max_content_length = most
     if request.content_length is not None and request.content_length > most:
         raise TooLarge(f"Send at most {most} bytes.", limit=most)

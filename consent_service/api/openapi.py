@@ -22,7 +22,14 @@ from werkzeug.routing import Rule
 
 from consent_service import __version__
 from consent_service.api.film import UPLOADS
-from consent_service.api.operations import PATH_PARAMETERS, PREFIX, Open, Operation, Traffic
+from consent_service.api.operations import (
+    PATH_PARAMETERS,
+    PREFIX,
+    SCANS,
+    Open,
+    Operation,
+    Traffic,
+)
 from consent_service.api.problems import MEDIA_TYPE
 from consent_service.api.shapes import PURPOSE_MARK, Problem
 from consent_service.domain import tus
@@ -69,7 +76,8 @@ _SPEC = SpecTree(
         )
     ],
 )
-_RAW = {Traffic.FILM: UPLOADS, Traffic.PART: (tus.MEDIA_TYPE,)}
+_FILM = {Traffic.FILM: UPLOADS, Traffic.PART: (tus.MEDIA_TYPE,)}
+_RAW = {**_FILM, Traffic.SCAN: SCANS}
 _UNNAMED_STATUS = {460: "Checksum Mismatch"}
 _OPERATIONS: dict[tuple[str, str], Operation] = {}
 
@@ -242,7 +250,7 @@ def _refusals(operation: Operation) -> frozenset[int]:
         refusals |= {412, 428}
     if operation.ranges:
         refusals |= {409, 410, 416}
-    if operation.traffic in _RAW:
+    if operation.traffic in _FILM:
         refusals |= {410, 411, 422, 507}
     if operation.resumable:
         refusals |= {409, 410, 412}

@@ -34,6 +34,11 @@ class Traffic(StrEnum):
     JSON = "json"
     FILM = "film"
     PART = "part"
+    SCAN = "scan"
+
+
+SCANS = ("application/pdf", "image/jpeg", "image/png")
+"""What the scan of a paper may be."""
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,7 @@ class EventKind(StrEnum):
     CONSENT_CAPTURED = "consent.captured"
     CONSENT_DECLINED = "consent.declined"
     CONSENT_PAPER_KEPT = "consent.paper_kept"
+    CONSENT_PAPER_VIEWED = "consent.paper_viewed"
     CONSENT_CHECKED = "consent.checked"
     CONSENT_REVOKED = "consent.revoked"
     CONSENT_REVOCATION_PREVIEWED = "consent.revocation_previewed"

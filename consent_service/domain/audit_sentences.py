@@ -108,6 +108,7 @@ SENTENCES: dict[EventKind, str] = {
     ),
     K.CONSENT_DECLINED: "{actor} recorded a refusal, act {subject}[, of person {person}]",
     K.CONSENT_PAPER_KEPT: "{actor} kept a scan with consent act {subject}[ ({size} bytes)]",
+    K.CONSENT_PAPER_VIEWED: "{actor} opened the scan kept with consent act {subject}",
     K.CONSENT_CHECKED: "{actor} checked consent act {subject} as second person",
     K.CONSENT_REVOCATION_PREVIEWED: (
         "{actor} looked at what ending consents for the organisation would do"
@@ -128,7 +129,7 @@ SENTENCES: dict[EventKind, str] = {
     K.CONSENT_KEY_DESTROYED: "consent key {subject} was destroyed[ under order {order}]",
     K.CONSENT_KEY_SEALED: "consent key {subject} was sealed[ because of {reason}]",
     K.CONSENT_KEY_UNSEALED: "consent key {subject} was brought back[ because of {reason}]",
-    K.CONSENT_COPY_MADE: "a copy of consent act {subject} was made for the parent[ ({digest})]",
+    K.CONSENT_COPY_MADE: "{actor} made a copy of consent act {subject}[ ({digest})]",
     K.CONSENT_VIEWED: "{actor} opened consent act {subject}",
     K.RECONSENT_ASKED: "person {subject} has to be asked again[, form {form}]",
     K.CAPACITY_RECORDED: "{actor} recorded a capacity finding for person {subject}[: {finding}]",

@@ -41,7 +41,13 @@ from consent_service.domain.policies import form_facts
 from consent_service.domain.roles import Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
 from consent_service.ids import new_id
-from consent_service.services import depicted_keys, disputes, erasure_journal, link_sessions
+from consent_service.services import (
+    consent_papers,
+    depicted_keys,
+    disputes,
+    erasure_journal,
+    link_sessions,
+)
 from consent_service.services.access import (
     Caller,
     involvement_for,
@@ -168,7 +174,10 @@ def capture(ctx: Context, caller: Caller, request: CaptureConsent) -> ConsentAct
 
 
 def check_late(ctx: Context, caller: Caller, act: str) -> ConsentActView:
-    """Confirm an act recorded late or from paper: a second person, who did not record it."""
+    """Confirm an act recorded late or from paper: a second person, who did not record it.
+
+    Raises Refused `second_person`, Conflict `not_late`, and `scan_missing` for paper without scan.
+    """
     with ctx.begin() as uow:
         row = _act_for(ctx, uow.session, caller, Permission.CONSENT_CONFIRM_LATE, act)
         reached = disputes.lock_reached(uow, row.involvement_id)
@@ -177,6 +186,7 @@ def check_late(ctx: Context, caller: Caller, act: str) -> ConsentActView:
         if row.recorded_by == caller.id:
             raise Refused("A second person checks this, not who recorded it.", code="second_person")
         if uow.session.get(ConsentActCheck, act) is None:
+            consent_papers.require_scan(uow.session, row)
             uow.session.add(ConsentActCheck(act_id=act, checked_by=caller.id, checked_at=uow.at))
             uow.record(AuditEvent(EventKind.CONSENT_CHECKED, caller.actor, act, row.involvement_id))
             uow.session.flush()

@@ -5,7 +5,9 @@ Rules kept here:
     key is in the keyring, its cipher text beside the act, so that both are backed up and restored
     together;
   * a wrong scan can be changed until a second person has checked the act; the key of the one
-    before it is destroyed then.
+    before it is destroyed then;
+  * nobody can find paper right that is not there: without its scan an act on paper is not checked;
+  * whoever opens a scan is written down before they see it.
 """
 
 import io
@@ -18,11 +20,12 @@ from sqlalchemy.orm import Session
 from consent_service.db.models.consent import ConsentAct, ConsentActCheck, ConsentPaper
 from consent_service.documents.scan import LARGEST_SCAN, CleanScan, clean_scan
 from consent_service.domain.audit import AuditEvent, EventKind
+from consent_service.domain.consent import Capacity
 from consent_service.domain.roles import Permission
 from consent_service.domain.withdrawal import Route
 from consent_service.errors import Conflict, NotFound, Unavailable
 from consent_service.ids import new_id
-from consent_service.services.access import Caller, involvement_for
+from consent_service.services.access import Caller, thing_for
 from consent_service.services.context import Context
 from consent_service.services.erasure_keys import destroy_keys
 from consent_service.vault.container import (
@@ -43,6 +46,7 @@ __all__ = [
     "keep",
     "key_of",
     "paper",
+    "require_scan",
     "scan",
 ]
 
@@ -115,7 +119,7 @@ def paper(ctx: Context, caller: Caller, act: str) -> PaperView | None:
 def scan(ctx: Context, caller: Caller, act: str) -> CleanScan:
     """Return the scan itself. Raises NotFound, and Unavailable while its key cannot be had."""
     with ctx.read() as session:
-        _act(ctx, session, caller, Permission.CONSENT_READ, act)
+        involvement = _act(ctx, session, caller, Permission.CONSENT_READ, act).involvement_id
         row = session.get(ConsentPaper, act)
         if row is None:
             raise NotFound("No scan is kept with this consent.", kind="scan")
@@ -125,7 +129,26 @@ def scan(ctx: Context, caller: Caller, act: str) -> CleanScan:
     if key is None:
         raise Unavailable("The key of this scan cannot be had just now. Try again later.")
     reader = ContainerReader(BytesSource(sealed), key, _context(paper_id))
-    return CleanScan(media_type, reader.read(0, reader.size))
+    content = reader.read(0, reader.size)
+    with ctx.begin() as uow:
+        kind = EventKind.CONSENT_PAPER_VIEWED
+        uow.record(AuditEvent(kind, caller.actor, act, involvement))
+    return CleanScan(media_type, content)
+
+
+def require_scan(session: Session, row: ConsentAct) -> None:
+    """Raise Conflict `scan_missing` for an act on paper that has no scan to compare it with.
+
+    Somebody who lacked capacity signed nothing: there is no paper of it.
+    """
+    on_paper = row.route is Route.PAPER and row.capacity is not Capacity.LACKS_NOW
+    if on_paper and session.get(ConsentPaper, row.id) is None:
+        raise Conflict(
+            "No scan of the paper is kept with this consent. Attach the scan, or a photo of each"
+            " page, then compare the answers with it.",
+            code="scan_missing",
+            act=row.id,
+        )
 
 
 def _open_act(ctx: Context, session: Session, caller: Caller, act: str) -> ConsentAct:
@@ -143,11 +166,7 @@ def _open_act(ctx: Context, session: Session, caller: Caller, act: str) -> Conse
 def _act(
     ctx: Context, session: Session, caller: Caller, permission: Permission, act: str
 ) -> ConsentAct:
-    row = session.get(ConsentAct, act)
-    if row is None:
-        raise NotFound("There is no such act of consent that you can see.", kind="consent")
-    involvement_for(ctx, session, caller, permission, row.involvement_id)
-    return row
+    return thing_for(ctx, caller, permission, session.get(ConsentAct, act), "consent")
 
 
 def _view(row: ConsentPaper) -> PaperView:

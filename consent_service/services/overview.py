@@ -15,7 +15,13 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from consent_service.clock import london_day
 from consent_service.db import audit_log
 from consent_service.db.models.audit import AuditEntry, AuditPending
-from consent_service.db.models.consent import ConsentAct, ConsentActCheck, ConsentEnding, Dispute
+from consent_service.db.models.consent import (
+    ConsentAct,
+    ConsentActCheck,
+    ConsentEnding,
+    ConsentPaper,
+    Dispute,
+)
 from consent_service.db.models.erasure import Certificate, ErasureOrder, ErasureStep, Withdrawal
 from consent_service.db.models.jobs import ClockPause
 from consent_service.db.models.people import Involvement
@@ -31,6 +37,7 @@ from consent_service.domain.consent import EndingKind
 from consent_service.domain.erasure import OrderState, StepState
 from consent_service.domain.roles import Permission
 from consent_service.domain.subject_access import DUE_SOON, RequestState
+from consent_service.domain.withdrawal import Route
 from consent_service.services.access import Caller, reaches, require
 from consent_service.services.checks import WARNING, CheckLine, check_settings
 from consent_service.services.context import Context
@@ -69,6 +76,7 @@ class LateConsent:
     event_at: datetime
     recorded_at: datetime
     recorded_by: str
+    scan_missing: bool
 
 
 def overview(ctx: Context, caller: Caller) -> Overview:
@@ -88,8 +96,9 @@ def late_consents(ctx: Context, caller: Caller) -> list[LateConsent]:
     require(ctx, caller, Permission.CONSENT_CONFIRM_LATE)
     with ctx.read() as session:
         rows = session.execute(
-            select(ConsentAct, Involvement.team_id)
+            select(ConsentAct, Involvement.team_id, ConsentPaper.act_id)
             .join(Involvement, Involvement.id == ConsentAct.involvement_id)
+            .outerjoin(ConsentPaper, ConsentPaper.act_id == ConsentAct.id)
             .where(_unchecked())
             .order_by(ConsentAct.recorded_at, ConsentAct.id)
         )
@@ -103,8 +112,9 @@ def late_consents(ctx: Context, caller: Caller) -> list[LateConsent]:
                 row.event_at,
                 row.recorded_at,
                 row.recorded_by,
+                row.route is Route.PAPER and scan is None,
             )
-            for row, team in rows
+            for row, team, scan in rows
             if reaches(ctx, caller, Permission.CONSENT_CONFIRM_LATE, team)
         ]
 

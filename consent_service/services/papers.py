@@ -8,6 +8,7 @@ import base64
 import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from hashlib import sha256
 from itertools import chain
 
 from sqlalchemy.orm import Session
@@ -38,6 +39,7 @@ from consent_service.documents.content import (
     ThreeTimes,
     WithdrawalReceipt,
 )
+from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.consent import Answer, SignatureKind
 from consent_service.domain.forms import ConsentFormVersion, FormFacts, fill
 from consent_service.domain.people import Basis
@@ -48,7 +50,16 @@ from consent_service.services import withdrawal as withdrawals
 from consent_service.services.access import Caller, involvement_for
 from consent_service.services.consent import ConsentActView, DecisionView
 from consent_service.services.context import Context
-from consent_service.services.paper_words import KINDS, what_each_is
+from consent_service.services.paper_words import (
+    ANSWERS,
+    BASES,
+    GROUNDS,
+    KINDS,
+    MANNERS,
+    NOT_COVERED,
+    ROUTES,
+    what_each_is,
+)
 from consent_service.services.policies import published_form
 from consent_service.services.withdrawal_told import (
     lines_told,
@@ -61,48 +72,21 @@ ERASED_WITHIN = timedelta(days=28)
 """Destruction after a withdrawal is complete within 28 days (R09)."""
 INVENTORY_PRINTED = 200
 
-ANSWERS = {
-    Answer.YES: "Yes",
-    Answer.NO: "No",
-    Answer.CONFIRMED: "Confirmed",
-    Answer.CHOSEN: "Chosen",
-    Answer.SAID: "Said",
-}
-BASES = {basis: basis.value.replace("_", " ") for basis in Basis}
-MANNERS = {
-    SignatureKind.DRAWN: "Signed on screen",
-    SignatureKind.TYPED: "Typed their name",
-    SignatureKind.PAPER: "Signed on paper",
-}
-ROUTES = {
-    "in_person": "In person",
-    "remote_link": "By secure link",
-    "telephone": "By telephone",
-    "paper": "On paper",
-    "letter": "By letter",
-    "journal_replay": "Recorded again after a restore",
-}
-GROUNDS = {
-    "hold": "The law or an open question makes us keep it for now",
-    "health_record": "It is part of a health record; the IG officer decides",
-    "dispute": "People who may decide do not agree; nobody can watch it meanwhile",
-    "purpose_remains": "You and everyone in it still agree to another use",
-}
-NOT_COVERED = {
-    "disk_snapshots": "Snapshots of disks made outside this service",
-    "ssd_remapping": "Cells of a solid-state disk that the disk itself has set aside",
-    "key_server_snapshots_until_declared_age": "Snapshots of a key server until their stated age",
-    "memory_and_swap_of_running_nodes": "Memory and swap of machines that were running",
-    "photos_and_bundles_handed_over": "Photos and copies that were handed over before",
-}
-
 
 def consent_copy(ctx: Context, caller: Caller, act: str, *, large_print: bool = False) -> bytes:
-    """Return the person's copy of a consent as PDF/A, the exact words attached."""
+    """Return the person's copy of a consent as PDF/A, the exact words attached.
+
+    That it was made, and for whom, is written down before anybody gets it.
+    """
     view = consent.consent_act(ctx, caller, act)
     with ctx.read() as session:
         paper = _consent_copy(ctx, session, view)
-    return render_pdf(paper, identifier=view.id, language=view.language, large_print=large_print)
+    made = render_pdf(paper, identifier=view.id, language=view.language, large_print=large_print)
+    with ctx.begin() as uow:
+        details = {"digest": sha256(made).hexdigest()}
+        kind = EventKind.CONSENT_COPY_MADE
+        uow.record(AuditEvent(kind, caller.actor, view.id, view.involvement, details))
+    return made
 
 
 def withdrawal_receipt(ctx: Context, caller: Caller, withdrawal: str) -> bytes:

@@ -25,8 +25,8 @@ from consent_service.domain.roles import Permission
 from consent_service.errors import NotFound
 from consent_service.services.access import Caller, involvement_for
 from consent_service.services.context import Context
-from consent_service.services.paper_words import what_each_is
-from consent_service.services.papers import ERASED_WITHIN, GROUNDS, letterhead, purpose_label
+from consent_service.services.paper_words import GROUNDS, what_each_is
+from consent_service.services.papers import ERASED_WITHIN, letterhead, purpose_label
 from consent_service.services.withdrawal_outcome import left_the_service, lines_of_order
 
 

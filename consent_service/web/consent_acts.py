@@ -3,7 +3,7 @@
 Rules kept here:
   * a no ends a sitting as well as a yes does: it is recorded, said back and thanked for;
   * whoever is still to be asked is offered next, so that a family is asked in one sitting;
-  * what was copied from paper counts once somebody else has compared it.
+  * what was copied from paper counts once somebody else has compared it with the scan.
 """
 
 import re
@@ -56,8 +56,14 @@ def done(act: str) -> str:
         noes=sum(d.answer is Answer.NO for d in view.decisions),
         yeses=sum(d.answer is Answer.YES for d in view.decisions),
         asked_next=_asked_next(family, view),
+        scan_missing=_waits_for_scan(view),
         ended_draft=_ended_draft(),
     )
+
+
+def _waits_for_scan(view: ConsentActView) -> bool:
+    on_paper = view.route is Route.PAPER and bool(view.decisions)
+    return on_paper and consent_papers.paper(ctx(), caller(), view.id) is None
 
 
 def _ended_draft() -> str:
@@ -146,6 +152,13 @@ def copy(act: str) -> ResponseReturnValue:
 @consents.post("/<id:act>/confirm")
 def confirm_late(act: str) -> ResponseReturnValue:
     """Confirm, as a second person, an act that was recorded later or from paper."""
-    consent.check_late(ctx(), caller(), act)
+    try:
+        consent.check_late(ctx(), caller(), act)
+    except Conflict as fault:
+        if fault.code != "scan_missing":
+            raise
+        form = ScanForm()
+        form.say(fault.message)
+        return _act_page(consent.consent_act(ctx(), caller(), act), form)
     flash("Checked. The answers count from now on.", "success")
     return redirect(url_for("consents.act", act=act))

@@ -58,6 +58,7 @@ def test_a_late_yes_moves_the_consent_epoch_when_it_begins_to_count(clinic: Clin
             event_at=clinic.clock.now(),
         ),
     )
+    clinic.attaches_scan(act.id)
     before = _epoch(clinic, family.involvement)
 
     consent.check_late(clinic.ctx, clinic.ig, act.id)

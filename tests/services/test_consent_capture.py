@@ -145,6 +145,7 @@ def test_a_paper_act_counts_only_after_a_second_pair_of_eyes(clinic: Clinic) -> 
     assert act.recorded_late
     assert _care(clinic, family.mother) is ConsentState.NOT_ASKED
 
+    clinic.attaches_scan(act.id)
     with pytest.raises(Refused):
         consent.check_late(clinic.ctx, replace(clinic.ig, user=clinic.guider.id), act.id)
     consent.check_late(clinic.ctx, clinic.ig, act.id)

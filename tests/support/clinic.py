@@ -5,11 +5,13 @@ places where bytes are kept and the clock, which moves only when told.
 """
 
 import functools
+import io
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from PIL import Image
 from sqlalchemy import select
 
 from consent_service.clock import FixedClock, london_day
@@ -29,6 +31,7 @@ from consent_service.ids import new_id
 from consent_service.media.sample import make_sample_film
 from consent_service.services import (
     consent,
+    consent_papers,
     involvements,
     leaflets,
     people,
@@ -179,6 +182,10 @@ class Clinic:
             self.captures(family, person, self.answers(family, person, optional=optional))
             self.passes(minutes=1)
 
+    def attaches_scan(self, act: str) -> consent_papers.PaperView:
+        """Keep a scan of the paper with an act that was written down from it."""
+        return consent_papers.attach(self.ctx, self.guider, act, [sample_scan()])
+
     def stores_film(
         self, family: Family, film: bytes | None = None, *, depicted: tuple[str, ...] = ()
     ) -> recordings.AssetView:
@@ -231,6 +238,14 @@ class Clinic:
     def objects(self) -> set[str]:
         """The names of everything in the store."""
         return set(self.ctx.blobs.list())
+
+
+@functools.cache
+def sample_scan(colour: str = "white") -> bytes:
+    """A picture of an empty sheet."""
+    held = io.BytesIO()
+    Image.new("RGB", (320, 200), colour).save(held, "PNG")
+    return held.getvalue()
 
 
 @functools.cache

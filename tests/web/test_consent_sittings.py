@@ -237,6 +237,13 @@ def test_a_scan_of_several_photos_is_added_later_as_one_paper(pages: Pages, clin
     (act,) = consent.acts(clinic.ctx, clinic.guider, family.involvement)
     guider.opens(f"/consents/{act.id}")
 
+    other = pages.as_("supervisor")
+    assert "I compared it" not in words(other.opens(f"/consents/{act.id}"))
+    assert "No scan of the paper" in words(other.opens("/governance/late-consents"))
+    other.opens("/sign-out")  # any page with a form of its own
+    assert "Attach the scan" in words(other.posts(f"/consents/{act.id}/confirm"))
+    guider = pages.as_("guider")
+    guider.opens(f"/consents/{act.id}")
     assert "Choose the scan" in words(guider.posts(f"/consents/{act.id}/scan"))
     photos = [(_scan(), "one.png"), (_scan(), "two.png")]
     kept = guider.posts(f"/consents/{act.id}/scan", scan=photos)
