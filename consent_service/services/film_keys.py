@@ -100,7 +100,7 @@ def _wrap(session: Session, row: Asset, purpose: str) -> Wrap:
     wraps = keys.wraps_by_asset(session, [row.id]).get(row.id, [])
     found = next((w for w in wraps if w.purpose == purpose), None)
     if found is None or len(found.key_ids) != len(people):
-        raise _not_ready(row.id)
+        raise not_ready(row.id)
     return found
 
 
@@ -113,10 +113,11 @@ def not_live(ctx: Context, asset: str, absent: Sequence[str]) -> Gone | Refused 
         return Refused(
             "Access is frozen until the IG officer decides.", code="access_frozen", asset=asset
         )
-    return _not_ready(asset)
+    return not_ready(asset)
 
 
-def _not_ready(asset: str) -> Unavailable:
+def not_ready(asset: str) -> Unavailable:
+    """Return what a film gets whose keys will be there soon."""
     return Unavailable(
         "The keys of this film are being made. Try again in a minute.",
         code="keys_not_ready",

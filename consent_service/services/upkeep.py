@@ -30,7 +30,14 @@ from consent_service.domain.calendar import Period, Unit, birthday, keep_until
 from consent_service.domain.consent import Answer
 from consent_service.domain.retention import NO_SUMMARY_WARNING
 from consent_service.domain.roles import IG_OFFICER
-from consent_service.services import jobs, keys, link_drafts, own_withdrawal, retention_dates
+from consent_service.services import (
+    jobs,
+    keys,
+    link_drafts,
+    own_withdrawal,
+    retention_dates,
+    upload_keys,
+)
 from consent_service.services.access import Caller
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
@@ -73,6 +80,7 @@ def make_keys(ctx: Context, since: datetime) -> int:
         )
     for involvement in sorted(changed):
         keys.settle(ctx, involvement)
+        upload_keys.settle(ctx, involvement)
     return len(changed)
 
 

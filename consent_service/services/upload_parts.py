@@ -1,8 +1,7 @@
-"""The parts of a film that comes in piece by piece: encrypted objects, and the one key of them all.
+"""The parts of a film that comes in piece by piece: encrypted objects.
 
 Names of objects: `<asset>.0.<offset>.<mark>`. Rules kept here:
-  * the key is wrapped under the asset's key and everyone's consent keys, so it outlives a process
-    but not consent; each part is a message of its own, with its own salt, bound to its offset;
+  * each part is a message of its own, with its own salt, bound to its offset;
   * a long body becomes several parts, each durable before more is read: a crash costs one at most;
   * a body that breaks off keeps what came of it; what is no part of the film leaves no object.
 """
@@ -19,30 +18,25 @@ from typing import Self
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from consent_service.db.models.recordings import Asset, AssetWrap, UploadPart
+from consent_service.db.models.recordings import Asset, UploadPart
 from consent_service.domain.assets import ARRIVING
-from consent_service.domain.purposes import CARE
 from consent_service.domain.tus import CHECKSUMS, Checksum
-from consent_service.errors import ChecksumMismatch, KeyDestroyed, TooLarge
+from consent_service.errors import ChecksumMismatch, TooLarge
 from consent_service.media import MAX_BLOCK
-from consent_service.services import film_keys, keys, storing
+from consent_service.services import keys
 from consent_service.services.context import Context
 from consent_service.services.film_objects import UPLOAD_GENERATION, Upload, pieces_of
 from consent_service.vault.blobs import BlobSource
 from consent_service.vault.container import (
     ContainerReader,
     EncryptingWriter,
-    new_data_key,
     part_context,
 )
-from consent_service.vault.wraps import Wrap, open_wrap
 
 PART_BYTES = 64 * 1024 * 1024
 SLOW_PART_BYTES = 16 * 1024 * 1024
 SLOW = timedelta(seconds=5)
 """A part that takes so long ends once it has so many bytes: to send them again takes as long."""
-WRAPPED_FOR = "upload"
-"""What stands for the purpose in the wrap of an upload's key; no policy can name it."""
 
 
 @dataclass(frozen=True)
@@ -247,48 +241,6 @@ def drop(ctx: Context, parts: Sequence[Part]) -> None:
     for part in parts:
         if part.name not in kept:
             ctx.blobs.delete(part.name)
-
-
-def key_of(ctx: Context, place: storing.Place) -> bytes:
-    """Return the key of an upload's parts, made with the first of them.
-
-    Raises Gone, Refused or Unavailable when a key that it stands on is not live.
-    """
-    with ctx.read() as session:
-        wrap = _standing_wrap(session, place.asset)
-    if wrap is None:
-        wrap = _first_wrap(ctx, place)
-    wanted = [*wrap.key_ids, place.asset_key]
-    live = ctx.keyring.read(wanted)
-    try:
-        return open_wrap(wrap, live.get(place.asset_key), live)
-    except KeyDestroyed:
-        absent = [key for key in wanted if key not in live]
-        raise film_keys.not_live(ctx, place.asset, absent) from None
-
-
-def _first_wrap(ctx: Context, place: storing.Place) -> Wrap:
-    """Make the key and write its wrap down; whoever was quicker, theirs is the key."""
-    storing.ensure_asset_key(ctx, place)
-    live = storing.live_keys(ctx, place)
-    consent_keys = {WRAPPED_FOR: live.consent_keys[CARE]}
-    made = keys.make_wraps(
-        (place.asset, UPLOAD_GENERATION), new_data_key(), live.asset_key, consent_keys
-    )[0]
-    with ctx.begin() as uow:
-        uow.lock_involvement(place.involvement)
-        storing.require_arriving(uow.session, uow.session.get_one(Asset, place.asset))
-        standing = _standing_wrap(uow.session, place.asset)
-        if standing is None:
-            uow.session.add(keys.wrap_row(made, uow))
-        return standing or made
-
-
-def _standing_wrap(session: Session, asset: str) -> Wrap | None:
-    row = session.get(AssetWrap, (asset, WRAPPED_FOR))
-    if row is None:
-        return None
-    return Wrap(row.asset_id, row.generation, row.purpose, tuple(row.key_ids), row.wrapped)
 
 
 def _prefix(asset: str) -> str:

@@ -38,6 +38,7 @@ from consent_service.services import (
     permission,
     recordings,
     storing,
+    upload_keys,
     upload_parts,
     upload_pauses,
 )
@@ -201,7 +202,7 @@ def _take_in(ctx: Context, place: storing.Place, incoming: Incoming, begins: int
 
     Of a body with a checksum all is kept, once it sums up, or nothing.
     """
-    key = upload_parts.key_of(ctx, place)
+    key = upload_keys.key_of(ctx, place)
     waiting: list[Part] = []
     whole = False
     try:
@@ -282,7 +283,7 @@ def _finish(ctx: Context, caller: Caller, identifier: str) -> None:
 
 def _made_of_parts(ctx: Context, caller: Caller, claim: _Claim) -> storing.Finished:
     place = claim.place
-    key = upload_parts.key_of(ctx, place)
+    key = upload_keys.key_of(ctx, place)
     with PartsFilm(ctx, key, place.asset, claim.parts, _Word(ctx, place)) as film:
         received = Received(film.size, film.sha256(), claim.reason)
         return make_film(ctx, caller, place, film, received)

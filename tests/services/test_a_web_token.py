@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from consent_service.db.models.erasure import ErasureStep
+from consent_service.domain.assets import AssetState
 from consent_service.domain.erasure import OrderState, StepKind, StepState
 from consent_service.domain.holds import HoldKind
 from consent_service.domain.withdrawal import Speed
@@ -17,8 +18,9 @@ from consent_service.vault.key_providers import KeyProvider
 from consent_service.vault.key_providers.port import FORBIDDEN
 from consent_service.vault.keyring import Keyring, KeyStatus, Zone
 from tests.support.backups import DatabaseBackup
-from tests.support.clinic import Clinic, Family
+from tests.support.clinic import Clinic, Family, sample_film
 from tests.support.keyrings import WrapsOnly
+from tests.support.uploading import reserved, send
 
 NO = frozenset({"CARE.FILM.SELF"})
 
@@ -147,6 +149,26 @@ def test_a_yes_after_a_no_opens_the_film_when_the_worker_has_been(
     _does_its_work(clinic, worker)
 
     assert web.watches(film)
+
+
+def test_a_film_goes_on_coming_in_after_a_no_and_a_yes_when_the_worker_has_been(
+    clinic: Clinic, web: Clinic, worker: Worker, family: Family
+) -> None:
+    """A browser that is told to come back goes on by itself; a refusal would end the film."""
+    film, about = sample_film(), frozenset({family.mother})
+    asset = reserved(web, family, len(film))
+    send(web, asset, 0, film[:5000])
+    for no in (NO, frozenset[str]()):
+        clinic.passes(minutes=1)
+        web.captures(family, family.mother, web.answers(family, family.mother, no=no, about=about))
+    with pytest.raises(Unavailable) as early:
+        send(web, asset, 5000, film[5000:])
+    assert early.value.code == "keys_not_ready"
+
+    _does_its_work(clinic, worker)
+
+    assert send(web, asset, 5000, film[5000:]).state is AssetState.STORED
+    assert web.watches(asset)
 
 
 def test_somebody_newly_noticed_shuts_the_film_and_their_yes_opens_it(

@@ -22,6 +22,7 @@ from consent_service.errors import (
 from consent_service.services import (
     recordings,
     storing,
+    upload_keys,
     upload_parts,
     uploads,
 )
@@ -147,7 +148,7 @@ def test_another_process_goes_on_with_the_same_key(clinic: Clinic) -> None:
     with clinic.ctx.read() as session:
         place = storing.place_of(session.get_one(Asset, asset))
 
-    assert upload_parts.key_of(clinic.ctx, place) == upload_parts.key_of(clinic.ctx, place)
+    assert upload_keys.key_of(clinic.ctx, place) == upload_keys.key_of(clinic.ctx, place)
     send(clinic, asset, 9000, film[9000:])
     assert state_of(clinic, asset) is AssetState.STORED
 

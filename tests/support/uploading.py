@@ -9,7 +9,7 @@ from consent_service.domain.assets import AssetState
 from consent_service.domain.tus import Checksum, Offered
 from consent_service.services import (
     recordings,
-    upload_parts,
+    upload_keys,
     uploads,
 )
 from consent_service.services.access import Caller
@@ -73,7 +73,7 @@ def rows_of(clinic: Clinic, asset: str) -> tuple[int, int]:
     with clinic.ctx.read() as session:
         parts = select(func.count()).where(UploadPart.asset_id == asset)
         wraps = select(func.count()).where(
-            AssetWrap.asset_id == asset, AssetWrap.purpose == upload_parts.WRAPPED_FOR
+            AssetWrap.asset_id == asset, AssetWrap.purpose == upload_keys.WRAPPED_FOR
         )
         return session.scalar(parts) or 0, session.scalar(wraps) or 0
 
