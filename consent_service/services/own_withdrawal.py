@@ -38,6 +38,7 @@ from consent_service.services.withdrawal_outcome import (
 )
 from consent_service.services.withdrawal_told import NOT_TOLD, purposes_told
 
+PIN_FORM = f"Choose a number of {PIN_DIGITS} digits, or leave it empty."
 WRONG_PIN = "This is not the number that you chose. After five wrong tries only your guider can."
 
 NOT_OFFERED = "Choose from the films that show you. Others are stopped together with your guider."
@@ -107,8 +108,7 @@ def stop(ctx: Context, caller: Caller, wanted: OwnRequest, pin: str = "") -> Wit
     `pin`, with the days to think, lets the same person change their mind by link.
     """
     if pin and (not pin.isascii() or not pin.isdigit() or len(pin) != PIN_DIGITS):
-        sentence = f"Choose a number of {PIN_DIGITS} digits, or leave it empty."
-        raise InvalidInput(sentence, {"pin": sentence})
+        raise InvalidInput(PIN_FORM, {"pin": PIN_FORM})
     hashed = PASSWORDS.hash(pin) if pin and wanted.speed is Speed.SEVEN_DAYS else None
 
     def also(uow: UnitOfWork, identifier: str) -> None:

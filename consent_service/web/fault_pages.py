@@ -2,7 +2,8 @@
 
 Rules kept here:
   * another team's thing gets the same page as a thing that does not exist, and is written down;
-  * whoever reads a family's page can leave it from here too, at once;
+  * whoever reads a family's page can leave it from here too, at once, and reads it in their
+    language and in their own words;
   * who must prove themselves again is sent to do so and comes back;
   * a script of ours that asks for JSON gets the code and the sentence.
 """
@@ -28,7 +29,7 @@ from werkzeug.exceptions import HTTPException
 
 from consent_service import errors
 from consent_service.services import access
-from consent_service.web import here, own_session
+from consent_service.web import here, own_faults, own_session
 
 log = structlog.get_logger("consent_service.web")
 
@@ -166,11 +167,16 @@ def app_response(page: FaultPage, sentence: str, code: str) -> Response:
     if _wants_json():
         body = {"code": code, "message": sentence or page.heading, "advice": page.advice}
         return make_response(jsonify(body), page.status)
-    told = {"page": page, "sentence": sentence, "code": code}
     if _is_familys():
-        html = render_template("errors/own_refusal.html", **told, **own_session.BARE)
+        html = render_template(
+            "errors/own_refusal.html",
+            page=own_faults.page_of(page.status, code),
+            sentence=own_faults.known(sentence),
+            code=code,
+            **own_session.BARE,
+        )
     else:
-        html = render_template("errors/refusal.html", **told)
+        html = render_template("errors/refusal.html", page=page, sentence=sentence, code=code)
     return make_response(html, page.status)
 
 

@@ -16,7 +16,7 @@ from consent_service.domain.policies import form_facts
 from consent_service.errors import Conflict, ConsentServiceError, InvalidInput, NotFound
 from consent_service.services import consent, own_consent, own_page, papers
 from consent_service.services.link_sessions import LinkSession
-from consent_service.web import consent_draft, languages, own_session
+from consent_service.web import consent_draft, languages, own_faults, own_session
 from consent_service.web.consent_forms import SignForm
 from consent_service.web.consent_steps import Steps
 from consent_service.web.fields import show, status, summary
@@ -175,7 +175,7 @@ def _holder() -> LinkSession:
     """Return who answers; raises Conflict once they have signed."""
     found = own_session.holder(LinkKind.CONSENT)
     if found.act is not None:
-        raise Conflict(_("You have signed already. Your copy is ready."), code="already_signed")
+        raise Conflict("You have signed already. Your copy is ready.", code="already_signed")
     return found
 
 
@@ -195,7 +195,6 @@ def _names() -> dict[str, str]:
 
 def _say(form: SignForm, fault: ConsentServiceError) -> None:
     """Put a fault of the signature beside its box, and anything else into the summary."""
-    faults = fault.faults if isinstance(fault, InvalidInput) else {"": fault.message}
-    for name, sentence in faults.items():
+    for name, sentence in own_faults.translated(fault).faults.items():
         typed = form.how.data == SignatureKind.TYPED
         form.say(sentence, ("typed_name" if typed else "how") if name == "signature" else "")

@@ -34,7 +34,7 @@ from consent_service.services.own_films import OwnFilm
 from consent_service.services.own_page import OwnPage, Standing
 from consent_service.services.own_withdrawal import OwnRequest, Told
 from consent_service.services.withdrawal_outcome import PreviewView
-from consent_service.web import languages, own_session
+from consent_service.web import languages, own_faults, own_session
 from consent_service.web.fields import PageForm, choice, first_of, several, show, status, summary
 from consent_service.web.here import ctx
 from consent_service.web.own import page, paper
@@ -85,7 +85,7 @@ def choose() -> ResponseReturnValue:
         try:
             shown = own_withdrawal.preview(ctx(), _caller(), _wanted(form, mine))
         except InvalidInput as fault:
-            form.add_faults(fault)
+            form.add_faults(own_faults.translated(fault))
         else:
             return _preview(form, mine, shown, PinForm(formdata=None))
     return page("own/stop.html", form=form, show=show, summary=summary, mine=mine), status(form)
@@ -111,7 +111,7 @@ def confirm() -> ResponseReturnValue:
     try:
         done = own_withdrawal.stop(ctx(), _caller(), _wanted(form, mine), number.pin.data or "")
     except InvalidInput as fault:
-        number.add_faults(fault)
+        number.add_faults(own_faults.translated(fault))
         return _preview(form, mine, seen, number)
     return redirect(url_for("own_stop.stopped", identifier=done.id), 303)
 
@@ -149,10 +149,8 @@ def keep(identifier: str) -> ResponseReturnValue:
     if form.sent:
         try:
             own_withdrawal.keep_after_all(ctx(), _caller(), identifier, form.pin.data or "")
-        except InvalidInput as fault:
-            form.add_faults(fault)
-        except (Refused, Conflict) as fault:
-            form.say(fault.message)
+        except (InvalidInput, Refused, Conflict) as fault:
+            form.add_faults(own_faults.translated(fault))
         else:
             return redirect(url_for("own_stop.stopped", identifier=identifier), 303)
     return page("own/keep.html", form=form, show=show, summary=summary, view=view), status(form)
