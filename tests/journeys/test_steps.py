@@ -191,7 +191,6 @@ def _looks(page: Page, step: str, found: list[object]) -> None:
 
 def _sends(page: Page, button: str, step: str, found: list[object]) -> None:
     page.get_by_role("button", name=button).click()
-    page.wait_for_load_state()
     _looks(page, step, found)
 
 

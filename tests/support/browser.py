@@ -1,13 +1,16 @@
 """A real Chromium on our pages: what it refused, whom it asked, what axe finds."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 WIDTHS = {"phone": 390, "tablet": 820, "desktop": 1366}
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -52,7 +55,8 @@ class Watch:
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """The machine's own Chromium, without a window."""
-    with sync_playwright() as driver:
+    with sync_playwright() as driver, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Locator, "click", _until_there(Locator.click))
         browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=SWITCHES)
         try:
             yield browser
@@ -98,8 +102,18 @@ def signs_in(context: BrowserContext, url: str, email: str, password: str, code:
     page.get_by_role("button", name="Continue").click()
     page.get_by_label("Six digits").fill(code)
     page.get_by_role("button", name="Sign in").click()
-    page.wait_for_load_state()
     return page
+
+
+def _until_there(click: Callable[..., None]) -> Callable[..., None]:
+    """Whoever clicks then reads the page that opens; a click alone waits for its first byte."""
+
+    @wraps(click)
+    def clicks(at: Locator, **how: Any) -> None:
+        click(at, **how)
+        at.page.wait_for_load_state()
+
+    return clicks
 
 
 def _allowed(page: Page, rule: str, target: str) -> bool:
