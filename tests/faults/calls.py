@@ -20,9 +20,10 @@ import signal
 import subprocess
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,25 @@ def points(calls: list[Call]) -> list[Point]:
         for fault in Fault
         if fault is Fault.KILL or (call.is_file and not _cannot(call, fault))
     ]
+
+
+def edges(every: Sequence[Point]) -> list[Point]:
+    """Leave out the inside of long runs of writes to one file, nothing else between.
+
+    Whichever of them fails, the file ends half-way through the same stretch. A database's frame is
+    two writes, so the first two, two in the middle and the last two stand for the run.
+    """
+    calls = list(dict.fromkeys(point.call for point in every))
+    runs = [list(run) for _, run in groupby(calls, key=lambda call: (call.name, call.place))]
+    kept = {call for run in runs for call in _standing_for(run)}
+    return [point for point in every if point.call in kept]
+
+
+def _standing_for(run: list[Call]) -> list[Call]:
+    if not (run[0].is_file and run[0].name in WRITES):
+        return run
+    middle = len(run) // 2
+    return [*run[:2], *run[middle : middle + 2], *run[-2:]]
 
 
 def _cannot(call: Call, fault: Fault) -> bool:

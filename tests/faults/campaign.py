@@ -23,7 +23,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -36,7 +36,7 @@ from tests.faults.flows import Consenting, Flow, Uploading
 from tests.faults.flows_out import Purging, Restoring, Rotating, Withdrawing
 from tests.faults.interrupting import Homes, Interrupting
 from tests.faults.power import NeverSyncing, PowerCuts
-from tests.faults.trials import Result, Trial, try_points
+from tests.faults.trials import Choice, Result, Trial, try_points
 from tests.support.clinic import sample_film
 from tests.support.postgres import PostgresServer, server_folder
 
@@ -63,7 +63,7 @@ class Wanted:
 
     flows: Sequence[str]
     places: Sequence[str]
-    sample: int = 0
+    choice: Choice
     results: Path | None = None
 
 
@@ -95,7 +95,8 @@ def _tried(flow: Flow, place: str, server: PostgresServer | None, wanted: Wanted
     if kept is not None and kept.exists():
         return Result(**json.loads(kept.read_text(encoding="utf-8")))
     wrong = flow.name in WRONG
-    sample = max(wanted.sample, _LEAST_OF_WRONG) if wrong else wanted.sample
+    sample = max(wanted.choice.sample, _LEAST_OF_WRONG) if wrong else wanted.choice.sample
+    choice = replace(wanted.choice, sample=sample, until_found=wrong)
     with _folder(flow, place) as folder:
         work = Path(folder)
 
@@ -104,7 +105,7 @@ def _tried(flow: Flow, place: str, server: PostgresServer | None, wanted: Wanted
                 return PowerCuts(flow, work)
             return Interrupting(flow, Homes(work, server), work)
 
-        one = try_points(trial, Result(flow.name, place), sample, until_found=wrong)
+        one = try_points(trial, Result(flow.name, place), choice)
     if kept is not None:
         kept.write_text(json.dumps(one.told(), indent=2), encoding="utf-8")
     return one
@@ -159,7 +160,7 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.results is not None:
         chosen.results.mkdir(parents=True, exist_ok=True)
     names = chosen.flow or [flow.name for flow in FLOWS]
-    results = campaign(Wanted(names, places, chosen.sample, chosen.results))
+    results = campaign(Wanted(names, places, Choice(chosen.edges, chosen.sample), chosen.results))
     if chosen.json:
         print(json.dumps([one.told() for one in results], indent=2))
     return 0 if results and is_good(results) else 1
@@ -172,6 +173,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--engine", action="append", choices=ENGINES, help="only this one")
     parser.add_argument("--power-cuts", action="store_true", help="only these (root)")
     parser.add_argument("--sample", type=int, default=0, help="so many points of each flow")
+    parser.add_argument(
+        "--edges", action="store_true", help="not the inside of long runs of writes to one file"
+    )
     parser.add_argument("--results", type=Path, help="folder for results; those there are kept")
     parser.add_argument(
         "--residue", action="store_true", help="search a raw disk for film and keys (root)"

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.calls import Call, Fault, Point, is_possible
+from tests.faults.calls import Call, Fault, Point, edges, is_possible
 from tests.faults.flow_migration import Migrating
 from tests.faults.flows import Consenting, Flow
 from tests.faults.flows_out import Purging, Withdrawing
 from tests.faults.interrupting import Homes, Interrupting
-from tests.faults.trials import Result, spread, try_points
+from tests.faults.trials import Choice, Result, spread, try_points
 
 POINTS = 3
 
@@ -20,18 +20,14 @@ def tracer() -> None:
     assert is_possible(), "strace is missing: apt-get install strace"
 
 
-def _sampled(flow: Flow, folder: Path, sample: int, *, until_found: bool = False) -> Result:
-    return try_points(
-        lambda: Interrupting(flow, Homes(folder, None), folder),
-        Result(flow.name, "sqlite"),
-        sample,
-        until_found=until_found,
-    )
+def _tried(flow: Flow, folder: Path, choice: Choice) -> Result:
+    result = Result(flow.name, "sqlite")
+    return try_points(lambda: Interrupting(flow, Homes(folder, None), folder), result, choice)
 
 
 def test_a_build_that_unlinks_before_it_commits_is_found_out(tmp_path: Path) -> None:
     """A campaign that cannot tell this build from the right one proves nothing."""
-    found = _sampled(Withdrawing("unlink-first"), tmp_path, 12, until_found=True)
+    found = _tried(Withdrawing("unlink-first"), tmp_path, Choice(sample=12, until_found=True))
 
     assert found.violations
 
@@ -41,7 +37,7 @@ def test_a_fault_at_any_call_loses_nothing_and_comes_to_the_same_end(
     flow: Flow, tmp_path: Path
 ) -> None:
     """Power cuts and full disks come at the worst moment; three moments of each flow here."""
-    found = _sampled(flow, tmp_path, POINTS)
+    found = _tried(flow, tmp_path, Choice(sample=POINTS))
 
     assert found.violations == []
     assert sum(found.tried.values()) == POINTS
@@ -59,3 +55,20 @@ def test_a_sample_is_spread_over_the_whole_flow_and_every_fault() -> None:
     assert chosen[0].call.number < 10
     assert chosen[-1].call.number >= 90
     assert {point.fault for point in chosen} == set(Fault)
+
+
+def test_a_long_run_of_writes_to_one_file_is_tried_at_its_edges_and_everything_else_at_each() -> (
+    None
+):
+    """A commit of a thousand pages would else be tried three thousand times, all to the same end."""
+    run = [Call("pwrite64", n, "/a-wal") for n in range(1, 101)]
+    others = [Call("fdatasync", 1, "/a-wal"), *(Call("sendto", n, "socket:[1]") for n in (1, 2, 3))]
+    again = Call("pwrite64", 101, "/a-wal")
+    every = [Point(call, fault) for call in (*run, *others, again) for fault in Fault]
+
+    chosen = edges(every)
+
+    numbers = [p.call.number for p in chosen if p.call in run and p.fault is Fault.KILL]
+    assert numbers == [1, 2, 51, 52, 99, 100]
+    assert {p for p in every if p.call not in run} <= set(chosen)
+    assert {p.fault for p in chosen if p.call in run} == set(Fault)

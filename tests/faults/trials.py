@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from tests.faults.calls import Ended, Fault, Point
+from tests.faults.calls import Ended, Fault, Point, edges
 from tests.faults.processes import in_a_child
 from tests.faults.sweep import Broken
 
@@ -51,6 +51,19 @@ class Result:
         return "\n".join([whole, *found])
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Which points to try: all; those at the edges of runs of writes; so many, evenly spread."""
+
+    edges: bool = False
+    sample: int = 0
+    until_found: bool = False
+
+    def among(self, every: Sequence[Point]) -> list[Point]:
+        """Choose."""
+        return spread(edges(every) if self.edges else every, self.sample)
+
+
 def spread(among: Sequence[Point], sample: int) -> list[Point]:
     """`sample` points evenly from all, of every fault; all of them for 0."""
     if not sample or sample >= len(among):
@@ -64,27 +77,25 @@ def spread(among: Sequence[Point], sample: int) -> list[Point]:
     return chosen
 
 
-def try_points(
-    make: Callable[[], Trial], result: Result, sample: int, *, until_found: bool = False
-) -> Result:
-    """Try `sample` points (0: all), in a process of the trial's own; return what came of it.
+def try_points(make: Callable[[], Trial], result: Result, choice: Choice) -> Result:
+    """Try the chosen points, in a process of the trial's own; return what came of it.
 
     `until_found` stops at the first violation.
     """
-    return Result(**in_a_child(lambda: _tried(make(), result, sample, until_found).told()))
+    return Result(**in_a_child(lambda: _tried(make(), result, choice).told()))
 
 
-def _tried(trial: Trial, result: Result, sample: int, until_found: bool) -> Result:
+def _tried(trial: Trial, result: Result, choice: Choice) -> Result:
     began = time.monotonic()
     result.calls, every = trial.prepare()
     result.points = len(every)
-    for point in spread(every, sample):
+    for point in choice.among(every):
         result.tried[point.fault] += 1
         try:
             ended = trial.try_point(point)
         except Broken as fault:
             result.violations.append({"point": str(point), "fault": str(fault)})
-            if until_found:
+            if choice.until_found:
                 break
         else:
             result.missed += point.fault is Fault.KILL and ended.code != -9
