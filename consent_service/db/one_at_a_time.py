@@ -2,26 +2,35 @@
 
 PostgreSQL: a session's advisory lock, let go of when its process dies. SQLite: a lock on a file
 beside the database; one in memory is its process's own.
+
+Rules kept here: nobody waits for ever; how long is counted in short relative waits, since a clock
+may be wrong just when this is needed.
 """
 
 import fcntl
 import os
+import select
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from consent_service.errors import Unavailable
 
+WAIT_SECONDS = 60.0
+_LOOK_SECONDS = 0.05
 _FILE_MODE = 0o600
+_LOCK_NOT_AVAILABLE = "55P03"
+"""How PostgreSQL says that a lock was not to be had in time (SQLSTATE)."""
 
 
 @contextmanager
 def one_at_a_time(engine: Engine, name: str, number: int) -> Iterator[None]:
     """Wait for whoever is at `name` (its `number` on PostgreSQL), then hold it for the block.
 
-    Raises Unavailable when the database cannot be reached.
+    Raises Unavailable `taken_for_long` after a minute of waiting, and `unavailable` when the
+    database cannot be reached.
     """
     if engine.dialect.name == "postgresql":
         with _on_the_server(engine, number):
@@ -35,10 +44,15 @@ def one_at_a_time(engine: Engine, name: str, number: int) -> Iterator[None]:
 
 @contextmanager
 def _by_a_file(path: str) -> Iterator[None]:
-    """Wait in the kernel, which asks no clock: a clock may be wrong just when this is needed."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        for _ in range(int(WAIT_SECONDS / _LOOK_SECONDS)):
+            with suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            select.select((), (), (), _LOOK_SECONDS)
+        else:
+            raise _taken_for_long()
         yield
     finally:
         os.close(descriptor)
@@ -49,12 +63,26 @@ def _on_the_server(engine: Engine, number: int) -> Iterator[None]:
     try:
         with engine.connect() as held:
             held.execution_options(isolation_level="AUTOCOMMIT")
-            held.execute(text("SELECT pg_advisory_lock(:number)"), {"number": number})
+            held.execute(text(f"SET lock_timeout = {int(WAIT_SECONDS * 1000)}"))
+            try:
+                held.execute(text("SELECT pg_advisory_lock(:number)"), {"number": number})
+            finally:
+                held.execute(text("RESET lock_timeout"))
             try:
                 yield
             finally:
                 held.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": number})
     except OperationalError as fault:
+        if getattr(fault.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
+            raise _taken_for_long() from fault
         raise Unavailable(
             "The database cannot be used at the moment. Try again in a minute."
         ) from fault
+
+
+def _taken_for_long() -> Unavailable:
+    return Unavailable(
+        "Another process has been bringing this database up to date for more than a minute. Try"
+        " again when it has finished; if it hangs, stop it.",
+        code="taken_for_long",
+    )

@@ -5,6 +5,7 @@ import threading
 import pytest
 from sqlalchemy import create_engine
 
+from consent_service.db import one_at_a_time as one_at_a_time_module
 from consent_service.db.engine import open_engine
 from consent_service.db.one_at_a_time import one_at_a_time
 from consent_service.errors import Unavailable
@@ -31,6 +32,28 @@ def test_the_second_waits_for_the_first(database_url: str) -> None:
 
     assert order == ["first", "second"]
     for engine in engines:
+        engine.dispose()
+
+
+def test_nobody_waits_for_ever(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that hangs at a replay must not keep all others from saying what is wrong."""
+    first, second = (open_engine(database_url) for _ in range(2))
+    monkeypatch.setattr(one_at_a_time_module, "WAIT_SECONDS", 0.1)
+
+    with (
+        one_at_a_time(first, "test", 7),
+        pytest.raises(Unavailable, match="if it hangs, stop it") as refused,
+        one_at_a_time(second, "test", 7),
+    ):
+        pass
+    assert refused.value.code == "taken_for_long"
+    with one_at_a_time(second, "test", 7):
+        pass
+
+    if second.dialect.name == "postgresql":
+        with second.connect() as connection:
+            assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == "0"
+    for engine in (first, second):
         engine.dispose()
 
 
