@@ -174,6 +174,8 @@ class EventKind(StrEnum):
     KEYS_SIGNING_CHANGED = "keys.signing_changed"
     MASTER_DESTROYED = "master.destroyed"
     JOURNAL_REPLAYED = "journal.replayed"
+    JOURNAL_BROKEN = "journal.broken"
+    JOURNAL_WHOLE = "journal.whole"
     RESTORE_FOUND = "restore.found"
     LOG_EPOCH_STARTED = "log.epoch_started"
     BACKUP_MADE = "backup.made"

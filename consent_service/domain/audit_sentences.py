@@ -235,6 +235,10 @@ SENTENCES: dict[EventKind, str] = {
     K.KEYS_SIGNING_CHANGED: "{actor} changed the signing key[ of the {use}][ to {key}]",
     K.MASTER_DESTROYED: ("master version[ {version}] was destroyed[, {assurance}][ by {provider}]"),
     K.JOURNAL_REPLAYED: "the journal was replayed[: {lines} lines][, {acts} acts restored]",
+    K.JOURNAL_BROKEN: (
+        "the journal could not be trusted[: {reason}][, line {line}]; nothing was destroyed"
+    ),
+    K.JOURNAL_WHOLE: "the journal was found whole again",
     K.RESTORE_FOUND: "a restored backup was found[: journal at {journal}][, database at {size}]",
     K.LOG_EPOCH_STARTED: (
         "log epoch[ {epoch}] started after a restore[; epoch {previous_epoch} had ended at"

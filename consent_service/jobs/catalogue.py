@@ -36,13 +36,17 @@ _EVER = datetime(2000, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Job:
-    """One job of the catalogue; `at_start` ones also run whenever a worker starts."""
+    """One job of the catalogue; `at_start` ones also run whenever a worker starts.
+
+    `tells`: it only tells people, and is done beside a journal that cannot be trusted, too.
+    """
 
     name: str
     trigger: Trigger
     act: Act
     catch_up: CatchUp = CatchUp.ONCE
     at_start: bool = False
+    tells: bool = False
 
     @property
     def timed(self) -> Timed:
@@ -137,7 +141,7 @@ CATALOGUE: Mapping[str, Job] = {
         Job("make-keys", Every(300), make_keys, at_start=True),
         Job("abandon-uploads", Every(3600), abandon_uploads),
         Job("finish-uploads", Every(60), finish_uploads, at_start=True),
-        Job("deliver-notices", Every(60), deliver_notices),
+        Job("deliver-notices", Every(60), deliver_notices, tells=True),
         Job("settle-awaiting", Every(3600), settle_awaiting),
         Job("rotate-keys", Daily(2, 30), rotate_keys),
         Job("retention", Daily(3), run_retention),

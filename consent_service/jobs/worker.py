@@ -5,8 +5,10 @@ Rules kept here:
     so any number of workers on PostgreSQL do each thing once;
   * on SQLite there is one worker, by a file lock, and the leases of one that died are void when
     the next starts;
-  * nothing is destroyed out of an older database that was put in place: what the journal knows
-    beyond it, a hold or a change of mind, is done again first;
+  * nothing is destroyed out of an older database that was put in place, nor beside a journal that
+    cannot be trusted: before a job and before each step of an erasure what the journal knows beyond
+    the database, a hold or a change of mind, is done again; until that went well nothing is done
+    but to tell people;
   * withdrawals are carried out whatever else fails; a heartbeat that fails is logged by its code
     and beats again.
 """
@@ -28,8 +30,9 @@ from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.errors import Conflict, ConsentServiceError
 from consent_service.ids import new_id
 from consent_service.jobs.catalogue import CATALOGUE, Job
-from consent_service.services import audit, clock_guard, erasure, jobs, startup
+from consent_service.services import audit, clock_guard, erasure, jobs
 from consent_service.services.context import Context
+from consent_service.services.journal_watch import LOOK_SECONDS, JournalWatch
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +57,8 @@ class Worker:
         self.name = name or f"{socket.gethostname()[:40]}-{os.getpid()}-{new_id()[:8]}"
         self._doing: dict[tuple[str, object], jobs.ClaimedRun] = {}
         self._stop = threading.Event()
-        self._replayed_to = 0
+        self._watch = JournalWatch(ctx)
+        ctx.standing.follow(self._watch)
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; then finish what is under way.
@@ -91,7 +95,7 @@ class Worker:
             ("carry-out-erasures", 2, self.carry_out),
             ("checkpoint-audit", 1, self.seal),
             ("publish-checkpoint", 60, self.publish),
-            ("replay-journal", 60, self.replay),
+            ("watch-journal", LOOK_SECONDS, self._watch.look),
         )
 
     def tick(self) -> int:
@@ -102,10 +106,9 @@ class Worker:
 
     def work_runs(self) -> int:
         """Do every run that waits or was left by a dead worker; returns how many were tried."""
-        self._catch_up()
         tried = 0
-        while not self._stop.is_set():
-            claimed = jobs.claim_run(self._ctx, self.name, self._catalogue)
+        while not self._stop.is_set() and jobs.is_any_due(self._ctx, self._catalogue):
+            claimed = jobs.claim_run(self._ctx, self.name, self._allowed())
             if claimed is None:
                 break
             self._perform(claimed)
@@ -118,7 +121,6 @@ class Worker:
 
     def carry_out(self) -> int:
         """Carry out what was ordered destroyed; returns steps done."""
-        self._catch_up()
         return erasure.work(self._ctx, self.name)["steps_done"]
 
     def seal(self) -> bool:
@@ -129,16 +131,10 @@ class Worker:
         """Write the newest audit checkpoint into the journal; tells whether it was new."""
         return audit.publish_checkpoint(self._ctx) is not None
 
-    def replay(self) -> int:
-        """Do again what the journal knows and this database does not; returns lines read."""
-        return startup.replay(self._ctx).lines
-
-    def _catch_up(self) -> None:
-        """Replay the journal first where the database is older than it was at the last beat."""
-        mark = startup.replayed_to(self._ctx)
-        if mark < self._replayed_to:
-            startup.replay(self._ctx)
-        self._replayed_to = max(mark, self._replayed_to)
+    def _allowed(self) -> list[str]:
+        """Look at the journal; return the names of the jobs that may be done now."""
+        whole = self._watch.look()
+        return [job.name for job in self._catalogue.values() if whole or job.tells]
 
     def _perform(self, claimed: jobs.ClaimedRun) -> None:
         place = (claimed.name, claimed.fire_at)

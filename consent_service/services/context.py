@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -30,6 +31,39 @@ class Signers:
     published: Sequence[PublicKey]
 
 
+class Watch(Protocol):
+    """Looks whether the journal is whole and this database as new as it (`journal_watch`)."""
+
+    def require_whole(self) -> None:
+        """Raise what forbids serving, by what was found last."""
+        ...
+
+    def require_newest(self) -> None:
+        """Look now; raise what forbids destroying."""
+        ...
+
+
+class Standing:
+    """Whether this process may release and destroy; without a watch to follow, it may."""
+
+    def __init__(self) -> None:
+        self._watch: Watch | None = None
+
+    def follow(self, watch: Watch) -> None:
+        """Say from now on what this watch says."""
+        self._watch = watch
+
+    def require_whole(self) -> None:
+        """Raise what forbids serving; asks nothing of anybody, so each piece of a stream may."""
+        if self._watch is not None:
+            self._watch.require_whole()
+
+    def require_newest(self) -> None:
+        """Look at the journal, bring back what was forgotten; raise what forbids destroying."""
+        if self._watch is not None:
+            self._watch.require_newest()
+
+
 @dataclass(frozen=True)
 class Context:
     """Settings, time, database, keys, store, journal, signatures and policies.
@@ -46,6 +80,7 @@ class Context:
     signers: Signers
     policies: Policies
     viewings: ViewingKeys = field(default_factory=ViewingKeys)
+    standing: Standing = field(default_factory=Standing)
     refused_openings: RefusedOpenings = field(default_factory=RefusedOpenings)
 
     def begin(self) -> AbstractContextManager[UnitOfWork]:

@@ -9,6 +9,7 @@ Rules kept here:
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -31,7 +32,7 @@ from consent_service.domain.erasure import (
     StepState,
 )
 from consent_service.domain.roles import ADMINISTRATOR, Permission
-from consent_service.errors import ConsentServiceError, NotFound
+from consent_service.errors import ConsentServiceError, JournalBroken, NotFound, Unavailable
 from consent_service.services import erasure_again, erasure_journal, erasure_keys, erasure_steps
 from consent_service.services.access import Caller, involvement_for, require, teams_reached
 from consent_service.services.context import Context
@@ -40,6 +41,7 @@ from consent_service.services.erasure_lease import (
     Claimed,
     claim,
     held_step,
+    is_any_due,
     renewed,
     void_leases,
 )
@@ -103,11 +105,13 @@ class OrderView:
 def carry_out(ctx: Context, order: str, worker: str, *, until: StepKind | None = None) -> bool:
     """Work through an order's steps as far as they can be done now; True when it is done.
 
-    `until` names the last step to do here; the worker does the rest.
+    `until` names the last step to do here; the worker does the rest, and all of it where the
+    journal forbids to destroy now: what was ordered stands.
     """
-    while (claimed := claim(ctx, worker, order)) is not None:
-        if not perform(ctx, claimed, leave=True) or claimed.kind is until:
-            break
+    with suppress(JournalBroken, Unavailable):
+        while (claimed := claim(ctx, worker, order)) is not None:
+            if not perform(ctx, claimed, leave=True) or claimed.kind is until:
+                break
     with ctx.read() as session:
         return session.get_one(ErasureOrder, order).state is OrderState.DONE
 
@@ -118,6 +122,9 @@ def work(ctx: Context, worker: str, limit: int = 1000) -> dict[str, int]:
     Returns figures; a step that fails is written down and tried again later.
     """
     erasure_journal.write_missing_lines(ctx)
+    if not is_any_due(ctx):
+        return {"steps_done": 0, "steps_failed": 0}
+    ctx.standing.require_newest()
     went_well: list[bool] = []
     try:
         erasure_keys.seal_waiting(ctx)

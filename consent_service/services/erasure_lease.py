@@ -1,6 +1,8 @@
 """Who may act on a step: claimed under a lease, renewed while it runs, completed with its token.
 
 Rules kept here:
+  * before a step is claimed the journal is looked at: nothing is destroyed out of a database that
+    is older than it, nor beside one that cannot be trusted;
   * a step is claimed once however many workers ask, and only the first that is not done;
   * a lease is renewed at a third of its length, so that a long step is not taken over;
   * whoever lost the lease completes nothing: the token has moved on;
@@ -38,8 +40,21 @@ class Claimed:
     attempts: int
 
 
+def is_any_due(ctx: Context) -> bool:
+    """Tell whether an order is to be carried out, or its keys to be sealed."""
+    unfinished = (OrderState.WAITING, OrderState.ORDERED, OrderState.RUNNING)
+    due = ErasureOrder.state.in_(unfinished) & (ErasureOrder.not_before <= ctx.clock.now())
+    to_seal = (ErasureOrder.state == OrderState.WAITING) & ErasureOrder.sealed_at.is_(None)
+    with ctx.read() as session:
+        return session.scalar(select(ErasureOrder.id).where(due | to_seal).limit(1)) is not None
+
+
 def claim(ctx: Context, worker: str, order_id: str | None) -> Claimed | None:
-    """Take the next due step under a lease and write down that it is started."""
+    """Take the next due step under a lease and write down that it is started.
+
+    Raises JournalBroken and Unavailable where nothing may be destroyed now.
+    """
+    ctx.standing.require_newest()
     with ctx.begin() as uow:
         row = uow.session.scalar(_due(uow.at, order_id))
         if row is None:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CursorResult, delete, func, or_, select, update
+from sqlalchemy import CursorResult, Select, delete, func, or_, select, update
 
 from consent_service.db.models.jobs import Schedule, ScheduleRun
 from consent_service.db.unit_of_work import UnitOfWork
@@ -201,20 +201,16 @@ def fire_due(ctx: Context, timed: Mapping[str, Timed]) -> list[tuple[str, dateti
     return fired
 
 
+def is_any_due(ctx: Context, names: Iterable[str]) -> bool:
+    """Tell whether a run waits to be claimed."""
+    with ctx.read() as session:
+        return session.scalar(_waiting(names, ctx.clock.now())) is not None
+
+
 def claim_run(ctx: Context, worker: str, names: Iterable[str]) -> ClaimedRun | None:
     """Take the oldest run that waits, or whose worker died, under a lease."""
     with ctx.begin() as uow:
-        row = uow.session.scalar(
-            select(ScheduleRun)
-            .where(
-                ScheduleRun.finished_at.is_(None),
-                ScheduleRun.schedule.in_(list(names)),
-                or_(ScheduleRun.lease_until.is_(None), ScheduleRun.lease_until <= uow.at),
-            )
-            .order_by(ScheduleRun.fire_at, ScheduleRun.schedule)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
+        row = uow.session.scalar(_waiting(names, uow.at).with_for_update(skip_locked=True))
         if row is None:
             return None
         row.attempts += 1
@@ -223,6 +219,20 @@ def claim_run(ctx: Context, worker: str, names: Iterable[str]) -> ClaimedRun | N
         row.lease_until = uow.at + LEASE
         row.fencing_token += 1
         return ClaimedRun(row.schedule, row.fire_at, row.fencing_token, row.attempts)
+
+
+def _waiting(names: Iterable[str], at: datetime) -> Select[ScheduleRun]:
+    """Return the query for the oldest run that nobody holds."""
+    return (
+        select(ScheduleRun)
+        .where(
+            ScheduleRun.finished_at.is_(None),
+            ScheduleRun.schedule.in_(list(names)),
+            or_(ScheduleRun.lease_until.is_(None), ScheduleRun.lease_until <= at),
+        )
+        .order_by(ScheduleRun.fire_at, ScheduleRun.schedule)
+        .limit(1)
+    )
 
 
 def renew(ctx: Context, claimed: ClaimedRun) -> bool:

@@ -5,7 +5,10 @@ Rules kept here:
     a restored database or keyring has forgotten is done again before anything else;
   * from the moment that an older database is seen until it is brought up to date nothing is served;
   * nothing is served beside a journal that is missing, cut or forked, nor for long beside one that
-    cannot be looked at; a later look that finds all well opens again.
+    cannot be looked at; a later look that finds all well opens again;
+  * whoever is about to destroy looks first, and destroys nothing unless that look is a good one;
+  * that a journal cannot be trusted, and that it can again, stands in the log, once each, and is
+    told to people.
 """
 
 import logging
@@ -13,14 +16,19 @@ import threading
 import time
 from collections.abc import Callable
 
+from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
+from consent_service.domain.roles import ADMINISTRATOR, IG_OFFICER
 from consent_service.errors import ConsentServiceError, JournalBroken, Unavailable
 from consent_service.services import startup
 from consent_service.services.context import Context
+from consent_service.services.notices import notify
+from consent_service.services.overview import journal_is_broken
 
 LOOK_SECONDS = 10.0
 RETRY_SECONDS = 3.0
 PATIENCE_SECONDS = 60.0
 """So old may the last good look be."""
+WATCH = Actor(ActorKind.JOB, "journal-watch")
 _log = logging.getLogger(__name__)
 
 
@@ -36,6 +44,7 @@ class JournalWatch:
         self._replayed_to = startup.replayed_to(ctx)
         self._good_at = seconds()
         self._fault: ConsentServiceError | None = None
+        self._tell(None)
 
     def require_whole(self) -> None:
         """Raise what forbids serving now: JournalBroken or Unavailable. Asks nothing of anybody."""
@@ -52,16 +61,27 @@ class JournalWatch:
     def look(self) -> bool:
         """Look once, and bring back what was forgotten; tells whether all is well."""
         try:
-            self._look()
+            self.require_newest()
         except JournalBroken as fault:
-            self._fault = fault
             _log.error("journal: %s", fault.message)
         except Exception as fault:  # noqa: BLE001  (away for now; time tells if it stays so)
             _log.warning("journal: a look failed: %s", _code(fault))
         else:
-            self._fault, self._good_at = None, self._seconds()
             return True
         return False
+
+    def require_newest(self) -> None:
+        """Look once, and bring back what was forgotten; raise what keeps all from being well."""
+        try:
+            self._look()
+        except JournalBroken as fault:
+            self._fault = fault
+            self._tell(fault)
+            raise
+        mended = isinstance(self._fault, JournalBroken)
+        self._fault, self._good_at = None, self._seconds()
+        if mended:
+            self._tell(None)
 
     def run(self, stop: threading.Event) -> None:
         """Look again and again until `stop` is set."""
@@ -80,6 +100,19 @@ class JournalWatch:
         startup.require_schema(self._ctx)
         startup.replay(self._ctx)
         self._replayed_to = startup.replayed_to(self._ctx)
+
+    def _tell(self, fault: JournalBroken | None) -> None:
+        """Write down what was found, unless that is what is written down already."""
+        with self._ctx.read() as session:
+            if journal_is_broken(session) is (fault is not None):
+                return
+        kind = EventKind.JOURNAL_WHOLE if fault is None else EventKind.JOURNAL_BROKEN
+        details = {} if fault is None else {"reason": fault.code, **fault.details}
+        with self._ctx.begin() as uow:
+            uow.record(AuditEvent(kind, WATCH, "journal", details=details))
+            if fault is not None:
+                for role in (IG_OFFICER, ADMINISTRATOR):
+                    notify(uow, "journal_broken", role=role, subject="journal")
 
 
 def _code(fault: Exception) -> str:

@@ -29,6 +29,7 @@ SENTENCES: Mapping[str, str] = {
     "hold_placed": "A hold was placed. Nothing it names is destroyed until it is released.",
     "erasure_blocked": "A step of an erasure fails again and again. Somebody must look at it.",
     "restore_found": "A restored backup was found and put right from the journal.",
+    "journal_broken": "The journal of endings is missing, cut or changed. Find out why.",
     "backup_due": "A backup is older than it may be and cannot be reached from here. Delete it.",
     "audit_broken": "The audit log does not verify. Look at it before anything else.",
     "parental_responsibility_ended": "Parental responsibility ended; earlier decisions stand.",

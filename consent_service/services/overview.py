@@ -31,7 +31,7 @@ from consent_service.db.models.retention import Disposition, Hold
 from consent_service.db.models.subject_access import SubjectAccessRequest
 from consent_service.db.queries.reconsent import outdated
 from consent_service.domain.assets import AssetKind, AssetState
-from consent_service.domain.audit import instant_text
+from consent_service.domain.audit import EventKind, instant_text
 from consent_service.domain.calendar import keep_until
 from consent_service.domain.consent import EndingKind
 from consent_service.domain.erasure import OrderState, StepState
@@ -91,6 +91,18 @@ def overview(ctx: Context, caller: Caller) -> Overview:
     return Overview(exceptions, figures, due_in, warnings)
 
 
+def journal_is_broken(session: Session) -> bool:
+    """Tell whether the newest that a process wrote down of the journal is that it is broken."""
+    found = (EventKind.JOURNAL_BROKEN.value, EventKind.JOURNAL_WHOLE.value)
+    newest = (
+        select(AuditEntry.kind)
+        .where(AuditEntry.kind.in_(found))
+        .order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
+        .limit(1)
+    )
+    return session.scalar(newest) == EventKind.JOURNAL_BROKEN.value
+
+
 def late_consents(ctx: Context, caller: Caller) -> list[LateConsent]:
     """Return acts recorded late that nobody has checked, in the caller's reach, oldest first."""
     require(ctx, caller, Permission.CONSENT_CONFIRM_LATE)
@@ -121,6 +133,7 @@ def late_consents(ctx: Context, caller: Caller) -> list[LateConsent]:
 
 def _exceptions(session: Session, now: datetime) -> dict[str, int]:
     return {
+        "journal_broken": int(journal_is_broken(session)),
         "clock_paused": _count(session, ClockPause.id, ClockPause.confirmed_at.is_(None)),
         "disputes": _count(session, Dispute.id, Dispute.resolved_at.is_(None)),
         "blocked_erasures": _count(session, ErasureStep.id, ErasureStep.state == StepState.BLOCKED),

@@ -124,17 +124,21 @@ def _destroy_keys_again(
     """Destroy again what a restored keyring brought back.
 
     A keyring from before some moment lacks every tombstone since, the newest too: so only when
-    the newest key-destroyed line is not honoured are all of them read. Where no other line is
-    amiss nothing was restored: somebody was killed between the line and the key, or is at it.
+    the newest key-destroyed line is not honoured are others read, and where the newest one of the
+    replay before this is honoured, only those that follow it: whoever starts meanwhile waits, and
+    a journal is long. Where no other line is amiss nothing was restored: somebody was killed
+    between the line and the key, or is at it.
     """
-    newest = report.keys_line
-    if newest is None and KEYS_MARK in marks:
-        newest = next(ctx.journal.lines(marks[KEYS_MARK].number - 1))
+    marked = None
+    if KEYS_MARK in marks:
+        marked = next(ctx.journal.lines(marks[KEYS_MARK].number - 1))
+    newest = report.keys_line or marked
     if newest is None or _honoured(ctx, newest):
         return
+    since = marked.number if marked is not None and _honoured(ctx, marked) else 0
     destroyed = [
         (line, [Tombstone(key, None, line.at, line.body["order"]) for key in line.body["keys"]])
-        for line in ctx.journal.lines()
+        for line in ctx.journal.lines(since)
         if line.kind is LineKind.KEY_DESTROYED
     ]
     restored = any(not _honoured(ctx, line) for line, _ in destroyed if line.head != newest.head)

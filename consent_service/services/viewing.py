@@ -8,6 +8,7 @@ Rules kept here:
   * the last chunk is authenticated before anything is released, once in a viewing for as long as
     the store holds that very object, and the first piece of a range before its first byte is
     sent: corruption is an error, never half a film;
+  * a stream ends, like a request, beside a journal that cannot be trusted or an older database;
   * a stream that is not permitted any more raises; it never ends as if the film were over;
   * if keys, store or audit cannot be used, nothing is released.
 """
@@ -134,6 +135,7 @@ class _Use:
 
     def require_standing(self) -> None:
         """Raise unless the use is still permitted; asks the database once a second at most."""
+        self._ctx.standing.require_whole()
         now = self._ctx.clock.now()
         epoch = _epoch(self._ctx, self._involvement, now)
         self._ctx.viewings.touch(self._name, now)

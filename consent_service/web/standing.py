@@ -1,25 +1,25 @@
 """Nothing is answered beside a broken journal, or a database older than it.
 
-Rules kept here: every request of a served process asks the watch; only what machines ask about the
-process itself, and files that anybody may have, are answered whatever it says.
+Rules kept here: every request of a served process asks the watch, and so do streams and erasures,
+by the app's Context; only what machines ask about the process itself, and files that anybody may
+have, are answered whatever it says.
 """
 
 import atexit
 import threading
-from typing import cast
 
-from flask import Flask, current_app, request
+from flask import Flask, request
 
 from consent_service.errors import ConsentServiceError
 from consent_service.services.journal_watch import JournalWatch
+from consent_service.web import here
 
-EXTENSION = "consent_journal_watch"
 ANSWERED_ANYWAY = frozenset({"static", "health.live", "health.ready", "health.metrics"})
 
 
 def register(app: Flask, watch: JournalWatch) -> None:
-    """Have every request ask `watch` first."""
-    app.extensions[EXTENSION] = watch
+    """Have every request ask `watch` first, and every stream and erasure of this app."""
+    app.extensions[here.EXTENSION].standing.follow(watch)
     app.before_request(_require_whole_journal)
 
 
@@ -34,21 +34,13 @@ def watch_on(watch: JournalWatch) -> threading.Event:
 
 def is_whole() -> bool:
     """Tell whether requests are answered now."""
-    watch = _watch()
     try:
-        if watch is not None:
-            watch.require_whole()
+        here.ctx().standing.require_whole()
     except ConsentServiceError:
         return False
     return True
 
 
 def _require_whole_journal() -> None:
-    watch = _watch()
-    if watch is not None and request.endpoint not in ANSWERED_ANYWAY:
-        watch.require_whole()
-
-
-def _watch() -> JournalWatch | None:
-    """Return the watch of this app; an app that a test made has none."""
-    return cast("JournalWatch | None", current_app.extensions.get(EXTENSION))
+    if request.endpoint not in ANSWERED_ANYWAY:
+        here.ctx().standing.require_whole()
