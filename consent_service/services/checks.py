@@ -15,7 +15,7 @@ from consent_service.clock import LONDON, london_day
 from consent_service.db import schema
 from consent_service.db.models.jobs import ClockPause
 from consent_service.db.models.policies import LeafletVersion
-from consent_service.errors import ConsentServiceError
+from consent_service.errors import ConsentServiceError, Refused
 from consent_service.services import backup_register
 from consent_service.services.context import Context
 from consent_service.services.policies import require_unedited
@@ -128,6 +128,8 @@ def _write_once(ctx: Context) -> list[CheckLine]:
         return []
     try:
         kept = ctx.journal.is_write_once()
+    except Refused as fault:
+        return [CheckLine("journal", WARNING, fault.message)]
     except ConsentServiceError:
         return []  # that it cannot be reached is said already
     if kept:

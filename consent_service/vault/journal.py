@@ -93,7 +93,10 @@ class Journal(Protocol):
         ...
 
     def is_write_once(self) -> bool:
-        """Tell whether the place itself lets nobody replace or delete a line."""
+        """Tell whether the place itself lets nobody replace or delete a line.
+
+        Raises Refused (`may_not_ask`) where these credentials may not know.
+        """
         ...
 
 

@@ -28,7 +28,7 @@ from urllib.parse import SplitResult
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from consent_service.errors import JournalBroken, SettingsFault, Unavailable
+from consent_service.errors import JournalBroken, Refused, SettingsFault, Unavailable
 from consent_service.vault.blobs.s3_bucket import (
     BOTO,
     Absent,
@@ -64,6 +64,9 @@ _AT_ONCE = 32
 _TRIES = 100
 """So often may other nodes be faster before an append gives up."""
 _WRITER = "writer"
+_FORBIDDEN = (401, 403)
+_FAILED = (500, 502, 503, 504)
+"""Not 501: that server does not know of object lock."""
 _SECONDS = 10
 
 
@@ -136,12 +139,13 @@ class BucketJournal:
         require_same(self._head_at(number, self._public_keys()), expected)
 
     def is_write_once(self) -> bool:
-        """Tell whether the bucket locks every new object for a time by itself."""
+        """Tell whether the bucket locks every new object for a time by itself; see the port."""
         with _faults("asking for object lock"):
             try:
                 found = self._client.get_object_lock_configuration(Bucket=self._bucket.name)
-            except ClientError:
-                return False  # there is none, or these credentials may not ask
+            except ClientError as fault:
+                _require_an_answer(fault)
+                return False  # there is none, or this server has no such thing
         return "Rule" in found["ObjectLockConfiguration"]
 
     def _true_head(self, keys: Sequence[PublicKey]) -> Head:
@@ -289,6 +293,19 @@ def _faults(doing: str) -> Iterator[None]:
             yield
     except BucketMissing as fault:
         raise _missing() from fault
+
+
+def _require_an_answer(fault: ClientError) -> None:
+    """Raise unless the bucket was there and said that it locks nothing."""
+    status = fault.response["ResponseMetadata"]["HTTPStatusCode"]
+    if status in _FORBIDDEN:
+        raise Refused(
+            "These credentials may not ask whether the journal's bucket keeps every line. Grant"
+            " them s3:GetBucketObjectLockConfiguration.",
+            code="may_not_ask",
+        ) from fault
+    if fault.response["Error"]["Code"] == "NoSuchBucket" or status in _FAILED:
+        raise fault
 
 
 def _missing() -> JournalBroken:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from consent_service.db.engine import open_engine
-from consent_service.errors import Unavailable
+from consent_service.errors import Refused, Unavailable
 from consent_service.services import checks
 from consent_service.services.context import Context
 from tests.support.clinic import Clinic
@@ -59,6 +59,23 @@ def test_an_operator_is_told_whether_the_bucket_itself_keeps_the_journal(
     found = [line for line in checks.check(ctx) if line.what == "journal"]
 
     assert [line.state for line in found] == [checks.OK, checks.OK if kept else checks.WARNING]
+
+
+def test_an_operator_is_told_what_to_grant_where_nobody_may_ask_the_bucket(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """*May not ask* is not *no*: the bucket may be as it should be, and nobody would know."""
+    ctx = with_journal_in_a_bucket(clinic)
+
+    def may_not() -> None:
+        raise Refused("Grant them this.", code="may_not_ask")
+
+    monkeypatch.setattr(ctx.journal, "is_write_once", may_not)
+
+    found = [line for line in checks.check(ctx) if line.what == "journal"]
+
+    assert [line.state for line in found] == [checks.OK, checks.WARNING]
+    assert found[1].finding == "Grant them this."
 
 
 def test_a_bucket_that_is_away_is_said_once(

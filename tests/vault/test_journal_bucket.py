@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from consent_service.errors import SettingsFault, Unavailable
+from consent_service.errors import (
+    ConsentServiceError,
+    JournalBroken,
+    Refused,
+    SettingsFault,
+    Unavailable,
+)
 from consent_service.vault import journal_bucket
 from consent_service.vault.journal import LineKind, open_journal
 from consent_service.vault.journal_bucket import BucketJournal
@@ -343,6 +349,43 @@ def test_a_bucket_with_a_lock_for_every_object_is_write_once(
     with pytest.raises(ClientError):
         client.delete_object(Bucket=bucket, Key=first["Key"], VersionId=first["VersionId"])
     assert journal.verify().number == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "answer"),
+    [
+        (404, "ObjectLockConfigurationNotFoundError", None),
+        (501, "NotImplemented", None),
+        (403, "AccessDenied", Refused),
+        (401, "Unauthorized", Refused),
+        (404, "NoSuchBucket", JournalBroken),
+        (503, "SlowDown", Unavailable),
+    ],
+)
+def test_a_bucket_that_may_not_be_asked_is_not_taken_for_one_that_said_no(
+    bucket_desk: BucketDesk,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    code: str,
+    answer: type[ConsentServiceError] | None,
+) -> None:
+    """An operator would lock a bucket that is locked, or look away from one that is not."""
+    journal = opened(bucket_desk)
+
+    def says(**_: Any) -> Any:
+        told: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        raise ClientError(told, "GetObjectLockConfiguration")
+
+    answering(monkeypatch, journal, get_object_lock_configuration=says)
+
+    if answer is None:
+        assert not journal.is_write_once()
+        return
+    with pytest.raises(answer) as refused:
+        journal.is_write_once()
+    if answer is Refused:
+        assert refused.value.code == "may_not_ask"
+        assert "s3:GetBucketObjectLockConfiguration" in refused.value.message
 
 
 def test_appending_asks_three_questions_however_long_the_journal_is(
