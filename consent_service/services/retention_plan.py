@@ -76,24 +76,20 @@ class PlanLine:
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """How much of one class a plan destroys, against what stands and what one run may.
+    """How much of one class a plan destroys, and whether one run may.
 
-    What stands is counted no further than would let all of it go.
+    `standing` is how much of the class there is, given where it is too little for so much to go
+    without asking; of any other class it is not counted to the end, and None.
     """
 
     rule: str
-    standing: int
     destroy: int
-
-    @property
-    def limit(self) -> int:
-        """How many of the class one run may destroy without asking."""
-        return cap(self.standing)
+    standing: int | None
 
     @property
     def above_limit(self) -> bool:
         """Whether the plan stops and asks."""
-        return self.destroy > self.limit
+        return self.standing is not None
 
 
 @dataclass(frozen=True)
@@ -193,16 +189,18 @@ def figures_of(
 ) -> tuple[ClassFigures, ...]:
     """Return, per class with something to destroy, how much of it a plan takes.
 
-    `standing` counts a class, up to a number.
+    `standing` counts a class no further than the number given, which is how much of it must stand
+    for the plan to go through: a smaller count is all there is.
     """
     counts: dict[str, int] = {}
     for line in lines:
         if line.fate is Fate.DESTROY:
             counts[line.rule] = counts.get(line.rule, 0) + 1
-    return tuple(
-        ClassFigures(rule, standing(rule, enough_for(count)), count)
-        for rule, count in sorted(counts.items())
-    )
+    found = []
+    for rule, count in sorted(counts.items()):
+        there = standing(rule, enough_for(count))
+        found.append(ClassFigures(rule, count, there if count > cap(there) else None))
+    return tuple(found)
 
 
 def _fate(

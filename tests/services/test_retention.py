@@ -246,6 +246,8 @@ def test_a_plan_above_the_limit_stops_and_asks(clinic: Clinic) -> None:
     refused = retention.run(clinic.ctx, JOB)
 
     assert (refused.refused, refused.destroyed) == ("above_limit", 0)
+    (figures,) = refused.plan.classes
+    assert (figures.destroy, figures.standing) == (len(films), len(films))
     assert erasure.orders(clinic.ctx, clinic.ig) == []
     with pytest.raises(Refused):
         retention.run(clinic.ctx, JOB, accept_large=True)
