@@ -54,6 +54,8 @@ class Call:
     name: str
     number: int
     place: str
+    committed: int = 0
+    """How many transactions the same connection had asked to commit before."""
 
     @property
     def is_file(self) -> bool:
@@ -125,7 +127,7 @@ def is_possible() -> bool:
 
 def recorded(ready: Callable[[], Act], log: Path) -> tuple[Ended, list[Call]]:
     """Run undisturbed; return how it ended and every call, in the order of their first time."""
-    ended = _run(ready, ["-y", "-s", "0", "-o", str(log)])
+    ended = _run(ready, ["-y", "-s", "16", "-o", str(log)])
     return ended, _read(log)
 
 
@@ -145,19 +147,24 @@ def points(calls: list[Call]) -> list[Point]:
 
 
 def edges(every: Sequence[Point]) -> list[Point]:
-    """Leave out the inside of long runs of writes to one file, nothing else between.
+    """Leave out the inside of long runs: writes to one file, or a transaction's statements.
 
-    Whichever of them fails, the file ends half-way through the same stretch. A database's frame is
-    two writes, so the first two, two in the middle and the last two stand for the run.
+    Nothing else lies between them, so whichever fails, the file ends half-way through the same
+    stretch, or the server rolls the same transaction back. A frame of SQLite's is two writes, so
+    the first two, two in the middle and the last two stand for a run.
     """
     calls = list(dict.fromkeys(point.call for point in every))
-    runs = [list(run) for _, run in groupby(calls, key=lambda call: (call.name, call.place))]
+    runs = [list(run) for _, run in groupby(calls, key=_stretch)]
     kept = {call for run in runs for call in _standing_for(run)}
     return [point for point in every if point.call in kept]
 
 
+def _stretch(call: Call) -> tuple[str, str, int]:
+    return call.name, call.place, call.committed
+
+
 def _standing_for(run: list[Call]) -> list[Call]:
-    if not (run[0].is_file and run[0].name in WRITES):
+    if run[0].name not in (*WRITES, *_SENDS):
         return run
     middle = len(run) // 2
     return [*run[:2], *run[middle : middle + 2], *run[-2:]]
@@ -220,6 +227,7 @@ def _child(
 
 def _read(log: Path) -> list[Call]:
     counted: Counter[tuple[str, str]] = Counter()
+    committed: Counter[str] = Counter()
     found: dict[tuple[str, int], Call] = {}
     for line in log.read_text(errors="replace").splitlines():
         match = _LINE.match(line)
@@ -231,5 +239,6 @@ def _read(log: Path) -> list[Call]:
         place = _PLACE.search(match["rest"])
         where = (place["open"] or place["name"] or "") if place else ""
         if (name, number) not in found and not where.startswith("pipe:"):
-            found[name, number] = Call(name, number, where)
+            found[name, number] = Call(name, number, where, committed[where])
+        committed[where] += name in _SENDS and "COMMIT" in match["rest"]
     return list(found.values())

@@ -174,7 +174,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--power-cuts", action="store_true", help="only these (root)")
     parser.add_argument("--sample", type=int, default=0, help="so many points of each flow")
     parser.add_argument(
-        "--edges", action="store_true", help="not the inside of long runs of writes to one file"
+        "--edges",
+        action="store_true",
+        help="not the inside of long runs of writes or of a transaction",
     )
     parser.add_argument("--results", type=Path, help="folder for results; those there are kept")
     parser.add_argument(

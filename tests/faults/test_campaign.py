@@ -57,18 +57,20 @@ def test_a_sample_is_spread_over_the_whole_flow_and_every_fault() -> None:
     assert {point.fault for point in chosen} == set(Fault)
 
 
-def test_a_long_run_of_writes_to_one_file_is_tried_at_its_edges_and_everything_else_at_each() -> (
-    None
-):
-    """A commit of a thousand pages would else be tried three thousand times, all to the same end."""
-    run = [Call("pwrite64", n, "/a-wal") for n in range(1, 101)]
-    others = [Call("fdatasync", 1, "/a-wal"), *(Call("sendto", n, "socket:[1]") for n in (1, 2, 3))]
-    again = Call("pwrite64", 101, "/a-wal")
-    every = [Point(call, fault) for call in (*run, *others, again) for fault in Fault]
+def test_a_long_run_is_tried_at_its_edges_and_everything_else_at_each() -> None:
+    """A commit of a thousand pages would else be tried three thousand times, all to the same end.
+
+    A transaction's statements are such a run as well, and its COMMIT is always the last of it.
+    """
+    pages = [Call("pwrite64", n, "/a-wal") for n in range(1, 101)]
+    syncs = [Call("fdatasync", n, "/a-wal") for n in range(1, 9)]
+    said = [Call("sendto", n, "socket:[1]", committed=n // 50) for n in range(100)]
+    every = [Point(call, fault) for call in (*pages, *syncs, *said) for fault in Fault]
 
     chosen = edges(every)
 
-    numbers = [p.call.number for p in chosen if p.call in run and p.fault is Fault.KILL]
-    assert numbers == [1, 2, 51, 52, 99, 100]
-    assert {p for p in every if p.call not in run} <= set(chosen)
-    assert {p.fault for p in chosen if p.call in run} == set(Fault)
+    assert [p.call.number for p in chosen[::3] if p.call in pages] == [1, 2, 51, 52, 99, 100]
+    assert [p.call for p in chosen[::3] if p.call in syncs] == syncs
+    sent = [p.call.number for p in chosen[::3] if p.call in said]
+    assert sent == [0, 1, 25, 26, 48, 49, 50, 51, 75, 76, 98, 99]
+    assert len(chosen) == 3 * (6 + 8 + 12)
