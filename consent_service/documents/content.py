@@ -254,11 +254,10 @@ class DestructionCertificate(Paper):
 
 @dataclass(frozen=True, kw_only=True)
 class GoalLine:
-    """A goal in the parent's own words, with their ratings from 1 to 10."""
+    """A goal in the parent's own words, with their ratings from 1 to 10, oldest first."""
 
     words: str
-    rated_before: int | None = None
-    rated_now: int | None = None
+    ratings: tuple[tuple[date, int], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,9 @@ from consent_service.documents.content import (
     Paper,
     PdfAttachment,
     SubjectAccessPaper,
+    SummaryPaper,
 )
+from consent_service.documents.goal_plot import day_by_day, in_words, plot
 from consent_service.documents.leaflet_text import read_leaflet
 from consent_service.documents.press import Press
 from consent_service.documents.signature import is_signature_svg
@@ -133,6 +135,9 @@ def _values(paper: Paper) -> dict[str, Any]:
     values = dataclasses.asdict(paper)
     for name in ("shown_text", "body"):
         values.pop(name, None)
+    if isinstance(paper, SummaryPaper):
+        values["days"] = [day_by_day(goal.ratings) for goal in paper.goals]
+        values["ways"] = [in_words(goal.ratings) for goal in paper.goals]
     if isinstance(paper, LeafletPaper):
         del values["text"]
         values["leaflet"] = dataclasses.asdict(read_leaflet(paper.text, paper.control_line))
@@ -147,6 +152,10 @@ def _pictures(paper: Paper) -> Iterator[tuple[str, str]]:
                 {"drawing": "This is no drawing of ours. Make it from the strokes again."},
             )
         yield "signature", paper.signed.drawing
+    if isinstance(paper, SummaryPaper):
+        for place, goal in enumerate(paper.goals):
+            if drawn := plot(goal.ratings):
+                yield f"goal-{place}", str(drawn)
 
 
 def _without_content(file: PdfAttachment) -> dict[str, str]:

@@ -344,12 +344,7 @@ def _leaflet_of(session: Session, view: ConsentActView) -> tuple[LeafletVersion,
 
 def _goal_lines(goals: Sequence[reviews.GoalView]) -> Iterator[GoalLine]:
     for goal in goals:
-        scores = [score for _, score in goal.ratings]
-        yield GoalLine(
-            words=goal.words,
-            rated_before=scores[0] if len(scores) > 1 else None,
-            rated_now=scores[-1] if scores else None,
-        )
+        yield GoalLine(words=goal.words, ratings=goal.ratings)
 
 
 def purpose_label(ctx: Context, purpose: str) -> str:

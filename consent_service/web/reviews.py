@@ -4,6 +4,7 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from consent_service.clock import london_day
+from consent_service.documents.goal_plot import in_words, plot
 from consent_service.domain.assets import ARRIVING, AssetKind, AssetState
 from consent_service.domain.people import FamilyRole
 from consent_service.errors import InvalidInput, NotFound
@@ -12,7 +13,6 @@ from consent_service.services.assets import AssetView
 from consent_service.services.reviews import RecordReview, ReviewView
 from consent_service.web.consents import pdf
 from consent_service.web.fields import PageForm, choice, day, line, several, text
-from consent_service.web.goal_plot import in_words, plot
 from consent_service.web.here import caller, ctx
 from consent_service.web.layout import long_date
 from consent_service.web.one_form import form_page

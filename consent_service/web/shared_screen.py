@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from wtforms import RadioField
 from wtforms.validators import Optional
 
+from consent_service.documents.goal_plot import in_words, plot
 from consent_service.domain.purposes import CARE
 from consent_service.domain.roles import Permission
 from consent_service.errors import ConsentServiceError, InvalidInput, NotFound
@@ -24,7 +25,6 @@ from consent_service.web.fields import PageForm, text
 from consent_service.web.film_forms import moment_field
 from consent_service.web.film_times import read_moment
 from consent_service.web.films import Use
-from consent_service.web.goal_plot import in_words, plot
 from consent_service.web.here import caller, ctx, may
 from consent_service.web.one_form import form_page
 

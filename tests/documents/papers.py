@@ -223,6 +223,9 @@ def certificate(rows: int = 3) -> DestructionCertificate:
     )
 
 
+RATED = ((date(2026, 7, 6), 4), (date(2026, 8, 10), 6), (date(2026, 9, 14), 7))
+
+
 def summary() -> SummaryPaper:
     """Return a filed summary."""
     return SummaryPaper(
@@ -232,8 +235,10 @@ def summary() -> SummaryPaper:
         guider="Sam Sample",
         met_on=date(2026, 9, 14),
         goals=(
-            GoalLine(words="I hope to get to know my baby more", rated_before=4, rated_now=7),
-            GoalLine(words="I want to trust myself when Wren cries", rated_before=3),
+            GoalLine(words="I hope to get to know my baby more", ratings=RATED),
+            GoalLine(
+                words="I want to trust myself when Wren cries", ratings=((date(2026, 7, 6), 3),)
+            ),
         ),
         strengths=("You waited, and Wren turned to you.", "You named what Wren was looking at."),
         points=("Give Wren time to answer before you speak again.",),

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consent_service.documents.goal_plot import plot
 from consent_service.web.due_plot import bars
 from consent_service.web.film_times import long_length, long_size, moment, read_moment
-from consent_service.web.goal_plot import plot
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
-"""A small picture of a goal's ratings over the cycles of the work: no script, no style sheet.
+"""A small picture of a goal's ratings over the cycles of the work, for a page and for paper.
 
-The picture is hidden from screen readers: `in_words` says the same, and stands beside it.
+No script and no style sheet: it can stand by itself. On a page it is hidden from screen readers,
+and `in_words` stands beside it; on paper `day_by_day` is its alternative text.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ LEFT, TOP, HEIGHT, STEP = 44, 16, 108, 84
 LOW, HIGH = 1, 10
 SHOWN = 8
 """How many of the newest ratings are drawn; all are said in words."""
-BLUE, GREY = "#005eb8", "#aeb7bd"
+BLUE, GREY, BLACK = "#005eb8", "#aeb7bd", "#212b32"
 
 Ratings = Sequence[tuple[date, int]]
 
@@ -44,15 +45,17 @@ def plot(ratings: Ratings) -> Markup:
         for (x, y), (day, score) in zip(places, drawn, strict=True)
     )
     return Markup(
-        '<svg class="pages-plot" viewBox="0 0 {width} {height}" width="{width}" aria-hidden="true"'
-        ' focusable="false">{lines}<polyline points="{line}" fill="none" stroke="{blue}"'
-        ' stroke-width="3"/>{dots}</svg>'
+        '<svg xmlns="http://www.w3.org/2000/svg" class="pages-plot" viewBox="0 0 {width} {height}"'
+        ' width="{width}" height="{height}" font-family="Arial, sans-serif" font-size="16"'
+        ' fill="{black}" aria-hidden="true" focusable="false">{lines}<polyline points="{line}"'
+        ' fill="none" stroke="{blue}" stroke-width="3"/>{dots}</svg>'
     ).format(
         width=width,
         height=TOP + HEIGHT + 44,
         lines=_lines(width),
         line=" ".join(f"{x},{y}" for x, y in places),
         blue=BLUE,
+        black=BLACK,
         dots=dots,
     )
 
@@ -63,6 +66,11 @@ def in_words(ratings: Ratings) -> str:
         return ""
     first, last = ratings[0][1], ratings[-1][1]
     return f"Still {last} of 10" if first == last else f"From {first} to {last} of 10"
+
+
+def day_by_day(ratings: Ratings) -> str:
+    """Return every rating with its day: `14 September 2026: 4; 2 November 2026: 7`."""
+    return "; ".join(f"{day.day} {day:%B %Y}: {score}" for day, score in ratings)
 
 
 def _lines(width: int) -> Markup:
