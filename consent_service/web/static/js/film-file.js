@@ -2,9 +2,10 @@
 
 import { sha256 } from "../vendor/noble-hashes/sha256.js";
 import { size } from "./amounts.js";
-import { begin, meter, refused, say, stored } from "./film-page.js";
+import { begin, brokeOff, meter, refused, say, stored, unlike } from "./film-page.js";
+import { offerRest } from "./film-rest.js";
 import { base64 } from "./kept-film.js";
-import { send } from "./sending.js";
+import { isOver, Refusal, send } from "./sending.js";
 
 const at = (id) => document.getElementById(id);
 const form = at("film-file");
@@ -83,23 +84,46 @@ const pauses = (going) => {
   });
 };
 
-const sendAll = async (film) => {
-  const own = digestOf(film);
-  const going = start(film);
-  pauses(going);
-  try {
-    const held = await going.stored;
-    if (held !== await own) {
-      refused("What arrived is not what is on this device. Tell your administrator, and keep the film here.");
-      return;
-    }
-    localStorage.removeItem(MARK);
-    stored("It arrived whole and is encrypted. Now delete it from this device.");
-  } catch (refusal) {
+/* The digest of a file that can be read to its end; one that was moved or changed ends the sending. */
+const digestWhile = (film, going) => digestOf(film).catch(() => {
+  going.pause();
+  throw new Error("This file cannot be read any more: it was changed, moved or deleted.");
+});
+
+const failed = async (refusal) => {
+  if (await isOver({ isLate: false, about: { asset } }, refusal)) {
     localStorage.removeItem(MARK);
     refused(refusal.message);
+  } else if (refusal instanceof Refusal) {
+    refused(`${refusal.message} What was sent is kept, encrypted, for a day at most.`);
+  } else {
+    brokeOff(`${refusal.message} What was sent is kept, encrypted, for a day: choose the same file again and it goes on.`);
   }
 };
+
+const sendAll = async (film) => {
+  const going = start(film);
+  pauses(going);
+  const own = digestWhile(film, going);
+  try {
+    // Whichever ends first: a file that cannot be read is never sent to its end.
+    await Promise.race([going.stored, own.then(() => going.stored)]);
+    const isSame = await going.stored === await own;
+    localStorage.removeItem(MARK);
+    if (isSame) stored("It arrived whole and is encrypted. Now delete it from this device.");
+    else unlike("The service holds a whole film, encrypted, but it is not byte for byte the file on this device. Keep the file. Watch the film: if it is right, there is nothing more to do. If not, send the file again as another film, and have this one withdrawn from the family's page.");
+  } catch (refusal) {
+    await failed(refusal);
+  }
+};
+
+if (came > 0) {
+  at("film-throw-away").addEventListener("click", () => offerRest({
+    asset,
+    sentence: (offset) => `${size(offset)} of this film came in. What was thrown away is gone for good.`,
+    letGo: async () => { localStorage.removeItem(MARK); form.hidden = true; },
+  }));
+}
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();

@@ -75,3 +75,12 @@ export const refused = (sentence) => {
   going.classList.add("nhsuk-error-summary");
   end("The film was not stored", sentence, "film-again");
 };
+
+/** A film is stored, but it is not what is here: somebody has to look. */
+export const unlike = (sentence) => {
+  going.classList.add("nhsuk-error-summary");
+  end("Stored, but not the same", sentence, "film-stored");
+};
+
+/** It stands still, and goes on from this page when it is loaded again. */
+export const brokeOff = (sentence) => end("Sending broke off", sentence, "film-reload");

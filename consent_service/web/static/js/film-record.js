@@ -2,7 +2,8 @@
    film goes on; the copy here is wiped once the service has proven that it holds every byte. */
 
 import { clock, duration, size } from "./amounts.js";
-import { begin, busy, meter, refused, say, stored } from "./film-page.js";
+import { begin, busy, meter, refused, say, stored, unlike } from "./film-page.js";
+import { offerRest } from "./film-rest.js";
 import { alone, KeptFilm } from "./kept-film.js";
 import { canKeep } from "./kept.js";
 import { isOver, send } from "./sending.js";
@@ -129,15 +130,38 @@ const sendOn = (film) => {
 
 const proven = async (film, held) => {
   if (held !== await film.digest()) {
-    refused("What arrived is not what was filmed. The recording stays on this device. Tell your administrator.");
+    unlike("The service holds a whole film, but it is not byte for byte what was filmed here. The recording stays on this device, encrypted. Watch the film before you delete that copy, and tell your administrator.");
     return;
   }
   await film.wipe();
   stored("The service holds all of it, encrypted. The copy on this device is deleted.");
 };
 
+const CANNOT_GO_ON = {
+  broken: (film, came) => `The recording on this device cannot be read any more. ${came ? `${size(came)} of it came to the service. Keep what has come as the film, or throw it away.` : "Nothing of it came to the service: throw it away, and film again."}`,
+  short: (film, came) => `The service has ${size(came)} of this recording, this device only ${size(film.size)}: the browser has cleared the rest. Keep what has come as the film, or throw it away.`,
+  elsewhere: (film, came) => `${size(came)} of this film came from another device, or this browser has cleared its copy. Go on where it was begun, if you can. If not, keep what has come as the film, or throw it away.`,
+};
+
+const endHere = async (why, film) => {
+  busy(false);
+  turnOn.hidden = true;
+  await offerRest({
+    asset,
+    sentence: (came) => CANNOT_GO_ON[why](film, came),
+    letGo: async () => { if (film) await film.wipe(); },
+    onRefused: async (refusal) => {
+      if (film) await failed(film, refusal);
+      else refused(refusal.message);
+    },
+  });
+};
+
 const failed = async (film, refusal) => {
-  if (await isOver(film, refusal)) {
+  if (film.isBroken && !refusal.status) {
+    at("film-going").hidden = true;
+    await endHere("broken", film);
+  } else if (await isOver(film, refusal)) {
     await film.wipe();
     refused(`${refusal.message} The copy on this device is deleted.`);
   } else {
@@ -259,16 +283,13 @@ const arrive = async () => {
     alone(asset, film).then((done) => { if (done === null) complain("This film is being taken in another window."); });
   });
   const kept = await KeptFilm.waiting().catch(() => []); // What cannot be opened cannot be sent.
+  const came = Number(room.dataset.came);
   const own = kept.find((one) => one.about.asset === asset);
-  const late = kept.find((one) => one.isLate && one.about.involvement === involvement);
+  const late = kept.find((one) => one.isLate && !one.isBroken && one.about.involvement === involvement);
   if (late && !own) offerLate(late);
-  if (own) {
-    await goOn(own);
-  } else if (Number(room.dataset.came) > 0) {
-    turnOn.hidden = true;
-    complain("Part of this film came from another device or browser. Go on there, or begin again.");
-    at("film-again").hidden = false;
-  }
+  if (own && (own.isBroken || own.size < came)) await endHere(own.isBroken ? "broken" : "short", own);
+  else if (own) await goOn(own);
+  else if (came > 0) await endHere("elsewhere", null);
 };
 
 arrive();

@@ -31,6 +31,7 @@ export class KeptFilm {
     this.about = about;
     this.size = 0;
     this.isWhole = false;
+    this.isBroken = false;
     this.#box = box;
     this.#next();
   }
@@ -46,12 +47,18 @@ export class KeptFilm {
 
   /** The recordings of whoever is signed in that wait on this device, oldest first.
 
-      What was begun more than a day ago and holds nothing is let go. */
+      One that cannot be read any more is among them, marked `isBroken`, with no more known of it
+      than when it was begun: it keeps none of the others. What was begun more than a day ago and
+      holds nothing is let go. */
   static async waiting() {
     const found = await Promise.all((await listBoxes(BOX)).map((name) => KeptFilm.#found(name)));
-    await Promise.all(found.filter((film) => film.about && !film.size && film.isLate).map((film) => film.wipe()));
-    return found.filter((film) => film.about && film.size > 0).sort((one, other) => one.about.began - other.about.began);
+    const holds = (film) => film.isBroken || film.size > 0;
+    await Promise.all(found.filter((film) => !holds(film) && film.isLate).map((film) => film.wipe()));
+    return found.filter(holds).sort((one, other) => one.about.began - other.about.began);
   }
+
+  /** The name of its box on this device. */
+  get name() { return this.#box.name; }
 
   /** Whether its place at the service has lapsed: places are kept for a day. */
   get isLate() { return Date.now() - this.about.began > PLACE_KEPT_MS; }
@@ -65,11 +72,17 @@ export class KeptFilm {
   /* As far as it came; nothing more comes. */
   static async #found(name) {
     const box = await openBox(name);
-    const film = new KeptFilm(box, await box.get(ABOUT));
-    film.#begins = (await film.#box.list("0")).map(Number);
-    const last = film.#begins.at(-1);
-    if (last !== undefined) film.size = last + (await film.#piece(last)).byteLength;
+    const film = new KeptFilm(box, { began: box.made || 0 });
     film.isWhole = true;
+    film.#begins = (await box.list("0")).map(Number);
+    const last = film.#begins.at(-1);
+    try {
+      film.about = (await box.get(ABOUT)) || film.about;
+      if (last !== undefined) film.size = last + (await film.#piece(last)).byteLength;
+    } catch {
+      film.isBroken = true;
+    }
+    if (last !== undefined && !film.about.asset) film.isBroken = true;
     return film;
   }
 
@@ -147,7 +160,10 @@ export class KeptFilm {
   }
 
   async #piece(begins) {
-    return this.#unkept.get(begins) || this.#box.get(nameOf(begins));
+    const piece = this.#unkept.get(begins) || await this.#box.get(nameOf(begins)).catch(() => null);
+    if (piece) return piece;
+    this.isBroken = true;
+    throw new Error("A part of this recording cannot be read on this device any more.");
   }
 
   #next() {

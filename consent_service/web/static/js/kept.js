@@ -2,7 +2,7 @@
 
    A box belongs to whoever is signed in and has a key of its own (AES-GCM, 256 bits), which no
    script can read out. A thing is bytes or whatever JSON can say, by a name within its box.
-   Names stand in the clear: ids and numbers only, never anything about a person. A box is wiped
+   Names and when a box was made stand in the clear: ids and numbers only, nothing about a person. A box is wiped
    whole, its key with it. */
 
 const NAME = "kept";
@@ -52,10 +52,11 @@ class Box {
   #box;
   #key;
 
-  constructor(who, box, key) {
+  constructor({ who, box, key, made }) {
     this.#who = who;
     this.#box = box;
     this.#key = key;
+    this.made = made;
   }
 
   get name() { return this.#box; }
@@ -122,11 +123,11 @@ export const openBox = async (box, who = account()) => {
   const done = ended(boxes.transaction);
   let row = await answer(boxes.get([who, box]));
   if (!row) {
-    row = { who, box, key: fresh };
+    row = { who, box, key: fresh, made: Date.now() };
     boxes.put(row);
   }
   await done;
-  return new Box(who, box, row.key);
+  return new Box(row);
 };
 
 /** The names of the boxes of whoever is signed in that begin so, in order. */

@@ -51,13 +51,13 @@ const digestIn = (header) => (/sha-256=:([^:]+):/.exec(header || "") || [])[1];
 const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
 
 /** Ask for the digest of what the service holds, and have it finish what it has not. */
-const proof = async (address, length, onTrouble) => {
+const proof = async (address, length, onTrouble, more = {}) => {
   for (let tries = 0; ; tries += 1) {
     let answer = null;
     try {
       const token = await formToken();
       const headers = {
-        ...PROTOCOL, "X-CSRFToken": token, "Upload-Offset": String(length), "Content-Type": "application/offset+octet-stream",
+        ...PROTOCOL, "X-CSRFToken": token, "Upload-Offset": String(length), "Content-Type": "application/offset+octet-stream", ...more,
       };
       answer = await fetch(address, { method: "PATCH", headers });
     } catch {
@@ -87,6 +87,32 @@ export const isOver = async (film, { status, code }) => {
     return (await fetch(`/uploads/${film.about.asset}`, { method: "HEAD", headers: PROTOCOL })).status === 410;
   } catch {
     return false;
+  }
+};
+
+/** What the service holds of a film: `offset` in bytes, and whether it is stored; null when it
+    cannot be asked, or takes no more of it. */
+export const heldOf = async (asset) => {
+  try {
+    const answer = await fetch(`/uploads/${asset}`, { method: "HEAD", headers: PROTOCOL });
+    if (!answer.ok) return null;
+    return { offset: Number(answer.headers.get("Upload-Offset")), isStored: Boolean(digestIn(answer.headers.get("Repr-Digest"))) };
+  } catch {
+    return null;
+  }
+};
+
+/** Have the service make the film of what came, and no more. */
+export const endAt = (asset, offset, onTrouble) => proof(`/uploads/${asset}`, offset, onTrouble, { "Upload-Length": String(offset) });
+
+/** Have the service erase what came. Raises Refusal when it does not. */
+export const discard = async (asset) => {
+  for (let tries = 0; ; tries += 1) {
+    const answer = await fetch(`/uploads/${asset}`, { method: "DELETE", headers: { ...PROTOCOL, "X-CSRFToken": await formToken() } });
+    if (answer.ok || answer.status === 410) return;
+    const body = await answer.text();
+    if (tries > 0 || words(body).code !== "csrf") throw refusal(answer.status, body);
+    forgetToken();
   }
 };
 
@@ -120,6 +146,7 @@ export const send = ({ asset, input, reader, length, chunkSize, more, onProgress
         digest = digestIn(response.getHeader("Repr-Digest")) || digest;
       },
       onShouldRetry: (error, tries) => {
+        if (input.isBroken) return false;
         const status = error.originalResponse ? error.originalResponse.getStatus() : 0;
         const said = words(error.originalResponse && error.originalResponse.getBody());
         if (said.code === "csrf") { forgetToken(); return true; }
