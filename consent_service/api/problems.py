@@ -79,6 +79,8 @@ HTTP_CODES = {
     429: "too_many_requests",
 }
 NOTHING_HERE = "There is no such thing that you can see."
+PAGE_OF_A_LIST = "page"
+"""What is not there but is nobody's secret: the caller can be told."""
 
 
 def kind_of(fault: ConsentServiceError) -> Kind:
@@ -111,7 +113,8 @@ def of(fault: ConsentServiceError) -> Response:
     detail = fault.message if kind.says else f"{kind.title}."
     if isinstance(fault, errors.NotFound):
         # Word for word the same, whoever's it is and whatever it is.
-        detail = NOTHING_HERE
+        is_page = fault.details.get("kind") == PAGE_OF_A_LIST
+        detail = fault.message if is_page else NOTHING_HERE
     code = errors.NotFound.default_code if isinstance(fault, errors.NotFound) else fault.code
     response = document(kind.status, kind.title, code, detail, members)
     if kind.retry_after is not None:

@@ -1,6 +1,7 @@
 """`consent-service certificates`: list, show, and verify with nothing but public keys."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from consent_service.cli.terminal import (
     print_json,
     print_rows,
 )
+from consent_service.domain.paging import every
 from consent_service.services import certificates as use_cases
 from consent_service.vault.signing import PublicKey
 
@@ -40,7 +42,8 @@ def list_(as_json: bool) -> None:
 
     Example: consent-service certificates list
     """
-    print_rows(use_cases.certificates(open_context(), operator()), COLUMNS, as_json=as_json)
+    page = partial(use_cases.page_of_certificates, open_context(), operator())
+    print_rows(every(page), COLUMNS, as_json=as_json)
 
 
 @certificates.command("show")

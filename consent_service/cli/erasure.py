@@ -1,5 +1,6 @@
 """`consent-service erasure`: what was ordered destroyed, how far it is, and doing it now."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -18,15 +19,18 @@ from consent_service.cli.terminal import (
     yes_option,
 )
 from consent_service.domain.erasure import STEP_ORDER, OrderState, StepState
+from consent_service.domain.paging import every
 from consent_service.services import erasure as use_cases
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from consent_service.services.context import Context
+    from consent_service.services.erasure import OrderView
 
 COLUMNS = ("reference", "id", "cause", "state", "ordered_at", "not_before", "completed_at")
 STEP_COLUMNS = ("kind", "state", "attempts", "done_at", "fault", "figures")
 WORKER = "command-line"
-OPEN = (OrderState.WAITING, OrderState.ORDERED, OrderState.RUNNING)
 
 
 @click.group()
@@ -39,12 +43,11 @@ def erasure() -> None:
 @json_option
 @plain_errors
 def list_(only_open: bool, as_json: bool) -> None:
-    """List erasure orders, newest first.
+    """List erasure orders: what is not finished first, then the newest.
 
     Example: consent-service erasure list --open
     """
-    rows = use_cases.orders(open_context(), operator())
-    print_rows([r for r in rows if not only_open or r.state in OPEN], COLUMNS, as_json=as_json)
+    print_rows(_orders(open_context(), only_open=only_open), COLUMNS, as_json=as_json)
 
 
 @erasure.command("show")
@@ -78,8 +81,8 @@ def run(order: str | None, dry_run: bool, yes: bool, as_json: bool) -> None:
     ctx = open_context()
     now = ctx.clock.now()
     who = operator()
-    found = [use_cases.order(ctx, who, order)] if order else use_cases.orders(ctx, who)
-    due = [o for o in found if o.state in OPEN and o.not_before <= now]
+    found = [use_cases.order(ctx, who, order)] if order else _orders(ctx, only_open=True)
+    due = [o for o in found if o.state in use_cases.OPEN and o.not_before <= now]
     if dry_run or not due:
         print_rows(due, COLUMNS, as_json=as_json)
         return
@@ -91,6 +94,10 @@ def run(order: str | None, dry_run: bool, yes: bool, as_json: bool) -> None:
     print_rows(done, COLUMNS, as_json=as_json)
     if any(one.state is not OrderState.DONE for one in done):
         fail("Not everything is gone yet. The worker tries again; see `erasure show`.")
+
+
+def _orders(ctx: "Context", *, only_open: bool) -> "Iterator[OrderView]":
+    return every(partial(use_cases.page_of_orders, ctx, operator(), open_only=only_open))
 
 
 def carry_out(ctx: "Context", order: str, *, quiet: bool) -> bool:

@@ -1,5 +1,6 @@
 """`consent-service holds`: list, place, and release by two people."""
 
+from functools import partial
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ from consent_service.cli.terminal import (
     yes_option,
 )
 from consent_service.domain.holds import HoldKind
+from consent_service.domain.paging import every
 from consent_service.services import holds as use_cases
 
 COLUMNS = ("id", "kind", "involvement", "asset", "placed_at", "release_asked_by", "released_at")
@@ -32,12 +34,13 @@ def holds() -> None:
 @json_option
 @plain_errors
 def list_(everything: bool, as_json: bool) -> None:
-    """List holds that stand, newest first.
+    """List holds that stand: those that wait to be confirmed first, then the newest.
 
     Example: consent-service holds list --all
     """
-    rows = use_cases.holds(open_context(), operator(), standing=not everything)
-    print_rows(rows, COLUMNS, as_json=as_json)
+    standing = not everything
+    page = partial(use_cases.page_of_holds, open_context(), operator(), standing=standing)
+    print_rows(every(page), COLUMNS, as_json=as_json)
 
 
 @holds.command("place")
@@ -85,8 +88,7 @@ def release(hold: str, reason: str | None, confirming: bool, **how: Any) -> None
     ctx = open_context()
     caller, as_json = staff(ctx, how["email"]), how["as_json"]
     if how["dry_run"]:
-        rows = [h for h in use_cases.holds(ctx, caller) if h.id == hold]
-        print_rows(rows, COLUMNS, as_json=as_json)
+        print_rows([use_cases.hold(ctx, caller, hold)], COLUMNS, as_json=as_json)
     elif reason is not None:
         print_fields(use_cases.ask_release(ctx, caller, hold, reason), as_json=as_json)
     else:

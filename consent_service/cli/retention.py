@@ -1,6 +1,7 @@
 """`consent-service retention`, `dispositions` and `appraisals`: what is due, and who decides."""
 
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +18,7 @@ from consent_service.cli.terminal import (
     print_rows,
     yes_option,
 )
+from consent_service.domain.paging import every
 from consent_service.errors import InvalidInput
 from consent_service.services import retention as use_cases
 
@@ -105,8 +107,9 @@ def list_dispositions(everything: bool, as_json: bool) -> None:
 
     Example: consent-service dispositions list --json
     """
-    rows = use_cases.dispositions(open_context(), operator(), open_only=not everything)
-    print_rows(rows, QUEUE_COLUMNS, as_json=as_json)
+    open_only = not everything
+    page = partial(use_cases.page_of_dispositions, open_context(), operator(), open_only=open_only)
+    print_rows(every(page), QUEUE_COLUMNS, as_json=as_json)
 
 
 @dispositions.command("decide")

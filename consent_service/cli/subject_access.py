@@ -3,6 +3,8 @@
 The file itself is made on its page or over the API, by somebody who has just signed in.
 """
 
+from functools import partial
+
 import click
 
 from consent_service.cli.arguments import day_of, staff
@@ -15,6 +17,7 @@ from consent_service.cli.terminal import (
     print_rows,
 )
 from consent_service.clock import london_day
+from consent_service.domain.paging import every
 from consent_service.services import subject_access as use_cases
 
 COLUMNS = ("id", "person", "asked_on", "due_on", "state", "answered_on", "closed_on")
@@ -61,5 +64,6 @@ def list_(everything: bool, as_json: bool) -> None:
 
     Example: consent-service subject-access list --json
     """
-    rows = use_cases.requests(open_context(), operator(), open_only=not everything)
-    print_rows(rows, COLUMNS, as_json=as_json)
+    open_only = not everything
+    page = partial(use_cases.page_of_requests, open_context(), operator(), open_only=open_only)
+    print_rows(every(page), COLUMNS, as_json=as_json)

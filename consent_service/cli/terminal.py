@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from enum import Enum
 from functools import update_wrapper
+from itertools import islice
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 OPERATOR_ROLES = frozenset({"administrator", "ig_officer", "guider", "supervisor", "scheduled_job"})
+
+ROWS_OF_A_TABLE = 1000
+"""A longer table is printed in parts, each as wide as it needs."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 dry_run_option = click.option(
@@ -68,14 +73,33 @@ def print_json(value: object) -> None:
 
 
 def print_rows(rows: Iterable[object], columns: Sequence[str], *, as_json: bool) -> None:
-    """Print rows as a table, or as a JSON list of objects with exactly these columns."""
-    picked = [{column: plain(_get(row, column)) for column in columns} for row in rows]
+    """Print rows as a table, or as a JSON list of objects with exactly these columns.
+
+    Rows are printed as they come: a list as long as the service is old needs no more memory.
+    """
+    picked = ({column: plain(_get(row, column)) for column in columns} for row in rows)
     if as_json:
-        click.echo(json.dumps(picked, indent=2, ensure_ascii=False))
+        _print_list(picked)
         return
-    if not picked:
+    some = False
+    while part := list(islice(picked, ROWS_OF_A_TABLE)):
+        _print_table(part, columns)
+        some = True
+    if not some:
         click.echo("Nothing to show.")
-        return
+
+
+def _print_list(picked: Iterable[Mapping[str, Any]]) -> None:
+    before = "["
+    for row in picked:
+        click.echo(
+            f"{before}\n{indent(json.dumps(row, indent=2, ensure_ascii=False), '  ')}", nl=False
+        )
+        before = ","
+    click.echo("[]" if before == "[" else "\n]")
+
+
+def _print_table(picked: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 

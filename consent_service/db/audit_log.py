@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, text, tuple_
+from sqlalchemy import ColumnElement, delete, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from consent_service.db.audit_tree import StoredTree
@@ -25,6 +25,7 @@ from consent_service.db.models.audit import (
     AuditLeaf,
     AuditPending,
 )
+from consent_service.db.queries.pages import Order, rows_of_page
 from consent_service.domain import merkle
 from consent_service.domain.audit import (
     Actor,
@@ -44,12 +45,13 @@ from consent_service.domain.checkpoint import (
     sign_checkpoint,
 )
 from consent_service.domain.signed_note import NoteSigner, parse_note
-from consent_service.errors import Conflict, InvalidInput, NotFound
-from consent_service.ids import is_id, new_id
+from consent_service.errors import Conflict, NotFound
+from consent_service.ids import new_id
 
 SEAL_LIMIT = 10_000
 PAGE_LIMIT = 500
 _ADVISORY_LOCK = 0x61756469745F6C67  # "audit_lg"
+_NEWEST_FIRST = Order((AuditEntry.at, AuditEntry.id))
 _SERVICE = Actor(ActorKind.SYSTEM, "audit-log")
 
 
@@ -248,10 +250,11 @@ class LoggedEntry:
 
 @dataclass(frozen=True, slots=True)
 class EntryPage:
-    """Entries, newest first, and where the next page begins (nothing: this was the last)."""
+    """Entries, newest first, and the cursors of the pages beside (nothing: there is none)."""
 
     entries: list[LoggedEntry]
     next_cursor: str | None
+    previous_cursor: str | None = None
 
 
 def entries(
@@ -269,15 +272,10 @@ def entries(
         )
         .outerjoin(AuditLeaf, AuditLeaf.entry_id == AuditEntry.id)
         .where(*_conditions(wanted))
-        .order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
-        .limit(limit + 1)
     )
-    if cursor is not None:
-        query = query.where(tuple_(AuditEntry.at, AuditEntry.id) < tuple_(*_place(cursor)))
-    rows = session.execute(query).all()
-    page = [LoggedEntry(parse_body(row.body), row.epoch, row.place) for row in rows[:limit]]
-    last = rows[limit - 1] if len(rows) > limit else None
-    return EntryPage(page, f"{last.at}/{last.id}" if last else None)
+    page = rows_of_page(session, query, _NEWEST_FIRST, cursor, limit)
+    found = [LoggedEntry(parse_body(row.body), row.epoch, row.place) for row in page.items]
+    return EntryPage(found, page.next, page.previous)
 
 
 def entry(session: Session, entry_id: str) -> LoggedEntry:
@@ -311,16 +309,6 @@ def _conditions(wanted: EntryFilter) -> list[ColumnElement[bool]]:
     if wanted.until:
         found.append(AuditEntry.at < instant_text(wanted.until))
     return found
-
-
-def _place(cursor: str) -> tuple[str, str]:
-    at, _, entry_id = cursor.partition("/")
-    if not is_id(entry_id):
-        raise InvalidInput(
-            "The cursor is not one of this log. Start again without it.",
-            {"cursor": "Leave it out, or use the one that came with the page before."},
-        )
-    return at, entry_id
 
 
 def _lock(session: Session) -> None:

@@ -19,6 +19,7 @@ from consent_service.errors import InvalidInput
 
 T = TypeVar("T")
 S = TypeVar("S")
+R_co = TypeVar("R_co", covariant=True)
 
 MOST = 200
 """No page holds more rows."""
@@ -43,10 +44,10 @@ class PageAsk:
 
 
 @dataclass(frozen=True)
-class Page(Generic[T]):
+class Page(Generic[R_co]):
     """Rows in their order, and the cursors of the pages beside it (None: there is none)."""
 
-    items: tuple[T, ...]
+    items: tuple[R_co, ...]
     next: str | None = None
     previous: str | None = None
 

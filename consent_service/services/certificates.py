@@ -22,8 +22,10 @@ from sqlalchemy.orm import Session
 from consent_service.db.models.erasure import Certificate, ErasureItem, ErasureOrder
 from consent_service.db.models.people import Involvement
 from consent_service.db.queries.erasure import OrderScope, consent_keys_ended
+from consent_service.db.queries.pages import Order, page_of
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.erasure import OrderState, Outcome
+from consent_service.domain.paging import Page, PageAsk, every
 from consent_service.domain.roles import Permission
 from consent_service.errors import IntegrityFault, NotFound
 from consent_service.ids import new_id
@@ -40,6 +42,7 @@ NOT_COVERED = (
     "memory_and_swap_of_running_nodes",
     "photos_and_bundles_handed_over",
 )
+_NEWEST_FIRST = Order((Certificate.issued_at, Certificate.id))
 SIGNER = Actor(ActorKind.JOB, "certify-erasures")
 
 
@@ -135,10 +138,15 @@ def certificate(
 
 
 def certificates(ctx: Context, caller: Caller) -> list[CertificateView]:
+    """Return all that `page_of_certificates` returns page by page."""
+    return list(every(lambda ask: page_of_certificates(ctx, caller, ask)))
+
+
+def page_of_certificates(ctx: Context, caller: Caller, ask: PageAsk) -> Page[CertificateView]:
     """Return the certificates in the caller's reach, newest first."""
     require(ctx, caller, Permission.CERTIFICATE_READ)
     with ctx.read() as session:
-        query = select(Certificate).order_by(Certificate.issued_at.desc(), Certificate.id)
+        query = select(Certificate)
         teams = teams_reached(ctx, caller, Permission.CERTIFICATE_READ)
         if teams is not None:
             query = (
@@ -146,7 +154,8 @@ def certificates(ctx: Context, caller: Caller) -> list[CertificateView]:
                 .join(Involvement, Involvement.id == ErasureOrder.involvement_id)
                 .where(Involvement.team_id.in_(teams))
             )
-        return [_view(row) for row in session.scalars(query)]
+        found = page_of(session, query, _NEWEST_FIRST, ask)
+        return found.of([_view(row) for row in found.items])
 
 
 def verify_bundle(bundle: bytes, keys: Sequence[PublicKey]) -> Verified:

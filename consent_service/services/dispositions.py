@@ -17,11 +17,13 @@ from consent_service.db.models.recordings import Asset
 from consent_service.db.models.retention import Disposition
 from consent_service.db.queries import retention as stored
 from consent_service.db.queries.erasure import OrderScope, held_among
+from consent_service.db.queries.pages import Order, page_of
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.assets import AssetState
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.calendar import Period, Unit, keep_until
 from consent_service.domain.erasure import OrderCause
+from consent_service.domain.paging import Page, PageAsk, every
 from consent_service.domain.roles import Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
 from consent_service.ids import new_id
@@ -38,6 +40,7 @@ from consent_service.services.context import Context
 from consent_service.services.retention_plan import ASSET, PlanLine, is_open, team_of
 
 LOOK_AGAIN = Period(1, Unit.YEARS)
+_SOONEST_FIRST = Order((Disposition.due_on, Disposition.id), descending=False)
 
 
 class Decision(StrEnum):
@@ -111,10 +114,17 @@ def queue(ctx: Context, uow: UnitOfWork, caller: Caller, line: PlanLine) -> str:
 
 
 def dispositions(ctx: Context, caller: Caller, *, open_only: bool = True) -> list[DispositionView]:
+    """Return all that `page_of_dispositions` returns page by page."""
+    return list(every(lambda ask: page_of_dispositions(ctx, caller, ask, open_only=open_only)))
+
+
+def page_of_dispositions(
+    ctx: Context, caller: Caller, ask: PageAsk, *, open_only: bool = True
+) -> Page[DispositionView]:
     """Return the queue in the caller's reach, soonest due first."""
     require(ctx, caller, Permission.RETENTION_READ)
     with ctx.read() as session:
-        query = select(Disposition).order_by(Disposition.due_on, Disposition.id)
+        query = select(Disposition)
         if open_only:
             query = query.where(
                 Disposition.decided_at.is_(None)
@@ -125,7 +135,21 @@ def dispositions(ctx: Context, caller: Caller, *, open_only: bool = True) -> lis
             query = query.join(Involvement, Involvement.id == Disposition.involvement_id).where(
                 Involvement.team_id.in_(teams)
             )
-        return [_view(row) for row in session.scalars(query)]
+        found = page_of(session, query, _SOONEST_FIRST, ask)
+        return found.of([_view(row) for row in found.items])
+
+
+def disposition(ctx: Context, caller: Caller, identifier: str) -> DispositionView:
+    """Return one line of the queue that nobody has done with yet; raises NotFound."""
+    require(ctx, caller, Permission.RETENTION_READ)
+    with ctx.read() as session:
+        row = session.get(Disposition, identifier)
+        if row is None or not is_open(row):
+            raise _no_line()
+        team = team_of(session, row.involvement_id)
+        if not reaches(ctx, caller, Permission.RETENTION_READ, team):
+            raise _no_line()
+        return _view(row)
 
 
 def decide(ctx: Context, caller: Caller, disposition: str, wanted: Decide) -> DispositionView:
@@ -189,13 +213,17 @@ def _checked(wanted: Decide, today: date) -> date | None:
 def _open_line(ctx: Context, uow: UnitOfWork, caller: Caller, disposition: str) -> Disposition:
     row = uow.session.get(Disposition, disposition)
     if row is None or not _reached(ctx, uow, caller, row):
-        raise NotFound("There is no such line in the queue that you can see.", kind="disposition")
+        raise _no_line()
     if row.involvement_id is not None:
         uow.lock_involvement(row.involvement_id)
         uow.session.refresh(row)
     if not is_open(row):
         raise Conflict("This was decided already.", code="already_decided")
     return row
+
+
+def _no_line() -> NotFound:
+    return NotFound("There is no such line in the queue that you can see.", kind="disposition")
 
 
 def _reached(ctx: Context, uow: UnitOfWork, caller: Caller, row: Disposition) -> bool:

@@ -13,14 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import case, or_, select, update
 from sqlalchemy.orm import Session
 
 from consent_service.db.models.erasure import ErasureOrder, ErasureStep, Fence
 from consent_service.db.models.people import Involvement
 from consent_service.db.models.recordings import Asset
 from consent_service.db.queries.erasure import OrderScope
-from consent_service.db.queries.people import Which
+from consent_service.db.queries.pages import Order, page_of
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.assets import ARRIVING
 from consent_service.domain.audit import AuditEvent, EventKind
@@ -31,6 +31,7 @@ from consent_service.domain.erasure import (
     StepKind,
     StepState,
 )
+from consent_service.domain.paging import Page, PageAsk, every
 from consent_service.domain.roles import ADMINISTRATOR, Permission
 from consent_service.errors import ConsentServiceError, JournalBroken, NotFound, Unavailable
 from consent_service.services import erasure_again, erasure_journal, erasure_keys, erasure_steps
@@ -58,6 +59,7 @@ __all__ = [
     "order",
     "order_erasure",
     "orders",
+    "page_of_orders",
     "perform",
     "void_leases",
     "work",
@@ -67,6 +69,11 @@ ATTEMPT_CAP = 8
 FIRST_RETRY = timedelta(seconds=5)
 SLOW_RETRY = timedelta(hours=1)
 NEXT_BEAT = timedelta(seconds=1)
+OPEN = (OrderState.WAITING, OrderState.ORDERED, OrderState.RUNNING)
+_OPEN_FIRST = Order(
+    (case((ErasureOrder.state.in_(OPEN), 1), else_=0), ErasureOrder.ordered_at, ErasureOrder.id)
+)
+"""What is not finished first, then the newest."""
 
 
 @dataclass(frozen=True)
@@ -168,21 +175,34 @@ def order(ctx: Context, caller: Caller, identifier: str) -> OrderView:
 
 
 def orders(ctx: Context, caller: Caller, involvement: str | None = None) -> list[OrderView]:
-    """Return the orders in the caller's reach, newest first."""
+    """Return all that `page_of_orders` returns page by page."""
+    return list(every(lambda ask: page_of_orders(ctx, caller, ask, involvement=involvement)))
+
+
+def page_of_orders(
+    ctx: Context,
+    caller: Caller,
+    ask: PageAsk,
+    *,
+    involvement: str | None = None,
+    open_only: bool = False,
+) -> Page[OrderView]:
+    """Return the orders in the caller's reach: what is not finished first, then the newest."""
     require(ctx, caller, Permission.ERASURE_READ)
     with ctx.read() as session:
-        query = (
-            select(ErasureOrder)
-            .join(Involvement, Involvement.id == ErasureOrder.involvement_id)
-            .order_by(ErasureOrder.ordered_at.desc(), ErasureOrder.id)
+        query = select(ErasureOrder).join(
+            Involvement, Involvement.id == ErasureOrder.involvement_id
         )
+        if open_only:
+            query = query.where(ErasureOrder.state.in_(OPEN))
         if involvement is not None:
             query = query.where(ErasureOrder.involvement_id == involvement)
         teams = teams_reached(ctx, caller, Permission.ERASURE_READ)
         if teams is not None:
             query = query.where(Involvement.team_id.in_(teams))
-        steps = _steps(session, query.with_only_columns(ErasureOrder.id).order_by(None))
-        return [_view(row, steps.get(row.id, [])) for row in session.scalars(query)]
+        found = page_of(session, query, _OPEN_FIRST, ask)
+        steps = _steps(session, [row.id for row in found.items])
+        return found.of([_view(row, steps.get(row.id, [])) for row in found.items])
 
 
 def _open_waiting(ctx: Context) -> None:
@@ -295,7 +315,7 @@ def _view(row: ErasureOrder, steps: Sequence[StepView]) -> OrderView:
     )
 
 
-def _steps(session: Session, orders: Which) -> dict[str, list[StepView]]:
+def _steps(session: Session, orders: Sequence[str]) -> dict[str, list[StepView]]:
     """Return the steps of each order, in their order."""
     found: dict[str, list[StepView]] = {}
     mine = select(ErasureStep).where(ErasureStep.order_id.in_(orders))

@@ -11,18 +11,20 @@ Rules kept here:
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import select
+from sqlalchemy import case, select
 
 from consent_service.db.models.erasure import ErasureItem, ErasureOrder
 from consent_service.db.models.people import Involvement
 from consent_service.db.models.recordings import Asset
 from consent_service.db.models.retention import Hold
 from consent_service.db.queries.erasure import OrderScope, assets_in_scope, holdings
+from consent_service.db.queries.pages import Order, page_of
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.assets import AssetState
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.erasure import Outcome, plan
 from consent_service.domain.holds import HoldKind
+from consent_service.domain.paging import Page, PageAsk, every
 from consent_service.domain.roles import IG_OFFICER, Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
 from consent_service.ids import new_id
@@ -37,6 +39,11 @@ from consent_service.services.access import (
 )
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
+
+_ASKED_FIRST = Order(
+    (case((Hold.release_asked_at.is_not(None), 1), else_=0), Hold.placed_at, Hold.id)
+)
+"""What waits for a second person first, then the newest."""
 
 
 @dataclass(frozen=True)
@@ -157,10 +164,20 @@ def confirm_release(ctx: Context, caller: Caller, hold: str) -> HoldView:
 
 
 def holds(ctx: Context, caller: Caller, *, standing: bool = True) -> list[HoldView]:
-    """Return holds in the caller's reach, newest first; `standing` leaves out released ones."""
+    """Return all that `page_of_holds` returns page by page."""
+    return list(every(lambda ask: page_of_holds(ctx, caller, ask, standing=standing)))
+
+
+def page_of_holds(
+    ctx: Context, caller: Caller, ask: PageAsk, *, standing: bool = True
+) -> Page[HoldView]:
+    """Return holds in the caller's reach: those to confirm first, then the newest.
+
+    `standing` leaves out released ones.
+    """
     require(ctx, caller, Permission.HOLD_READ)
     with ctx.read() as session:
-        query = select(Hold).order_by(Hold.placed_at.desc(), Hold.id)
+        query = select(Hold)
         teams = teams_reached(ctx, caller, Permission.HOLD_READ)
         if teams is not None:
             query = query.join(Involvement, Involvement.id == Hold.involvement_id).where(
@@ -168,7 +185,15 @@ def holds(ctx: Context, caller: Caller, *, standing: bool = True) -> list[HoldVi
             )
         if standing:
             query = query.where(Hold.released_at.is_(None))
-        return [_view(row) for row in session.scalars(query)]
+        found = page_of(session, query, _ASKED_FIRST, ask)
+        return found.of([_view(row) for row in found.items])
+
+
+def hold(ctx: Context, caller: Caller, identifier: str) -> HoldView:
+    """Return one hold that the caller may see."""
+    with ctx.read() as session:
+        found = session.get(Hold, identifier)
+        return _view(thing_for(ctx, caller, Permission.HOLD_READ, found, "hold"))
 
 
 def _split(ctx: Context, uow: UnitOfWork, request: PlaceHold) -> tuple[list[str], list[str]]:

@@ -48,7 +48,6 @@ from consent_service.services.access import (
     person_for,
     reaches,
     require,
-    teams_reached,
 )
 from consent_service.services.context import Context
 from consent_service.services.people import (
@@ -207,24 +206,6 @@ def reopen_involvement(ctx: Context, caller: Caller, involvement: str) -> Involv
         return involvement_view(uow.session, row)
 
 
-def my_families(ctx: Context, caller: Caller) -> list[InvolvementView]:
-    """Return every involvement in the caller's reach, open ones first, newest first."""
-    require(ctx, caller, Permission.INVOLVEMENT_READ)
-    mine = select(Involvement.id)
-    teams = teams_reached(ctx, caller, Permission.INVOLVEMENT_READ)
-    if teams is not None:
-        mine = mine.where(Involvement.team_id.in_(teams))
-    with ctx.read() as session:
-        rows = session.scalars(
-            select(Involvement)
-            .where(Involvement.id.in_(mine))
-            .order_by(
-                Involvement.ended_on.is_not(None), Involvement.started_on.desc(), Involvement.id
-            )
-        ).all()
-        return _involvement_views(session, rows, mine)
-
-
 def family(ctx: Context, caller: Caller, involvement: str) -> InvolvementView:
     """Return one involvement that the caller may see."""
     with ctx.read() as session:
@@ -356,10 +337,10 @@ def _touch(row: Involvement, at: datetime) -> None:
 
 
 def involvement_view(session: Session, row: Involvement) -> InvolvementView:
-    return _involvement_views(session, [row], [row.id])[0]
+    return involvement_views(session, [row], [row.id])[0]
 
 
-def _involvement_views(
+def involvement_views(
     session: Session, rows: Sequence[Involvement], which: Which
 ) -> list[InvolvementView]:
     """Return the views of `rows`, which are those that `which` lists or selects: two queries."""

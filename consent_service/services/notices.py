@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from consent_service.db.models.accounts import Role, UserAccount, UserRole
 from consent_service.db.models.jobs import Notice
+from consent_service.db.queries.pages import Order, page_of
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import AuditEvent, EventKind
+from consent_service.domain.paging import Page, PageAsk, every
 from consent_service.errors import NotFound, Unavailable
 from consent_service.ids import new_id
 from consent_service.notices import Message, Sender, SmtpSender
@@ -50,6 +52,7 @@ SENTENCES: Mapping[str, str] = {
 }
 UNKNOWN = "Something needs your attention."
 BATCH = 100
+_NEWEST_FIRST = Order((Notice.created_at, Notice.id))
 
 
 @dataclass(frozen=True)
@@ -85,16 +88,27 @@ def notify(
     )
 
 
-def inbox(ctx: Context, caller: Caller, limit: int = 100) -> list[NoticeView]:
+def inbox(ctx: Context, caller: Caller) -> list[NoticeView]:
+    """Return all that `page_of_inbox` returns page by page."""
+    return list(every(lambda ask: page_of_inbox(ctx, caller, ask)))
+
+
+def page_of_inbox(ctx: Context, caller: Caller, ask: PageAsk) -> Page[NoticeView]:
     """Return the caller's messages, by role or by person, newest first."""
     with ctx.read() as session:
-        rows = session.scalars(
-            select(Notice)
-            .where(or_(Notice.to_role.in_(sorted(caller.roles)), Notice.to_user_id == caller.user))
-            .order_by(Notice.created_at.desc(), Notice.id)
-            .limit(limit)
-        )
-        return [_view(row) for row in rows]
+        found = page_of(session, select(Notice).where(_for(caller)), _NEWEST_FIRST, ask)
+        return found.of([_view(row) for row in found.items])
+
+
+def unread(ctx: Context, caller: Caller) -> int:
+    """Return how many messages nobody has read yet whom they are for, the caller one of them."""
+    with ctx.read() as session:
+        mine = select(func.count(Notice.id)).where(_for(caller), Notice.seen_at.is_(None))
+        return session.scalar(mine) or 0
+
+
+def _for(caller: Caller) -> ColumnElement[bool]:
+    return or_(Notice.to_role.in_(sorted(caller.roles)), Notice.to_user_id == caller.user)
 
 
 def mark_seen(ctx: Context, caller: Caller, notice: str) -> None:

@@ -5,21 +5,22 @@ For a whole list at once, in the same few queries however long it is.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day
+from consent_service.db.models.consent import ConsentDecision
 from consent_service.db.models.people import Involvement
 from consent_service.db.models.policies import LeafletIssue
-from consent_service.db.models.recordings import Asset
 from consent_service.db.models.reviews import SessionSummary, SharedReview
+from consent_service.db.queries.film_numbers import numbered
 from consent_service.db.queries.people import members
 from consent_service.db.queries.reconsent import outdated
 from consent_service.db.queries.stories import Question, stories_of
 from consent_service.domain.assets import AssetKind, AssetState
-from consent_service.domain.consent import ConsentState, state_at
+from consent_service.domain.consent import Answer, ConsentState, state_at
 from consent_service.domain.people import FamilyRole
 from consent_service.domain.purposes import CARE
 from consent_service.domain.roles import Permission
@@ -28,18 +29,42 @@ from consent_service.services.consent import StateView, states_in
 from consent_service.services.context import Context
 from consent_service.services.involvements import InvolvementView
 
+SOON = timedelta(days=14)
+"""So long before its last day it is said that a yes runs out."""
 KEPT = (AssetState.STORED, AssetState.AWAITING_CONSENT)
 
 
 @dataclass
+class FilmProgress:
+    """How far the work with one film is."""
+
+    asset: str
+    number: int
+    has_clip: bool = False
+    has_review: bool = False
+
+
+@dataclass(frozen=True)
+class RunsOut:
+    """A yes that stands, and its last day."""
+
+    last: date
+    person: str
+    purpose: str
+
+
+@dataclass
 class Progress:
-    """How far one family is. `care` is the state of each person who is asked."""
+    """How far one family is.
+
+    `care` is the state of each person who is asked, `ends` what runs out within `SOON`, soonest
+    first; `films` are those that are kept, oldest first.
+    """
 
     leaflet_given: set[str] = field(default_factory=set)
     care: dict[str, ConsentState] = field(default_factory=dict)
-    recording: str | None = None
-    has_clip: bool = False
-    has_review: bool = False
+    ends: list[RunsOut] = field(default_factory=list)
+    films: list[FilmProgress] = field(default_factory=list)
     unfiled_summary: str | None = None
     ask_again: set[str] = field(default_factory=set)
 
@@ -58,6 +83,7 @@ def progress(
         _film(session, found)
         _reviews(session, found)
         _ask_again(session, found, ctx.clock.now())
+        _running_out(session, found, ctx.clock.now())
     return found
 
 
@@ -100,21 +126,56 @@ def _care(
         for family in families
     ]
     for involvement, told in stories_of(session, questions).items():
-        found[involvement].care = {
-            person: state_at(story, now, now).state for (person, _), story in told.items()
-        }
+        for (person, _), story in told.items():
+            found[involvement].care[person] = state_at(story, now, now).state
+
+
+def _running_out(session: Session, found: dict[str, Progress], now: datetime) -> None:
+    """Note what runs out soon; more than one question only where an answer says that it might."""
+    today = london_day(now)
+    rows = session.execute(
+        select(
+            ConsentDecision.involvement_id,
+            ConsentDecision.person_id,
+            ConsentDecision.purpose,
+            ConsentDecision.named,
+        ).where(
+            ConsentDecision.involvement_id.in_(list(found)),
+            ConsentDecision.answer == Answer.YES,
+            ConsentDecision.purpose.is_not(None),
+            ConsentDecision.valid_until.between(today, today + SOON),
+        )
+    )
+    asked = {
+        (involvement, person, purpose)
+        for involvement, person, base, named in rows
+        for purpose in ([f"{base}:{use}" for use in named] or [base or ""])
+    }
+    persons: dict[str, set[str]] = {}
+    for involvement, person, _ in asked:
+        persons.setdefault(involvement, set()).add(person)
+    purposes = tuple(sorted({purpose for _, _, purpose in asked}))
+    questions = [Question(i, tuple(sorted(who)), purposes, today) for i, who in persons.items()]
+    told = stories_of(session, questions)
+    for involvement, person, purpose in sorted(asked):
+        finding = state_at(told[involvement][person, purpose], now, now)
+        last = finding.valid_until
+        if finding.state is ConsentState.GIVEN and last is not None and last <= today + SOON:
+            found[involvement].ends.append(RunsOut(last, person, purpose))
+    for one in found.values():
+        one.ends.sort(key=lambda ending: (ending.last, ending.person, ending.purpose))
 
 
 def _film(session: Session, found: dict[str, Progress]) -> None:
-    rows = session.execute(
-        select(Asset.involvement_id, Asset.kind, Asset.id)
-        .where(Asset.involvement_id.in_(list(found)), Asset.state.in_(KEPT))
-        .order_by(Asset.created_at, Asset.id)
-    )
-    for involvement, kind, identifier in rows:
-        if kind is AssetKind.RECORDING:
-            found[involvement].recording = found[involvement].recording or identifier
-        found[involvement].has_clip |= kind is AssetKind.CLIP
+    films: dict[str, FilmProgress] = {}
+    for one in numbered(session, list(found)).values():
+        if one.state not in KEPT:
+            continue
+        if one.kind is AssetKind.RECORDING:
+            films[one.asset] = FilmProgress(one.asset, one.number)
+            found[one.involvement].films.append(films[one.asset])
+        elif one.kind is AssetKind.CLIP and one.recording in films:
+            films[one.recording].has_clip = True
 
 
 def _ask_again(session: Session, found: dict[str, Progress], at: datetime) -> None:
@@ -125,12 +186,18 @@ def _ask_again(session: Session, found: dict[str, Progress], at: datetime) -> No
 
 def _reviews(session: Session, found: dict[str, Progress]) -> None:
     rows = session.execute(
-        select(SharedReview.involvement_id, SessionSummary.id, SessionSummary.filed_at)
+        select(
+            SharedReview.involvement_id,
+            SharedReview.recording_id,
+            SessionSummary.id,
+            SessionSummary.filed_at,
+        )
         .outerjoin(SessionSummary, SessionSummary.review_id == SharedReview.id)
         .where(SharedReview.involvement_id.in_(list(found)))
         .order_by(SharedReview.held_on)
     )
-    for involvement, summary, filed_at in rows:
-        found[involvement].has_review = True
+    for involvement, recording, summary, filed_at in rows:
+        for film in found[involvement].films:
+            film.has_review |= film.asset == recording
         if summary is not None and filed_at is None:
             found[involvement].unfiled_summary = summary

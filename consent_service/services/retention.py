@@ -28,10 +28,11 @@ from consent_service.services.dispositions import (
     confirm,
     decide,
     dispositions,
+    page_of_dispositions,
 )
 from consent_service.services.retention_due import RetentionPlan, plan
 from consent_service.services.retention_run import RunView, abandon_uploads, run
-from consent_service.services.retention_why import DueView, Explanation, due, explain
+from consent_service.services.retention_why import DueView, Explanation, explain, page_of_due
 
 __all__ = [
     "AppraisalView",
@@ -49,8 +50,9 @@ __all__ = [
     "confirm_clock",
     "decide",
     "dispositions",
-    "due",
     "explain",
+    "page_of_dispositions",
+    "page_of_due",
     "plan",
     "propose_appraisals",
     "revoke_appraisal",

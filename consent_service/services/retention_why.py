@@ -11,7 +11,9 @@ from consent_service.db.models.people import Involvement
 from consent_service.db.models.recordings import Asset
 from consent_service.db.models.retention import Hold
 from consent_service.db.queries import retention as stored
+from consent_service.db.queries.pages import Order, page_of
 from consent_service.domain.assets import AssetKind, AssetState
+from consent_service.domain.paging import Page, PageAsk
 from consent_service.domain.retention import Due, Term
 from consent_service.domain.retention_rules import (
     Confidence,
@@ -21,8 +23,10 @@ from consent_service.domain.retention_rules import (
 from consent_service.domain.roles import Permission
 from consent_service.errors import NotFound
 from consent_service.services import retention_dates, retention_plan
-from consent_service.services.access import Caller, involvement_for, reaches, require
+from consent_service.services.access import Caller, involvement_for, require, teams_reached
 from consent_service.services.context import Context
+
+_SOONEST_FIRST = Order((Asset.due_on, Asset.id), descending=False)
 
 
 @dataclass(frozen=True)
@@ -76,24 +80,28 @@ class Explanation:
     disposition: str | None
 
 
-def due(ctx: Context, caller: Caller, until: date | None = None) -> list[DueView]:
+def page_of_due(
+    ctx: Context, caller: Caller, ask: PageAsk, *, until: date | None = None
+) -> Page[DueView]:
     """Return what the caller may see that is due by a day (today without one), soonest first."""
     require(ctx, caller, Permission.RETENTION_READ)
-    until = until or london_day(ctx.clock.now())
+    query = stored.due_by(until or london_day(ctx.clock.now()))
+    teams = teams_reached(ctx, caller, Permission.RETENTION_READ)
+    if teams is not None:
+        query = query.join(Involvement, Involvement.id == Asset.involvement_id).where(
+            Involvement.team_id.in_(teams)
+        )
     with ctx.read() as session:
-        return [
-            DueView(
-                row.id,
-                row.kind,
-                row.involvement_id,
-                row.state,
-                row.rule or "",
-                row.due_on or until,
-                row.gone_by,
-            )
-            for row in stored.due_assets(session, until)
-            if _reached(ctx, session, caller, row.involvement_id)
-        ]
+        found = page_of(session, query, _SOONEST_FIRST, ask)
+        return found.of([_due_view(row) for row in found.items])
+
+
+def _due_view(row: Asset) -> DueView:
+    if row.due_on is None:
+        raise ValueError("what is due has a day")
+    return DueView(
+        row.id, row.kind, row.involvement_id, row.state, row.rule or "", row.due_on, row.gone_by
+    )
 
 
 def explain(ctx: Context, caller: Caller, asset: str) -> Explanation:
@@ -149,11 +157,6 @@ def _holds(session: Session, asset: Asset) -> tuple[str, ...]:
         )
     )
     return tuple(rows)
-
-
-def _reached(ctx: Context, session: Session, caller: Caller, involvement: str) -> bool:
-    team = session.get_one(Involvement, involvement).team_id
-    return reaches(ctx, caller, Permission.RETENTION_READ, team)
 
 
 def _no_asset() -> NotFound:

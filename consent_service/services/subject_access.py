@@ -10,14 +10,16 @@ Rules kept here:
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import select
+from sqlalchemy import case, select
 from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day
 from consent_service.db.models.people import Person
 from consent_service.db.models.subject_access import SubjectAccessRequest
+from consent_service.db.queries.pages import Order, page_of
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import AuditEvent, EventKind
+from consent_service.domain.paging import Page, PageAsk, every
 from consent_service.domain.roles import Permission
 from consent_service.domain.subject_access import (
     RequestState,
@@ -28,11 +30,26 @@ from consent_service.domain.subject_access import (
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import new_id
 from consent_service.services import subject_access_file
-from consent_service.services.access import Caller, person_for, reaches, require, require_fresh
+from consent_service.services.access import (
+    Caller,
+    person_for,
+    reaches,
+    require,
+    require_fresh,
+    teams_reached,
+)
 from consent_service.services.context import Context
 
 _MANAGE = Permission.SUBJECT_ACCESS_MANAGE
 _OVER = (RequestState.CLOSED,)
+_OPEN_FIRST = Order(
+    (
+        case((SubjectAccessRequest.state.in_(_OVER), 1), else_=0),
+        SubjectAccessRequest.due_on,
+        SubjectAccessRequest.id,
+    ),
+    descending=False,
+)
 
 
 @dataclass(frozen=True)
@@ -99,21 +116,24 @@ def open_request(ctx: Context, caller: Caller, wanted: OpenRequest) -> RequestVi
 
 
 def requests(ctx: Context, caller: Caller, *, open_only: bool = False) -> list[RequestView]:
-    """Return the requests in the caller's reach, soonest due first."""
+    """Return all that `page_of_requests` returns page by page."""
+    return list(every(lambda ask: page_of_requests(ctx, caller, ask, open_only=open_only)))
+
+
+def page_of_requests(
+    ctx: Context, caller: Caller, ask: PageAsk, *, open_only: bool = False
+) -> Page[RequestView]:
+    """Return the requests in the caller's reach: what is not over first, soonest due first."""
     require(ctx, caller, _MANAGE)
+    query = select(SubjectAccessRequest).join(Person, Person.id == SubjectAccessRequest.person_id)
+    teams = teams_reached(ctx, caller, _MANAGE)
+    if teams is not None:
+        query = query.where(Person.team_id.in_(teams))
+    if open_only:
+        query = query.where(SubjectAccessRequest.state.not_in(_OVER))
     with ctx.read() as session:
-        query = (
-            select(SubjectAccessRequest, Person.team_id)
-            .join(Person, Person.id == SubjectAccessRequest.person_id)
-            .order_by(SubjectAccessRequest.due_on, SubjectAccessRequest.id)
-        )
-        if open_only:
-            query = query.where(SubjectAccessRequest.state.not_in(_OVER))
-        return [
-            _view(row)
-            for row, team in session.execute(query)
-            if reaches(ctx, caller, _MANAGE, team)
-        ]
+        found = page_of(session, query, _OPEN_FIRST, ask)
+        return found.of([_view(row) for row in found.items])
 
 
 def request(ctx: Context, caller: Caller, identifier: str) -> RequestView:

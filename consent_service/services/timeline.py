@@ -5,6 +5,7 @@ and staff who acted. What only matters to machines (keys, steps) is left out.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -14,10 +15,14 @@ from sqlalchemy.orm import Session
 from consent_service.db import audit_log
 from consent_service.db.models.accounts import UserAccount
 from consent_service.db.models.people import Meeting, MeetingPerson
+from consent_service.db.queries.film_numbers import Numbered, numbered
 from consent_service.db.queries.people import members
-from consent_service.domain.audit import ActorKind, AuditEvent, EventKind
+from consent_service.domain.assets import AssetState
+from consent_service.domain.audit import ActorKind, AuditEvent, EventKind, RecordedEvent
+from consent_service.domain.paging import Page, PageAsk
 from consent_service.domain.people import MeetingKind, MeetingMode
 from consent_service.domain.roles import Permission
+from consent_service.domain.withdrawal import WithdrawalScope
 from consent_service.services.access import Caller, involvement_for
 from consent_service.services.context import Context
 
@@ -39,10 +44,15 @@ PHRASES: dict[EventKind, str] = {
     K.LINK_REVOKED: "A link was ended",
     K.DISPUTE_OPENED: "The parents disagree about {purpose}; film is frozen",
     K.DISPUTE_RESOLVED: "A disagreement was settled",
-    K.RECORDING_STORED: "A film was stored, encrypted",
+    K.CONSENT_REVOKED: "The organisation ended a consent",
+    K.CONSENT_INVALIDATED: "A consent was found never to have been valid",
+    K.RECORDING_STORED: "{film} was stored, encrypted",
     K.RECORDING_REFUSED: "A film was refused",
-    K.CLIP_MADE: "A clip was made",
-    K.STILL_MADE: "A photo was taken from film",
+    K.RECORDING_ERASED: "{film} was destroyed",
+    K.CLIP_MADE: "A clip of {film} was made",
+    K.STILL_MADE: "A photo was taken from {film}",
+    K.DISCLOSURE_RECORDED: "Film was handed to others",
+    K.DISCLOSURE_TAKEN_BACK: "Film that was handed to others was taken back",
     K.REVIEW_RECORDED: "A shared review was written down",
     K.SUMMARY_FILED: "The summary was signed and filed",
     K.HANDOVER_OFFERED: "Photos were offered",
@@ -50,7 +60,8 @@ PHRASES: dict[EventKind, str] = {
     K.HANDOVER_DECLINED: "Photos were declined",
     K.FEEDBACK_RECORDED: "Feedback was written down",
     K.QUOTE_PERMITTED: "A quote was permitted",
-    K.WITHDRAWAL_RECORDED: "{person} withdrew: {scope}",
+    K.QUOTE_WITHDRAWN: "Permission for a quote was taken back",
+    K.WITHDRAWAL_RECORDED: "Consent for film of {person} was withdrawn: {scope}",
     K.WITHDRAWAL_CANCELLED: "A withdrawal was cancelled",
     K.ERASURE_COMPLETED: "An erasure was completed",
     K.CERTIFICATE_ISSUED: "A certificate of destruction was issued",
@@ -60,13 +71,18 @@ PHRASES: dict[EventKind, str] = {
 """What stands in a family's story, in the clinic's words."""
 
 SHOWN = tuple(PHRASES)
-LONGEST = 100
+SCOPES = {
+    WithdrawalScope.EVERYTHING.value: "everything",
+    WithdrawalScope.PURPOSES.value: "some uses of film",
+    WithdrawalScope.ASSETS.value: "some film",
+}
 _FIELD = re.compile(r"\{([a-z]+)\}")
+_VERSION = re.compile(r"([A-Za-z][A-Za-z0-9-]*)/([0-9]+)")
 
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """One thing that happened. `subject` is the id it is about, for links."""
+    """One thing that happened. `subject` is the id it is about, for links, while there is one."""
 
     at: datetime
     kind: EventKind
@@ -89,18 +105,19 @@ class MeetingView:
     people: tuple[str, ...]
 
 
-def timeline(ctx: Context, caller: Caller, involvement: str) -> list[TimelineEntry]:
-    """Return the newest entries of a family's story."""
+def page_of_story(
+    ctx: Context, caller: Caller, involvement: str, ask: PageAsk
+) -> Page[TimelineEntry]:
+    """Return a family's story in one order, newest first: the same few statements, however long."""
     with ctx.read() as session:
         involvement_for(ctx, session, caller, Permission.INVOLVEMENT_READ, involvement)
         wanted = audit_log.EntryFilter(kinds=SHOWN, involvement=involvement)
-        page = audit_log.entries(session, wanted, limit=LONGEST)
-        found = [(e.recorded.at, e.recorded.event) for e in page.entries]
-        names = _names(session, involvement, [event for _, event in found])
+        page = audit_log.entries(session, wanted, ask.cursor, ask.rows)
+        names = _names(session, involvement, [e.recorded.event for e in page.entries])
         names |= {code: f"“{use.label}”" for code, use in ctx.policies.purposes.items()}
-        return [
-            TimelineEntry(at, event.kind, _said(event, names), event.subject) for at, event in found
-        ]
+        films = numbered(session, [involvement])
+        entries = tuple(_entry(one.recorded, names, films) for one in page.entries)
+        return Page(entries, page.next_cursor, page.previous_cursor)
 
 
 def meetings(ctx: Context, caller: Caller, involvement: str) -> list[MeetingView]:
@@ -153,15 +170,31 @@ def _staff(session: Session, ids: frozenset[str]) -> dict[str, str]:
     return {row.id: row.display_name for row in rows}
 
 
-def _said(event: AuditEvent, names: dict[str, str]) -> str:
+def _entry(
+    recorded: RecordedEvent, names: Mapping[str, str], films: Mapping[str, Numbered]
+) -> TimelineEntry:
+    event = recorded.event
+    film = films.get(event.subject or "")
+    said = _said(event, names, f"film {film.number}" if film else "film")
+    gone = film is not None and film.state is AssetState.ERASED
+    return TimelineEntry(recorded.at, event.kind, said, None if gone else event.subject)
+
+
+def _said(event: AuditEvent, names: Mapping[str, str], film: str) -> str:
     """Return the event's phrase with its people's names; what is not known is "someone"."""
 
     def filled(found: re.Match[str]) -> str:
+        if found[1] == "film":
+            return film
         value = event.details.get(found[1])
         if value is None:
             return "someone" if found[1] == "person" else "something"
-        return names.get(str(value)) or str(value).replace("_", " ")
+        text = str(value)
+        if found[1] == "scope":
+            return SCOPES.get(text, text)
+        return names.get(text) or _VERSION.sub(r"\1, version \2", text).replace("_", " ")
 
     said = _FIELD.sub(filled, PHRASES[event.kind])
+    said = said[:1].upper() + said[1:]
     by = names.get(event.actor.id) if event.actor.kind is ActorKind.USER else None
     return f"{said} (by {by})" if by else said

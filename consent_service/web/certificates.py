@@ -9,7 +9,7 @@ from consent_service.errors import NotFound
 from consent_service.services import certificates, erasure, papers, revocation_paper
 from consent_service.services.certificates import CertificateView
 from consent_service.web.consents import pdf
-from consent_service.web.here import caller, ctx
+from consent_service.web.here import caller, ctx, page_asked
 
 certificate_pages = Blueprint("certificates", __name__, url_prefix="/certificates")
 
@@ -17,9 +17,9 @@ certificate_pages = Blueprint("certificates", __name__, url_prefix="/certificate
 @certificate_pages.get("")
 def listing() -> str:
     """List the certificates in reach, newest first."""
-    found = certificates.certificates(ctx(), caller())
-    rows = [(view, json.loads(view.body)) for view in found]
-    return render_template("certificates/listing.html", rows=rows)
+    found = certificates.page_of_certificates(ctx(), caller(), page_asked())
+    rows = [(view, json.loads(view.body)) for view in found.items]
+    return render_template("certificates/listing.html", rows=rows, page=found)
 
 
 @certificate_pages.get("/orders/<id:order>")

@@ -1,5 +1,6 @@
 """My families, and the page of one: who, what was agreed, what happened, what comes next."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import Blueprint, flash, redirect, render_template, url_for
@@ -8,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from consent_service.clock import london_day
 from consent_service.domain.consent import ConsentState
 from consent_service.domain.holds import HoldKind
+from consent_service.domain.paging import PageAsk
 from consent_service.domain.people import FamilyRole
 from consent_service.domain.purposes import CARE
 from consent_service.domain.roles import Permission
@@ -17,6 +19,7 @@ from consent_service.services import (
     consent,
     disputes,
     drafts,
+    family_list,
     holds,
     involvements,
     leaflets,
@@ -40,13 +43,15 @@ from consent_service.web.family_forms import (
     PersonForm,
     ResponsibilityForm,
 )
+from consent_service.web.family_story import NEWEST, show_story, story
 from consent_service.web.fields import show, status, summary
 from consent_service.web.here import caller, ctx
-from consent_service.web.next_steps import NextStep, next_step
+from consent_service.web.next_steps import NextStep, next_steps
 from consent_service.web.one_form import form_page
 
 UNASKED = (ConsentState.NOT_ASKED, ConsentState.NOT_ANSWERED)
 ANSWERING = (FamilyRole.PARENT, FamilyRole.CARER, FamilyRole.OTHER, FamilyRole.STAFF)
+MOST_FOUND = 50
 
 families = Blueprint("families", __name__, url_prefix="/families")
 
@@ -56,7 +61,7 @@ class FamilyRow:
     """One family in the list."""
 
     view: InvolvementView
-    step: NextStep
+    steps: tuple[NextStep, ...]
 
     @property
     def names(self) -> list[str]:
@@ -117,15 +122,16 @@ def in_order(view: InvolvementView) -> list[tuple[involvements.Member, people.Pe
 @families.get("")
 def mine() -> str:
     """List the families in reach, each with what comes next."""
-    views = _mine()
+    page = family_list.page_of_families(ctx(), caller(), here.page_asked())
+    return render_template(
+        "families/mine.html", rows=_rows(page.items), page=page, form=FindForm(), show=show
+    )
+
+
+def _rows(views: Sequence[InvolvementView]) -> list[FamilyRow]:
     done = progress.progress(ctx(), caller(), views)
-    ask = here.may(Permission.CONSENT_CAPTURE)
-    rows = [FamilyRow(view, next_step(view, done[view.id], may_ask=ask)) for view in views]
-    return render_template("families/mine.html", rows=rows)
-
-
-def _mine() -> list[InvolvementView]:
-    return involvements.my_families(ctx(), caller())
+    ask, today = here.may(Permission.CONSENT_CAPTURE), london_day(ctx().clock.now())
+    return [FamilyRow(v, next_steps(v, done[v.id], today, may_ask=ask)) for v in views]
 
 
 def show_family(involvement: str) -> str:
@@ -141,7 +147,7 @@ def show_family(involvement: str) -> str:
         family=view,
         names=names,
         people=people_shown,
-        step=_step(view),
+        steps=_rows([view])[0].steps,
         purposes=ctx().policies.purposes,
         issues=leaflets.issues(ctx(), caller(), involvement),
         acts=consent.acts(ctx(), caller(), involvement),
@@ -152,12 +158,13 @@ def show_family(involvement: str) -> str:
         disputes=disputes.standing(ctx(), caller(), involvement),
         begun=drafts.mine(ctx(), caller(), involvement),
         ask_again=reconsents.waiting(ctx(), caller(), involvement),
-        story=timeline.timeline(ctx(), caller(), involvement),
+        story=story(involvement, PageAsk(NEWEST)),
         today=london_day(ctx().clock.now()),
     )
 
 
 families.add_url_rule("/<id:involvement>", "show", show_family)
+families.add_url_rule("/<id:involvement>/story", "story", show_story)
 
 
 @families.route("/new", methods=["GET", "POST"])
@@ -340,28 +347,31 @@ def safeguard(involvement: str) -> ResponseReturnValue:
 def find() -> ResponseReturnValue:
     """Find people by part of a name or a whole NHS number; what was asked is in no address."""
     form = FindForm()
-    found = people.find_people(ctx(), caller(), form.text.data or "") if form.sent else None
-    where = _families_of([p.id for p in found or []])
+    found = None
+    if form.sent:
+        found = people.find_people(ctx(), caller(), form.text.data or "", MOST_FOUND + 1)
+    shown = (found or [])[:MOST_FOUND]
     page = render_template(
-        "families/find.html", form=form, found=found, where=where, show=show, summary=summary
+        "families/find.html",
+        form=form,
+        found=None if found is None else shown,
+        more=found is not None and len(found) > MOST_FOUND,
+        where=_families_of([person.id for person in shown]),
+        show=show,
+        summary=summary,
     )
     return page, status(form)
 
 
-def _families_of(persons: list[str]) -> dict[str, list[InvolvementView]]:
+def _families_of(persons: list[str]) -> dict[str, list[FamilyRow]]:
     if not persons or not here.may(Permission.INVOLVEMENT_READ):
         return {}
-    found: dict[str, list[InvolvementView]] = {person: [] for person in persons}
-    for view in _mine():
-        for _, person in view.people:
+    found: dict[str, list[FamilyRow]] = {person: [] for person in persons}
+    for row in _rows(family_list.families_of(ctx(), caller(), persons)):
+        for _, person in row.view.people:
             if person.id in found:
-                found[person.id].append(view)
+                found[person.id].append(row)
     return found
-
-
-def _step(view: InvolvementView) -> NextStep:
-    done = progress.progress(ctx(), caller(), [view])[view.id]
-    return next_step(view, done, may_ask=here.may(Permission.CONSENT_CAPTURE))
 
 
 def _withdrawals(involvement: str) -> list[withdrawal.WithdrawalView]:

@@ -3,6 +3,8 @@
 from wtforms import BooleanField, HiddenField
 
 from consent_service.clock import london_day
+from consent_service.domain import information_needs
+from consent_service.domain.information_needs import Need
 from consent_service.domain.people import AgeSaid, Basis, FamilyRole, MeetingKind, MeetingMode
 from consent_service.errors import InvalidInput
 from consent_service.services import reviews
@@ -27,6 +29,7 @@ OWN_FIELDS = {
     "1.born_on": "baby_born",
     "1.nhs_number": "baby_number",
 }
+NEEDS = [(need.value, said(need)) for need in Need]
 BASES = [(basis.value, said(basis)) for basis in Basis]
 
 
@@ -50,19 +53,19 @@ class PersonForm(PageForm):
         "How and when it is safe to reach them",
         description="For example: mornings only, no messages on the answering machine.",
     )
-    needs = line(
-        "What helps them understand",
-        description="Large print, easy words, another language, an interpreter.",
-    )
+    needs = several("What helps them understand", NEEDS)
+    language = line("Language they prefer", description="Leave it empty if it is English.")
+    needs_note = line("What else helps them understand")
     version = HiddenField()
 
     def details(self, team: str, known: PersonView | None = None) -> PersonDetails:
         """Return what was written, for a team; what the form does not ask stays as it was."""
-        needs = dict(known.information_needs) if known else {}
-        if self.needs.data:
-            needs["words"] = self.needs.data
-        else:
-            needs.pop("words", None)
+        needs = information_needs.put_together(
+            known.information_needs if known else {},
+            frozenset(Need(code) for code in self.needs.data or ()),
+            self.language.data or "",
+            self.needs_note.data or "",
+        )
         return PersonDetails(
             team,
             self.full_name.data or "",
@@ -87,7 +90,10 @@ class PersonForm(PageForm):
         self.born_on.process(None, person.born_on)
         self.nhs_number.data = person.nhs_number
         self.safe_contact.data = person.safe_contact
-        self.needs.data = person.information_needs.get("words", "")
+        needs = person.information_needs
+        self.needs.data = [need.value for need in Need if need in needs]
+        self.language.data = needs.get(information_needs.LANGUAGE, "")
+        self.needs_note.data = needs.get(information_needs.NOTE, "")
         self.version.data = str(person.version)
 
 

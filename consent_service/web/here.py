@@ -1,10 +1,11 @@
-"""What a page asks for first: the Context of this service and who is calling."""
+"""What a page asks for first: the Context of this service, who is calling, and which page."""
 
 from typing import cast
 
-from flask import current_app, g
+from flask import current_app, g, request
 from flask_login import current_user
 
+from consent_service.domain.paging import PageAsk
 from consent_service.domain.roles import Permission
 from consent_service.errors import NotSignedIn
 from consent_service.services import access
@@ -12,6 +13,8 @@ from consent_service.services.access import Caller
 from consent_service.services.context import Context
 
 EXTENSION = "consent_service"
+ROWS = 25
+"""How many rows of a long list are on one page."""
 
 
 def ctx() -> Context:
@@ -36,3 +39,8 @@ def caller() -> Caller:
 def may(permission: Permission) -> bool:
     """Tell whether the person signed in has this verb, to show or leave out a link."""
     return signed_in() and access.allows(ctx(), caller(), permission)
+
+
+def page_asked() -> PageAsk:
+    """Return which page of a long list the address asks for."""
+    return PageAsk(ROWS, request.args.get("cursor") or None)

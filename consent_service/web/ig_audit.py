@@ -16,7 +16,7 @@ from consent_service.domain.audit import ActorKind, EventKind, sentence
 from consent_service.ids import is_id
 from consent_service.services import audit, timeline
 from consent_service.web.fields import PageForm
-from consent_service.web.here import caller, ctx
+from consent_service.web.here import caller, ctx, page_asked
 from consent_service.web.words import within
 
 audit_pages = Blueprint("audit", __name__, url_prefix="/audit")
@@ -44,7 +44,7 @@ def search() -> ResponseReturnValue:
     wanted, faults = _filter(asked)
     page = None
     if not faults:
-        page = audit.search(ctx(), caller(), wanted, request.args.get("cursor") or None)
+        page = audit.search(ctx(), caller(), wanted, page_asked().cursor)
     rows = _rows(page.entries) if page else []
     html = render_template(
         "governance/audit.html",
@@ -52,7 +52,7 @@ def search() -> ResponseReturnValue:
         faults=faults,
         faults_list=[{"text": fault, "href": f"#{name}"} for name, fault in faults.items()],
         rows=rows,
-        following=page.next_cursor if page else None,
+        page=page,
         kind_items=[
             {"value": "", "text": "Everything", "selected": not asked.kind},
             *({"value": v, "text": t, "selected": v == asked.kind} for v, t in KINDS),

@@ -10,7 +10,7 @@ from consent_service.services import assets, holds, involvements, timeline
 from consent_service.services.access import require_fresh
 from consent_service.services.holds import HoldView, PlaceHold
 from consent_service.web.fields import PageForm, choice, maybe_day, text
-from consent_service.web.here import caller, ctx
+from consent_service.web.here import caller, ctx, page_asked
 from consent_service.web.layout import long_date
 from consent_service.web.one_form import form_page
 from consent_service.web.words import said
@@ -39,14 +39,12 @@ class ReleaseForm(PageForm):
 @hold_pages.get("")
 def listing() -> str:
     """List the holds that stand, those that wait for a second person first."""
-    found = holds.holds(ctx(), caller())
-    staff = timeline.names_of_staff(
-        ctx(), frozenset({h.placed_by for h in found} | {h.release_asked_by or "" for h in found})
-    )
+    page = holds.page_of_holds(ctx(), caller(), page_asked())
+    acted = {who for hold in page.items for who in (hold.placed_by, hold.release_asked_by) if who}
     return render_template(
         "governance/holds.html",
-        holds=sorted(found, key=lambda hold: hold.release_asked_by is None),
-        staff=staff,
+        page=page,
+        staff=timeline.names_of_staff(ctx(), frozenset(acted)),
         own=caller().id,
     )
 
@@ -152,7 +150,7 @@ def _things(involvement: str) -> list[tuple[str, str]]:
 
 
 def _hold(identifier: str) -> HoldView:
-    for found in holds.holds(ctx(), caller()):
-        if found.id == identifier:
-            return found
-    raise NotFound("There is no such hold that stands.", kind="hold")
+    found = holds.hold(ctx(), caller(), identifier)
+    if found.released_at is not None:
+        raise NotFound("There is no such hold that stands.", kind="hold")
+    return found

@@ -1,9 +1,8 @@
 """The information governance officer's first page, messages, disputes and late consents."""
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from consent_service.domain.erasure import OrderState
 from consent_service.domain.leaflets import LeafletStatus
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.services import (
@@ -19,7 +18,7 @@ from consent_service.services import (
 from consent_service.services.disputes import DisputeView
 from consent_service.web.due_plot import bars
 from consent_service.web.fields import PageForm, choice, text
-from consent_service.web.here import caller, ctx
+from consent_service.web.here import caller, ctx, page_asked
 from consent_service.web.one_form import form_page
 
 governance = Blueprint("governance", __name__, url_prefix="/governance")
@@ -54,7 +53,7 @@ def show_overview() -> str:
         "governance/overview.html",
         overview=overview.overview(ctx(), caller()),
         leaflets=[view for view in newest.values() if view.status in warned],
-        unread=[n for n in notices.inbox(ctx(), caller()) if n.seen_at is None],
+        unread=notices.unread(ctx(), caller()),
         bars=bars,
     )
 
@@ -65,7 +64,8 @@ governance.add_url_rule("", "overview", show_overview)
 @governance.get("/messages")
 def inbox() -> str:
     """Show the messages that the service left for this person's roles."""
-    return render_template("governance/inbox.html", notices=notices.inbox(ctx(), caller()))
+    found = notices.page_of_inbox(ctx(), caller(), page_asked())
+    return render_template("governance/inbox.html", page=found)
 
 
 @governance.post("/messages/<id:notice>/seen")
@@ -135,17 +135,13 @@ def late() -> str:
 @governance.get("/erasures")
 def erasures() -> str:
     """List orders of erasure: what is open first, with the step that it stands at."""
-    orders = erasure.orders(ctx(), caller())
-    ended = (OrderState.DONE, OrderState.CANCELLED)
+    found = erasure.page_of_orders(ctx(), caller(), page_asked())
     return render_template(
         "governance/erasures.html",
-        going=[order for order in orders if order.state not in ended],
-        ended=[order for order in orders if order.state in ended][: _shown()],
+        going=[order for order in found.items if order.state in erasure.OPEN],
+        ended=[order for order in found.items if order.state not in erasure.OPEN],
+        page=found,
     )
-
-
-def _shown() -> int:
-    return 500 if request.args.get("all") else 20
 
 
 def _dispute(identifier: str) -> DisputeView:

@@ -9,9 +9,9 @@ from consent_service.domain.roles import Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
 from consent_service.services import assets, dispositions, retention, timeline
 from consent_service.services.access import require_fresh
-from consent_service.services.dispositions import Decide, Decision, DispositionView
+from consent_service.services.dispositions import Decide, Decision
 from consent_service.web.fields import PageForm, choice, maybe_day, text
-from consent_service.web.here import caller, ctx, may
+from consent_service.web.here import caller, ctx, may, page_asked
 from consent_service.web.one_form import form_page
 
 retention_pages = Blueprint("retention", __name__, url_prefix="/retention")
@@ -50,13 +50,13 @@ class RevokeForm(PageForm):
 @retention_pages.get("/due")
 def due() -> str:
     """List what waits for a person, and what the next run would do."""
-    lines = dispositions.dispositions(ctx(), caller())
+    page = dispositions.page_of_dispositions(ctx(), caller(), page_asked())
     planned = retention.plan(ctx(), caller()) if may(Permission.RETENTION_RUN) else None
     return render_template(
         "governance/due.html",
-        lines=lines,
+        page=page,
         planned=planned,
-        staff=_staff(line.decided_by for line in lines),
+        staff=_staff(line.decided_by for line in page.items),
         own=caller().id,
         rules=ctx().policies.schedule.rules,
     )
@@ -65,7 +65,7 @@ def due() -> str:
 @retention_pages.route("/due/<id:disposition>", methods=["GET", "POST"])
 def decide(disposition: str) -> ResponseReturnValue:
     """Decide about one thing that is due."""
-    line = _line(disposition)
+    line = dispositions.disposition(ctx(), caller(), disposition)
     form = DecideForm()
     if form.sent:
         wanted = Decide(
@@ -94,7 +94,7 @@ def decide(disposition: str) -> ResponseReturnValue:
 @retention_pages.route("/due/<id:disposition>/confirm", methods=["GET", "POST"])
 def confirm(disposition: str) -> ResponseReturnValue:
     """Confirm, as the second person, that something is destroyed, or send it back."""
-    line = _line(disposition)
+    line = dispositions.disposition(ctx(), caller(), disposition)
     require_fresh(caller())
     form = ConfirmForm()
     if form.sent:
@@ -214,13 +214,6 @@ def _then_back(act: Callable[[], str]) -> ResponseReturnValue:
             raise
         flash("You approved it first. A second person approves it now.")
     return redirect(url_for("retention.appraisals"))
-
-
-def _line(identifier: str) -> DispositionView:
-    for line in dispositions.dispositions(ctx(), caller()):
-        if line.id == identifier:
-            return line
-    raise NotFound("There is no such line in the queue.", kind="disposition")
 
 
 def _staff(ids: Iterable[str | None]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from consent_service.services.access import require_fresh
 from consent_service.services.subject_access import OpenRequest
 from consent_service.web.fields import PageForm, choice, day, line, maybe_day, show, status, text
 from consent_service.web.fields import summary as fault_summary
-from consent_service.web.here import caller, ctx
+from consent_service.web.here import caller, ctx, page_asked
 from consent_service.web.one_form import form_page
 
 subject_access_pages = Blueprint("subject_access", __name__, url_prefix="/subject-access")
@@ -68,15 +68,16 @@ def listing() -> ResponseReturnValue:
     """List the requests, what is due first, and look for a person to open one for."""
     form = FindForm()
     found = people.find_people(ctx(), caller(), form.wanted.data or "") if form.sent else None
-    rows = subject_access.requests(ctx(), caller())
+    rows = subject_access.page_of_requests(ctx(), caller(), page_asked())
     page = render_template(
         "governance/subject_access.html",
         form=form,
         show=show,
         summary=fault_summary,
         found=found,
-        waiting=[row for row in rows if row.state is not RequestState.CLOSED],
-        closed=[row for row in rows if row.state is RequestState.CLOSED],
+        waiting=[row for row in rows.items if row.state is not RequestState.CLOSED],
+        closed=[row for row in rows.items if row.state is RequestState.CLOSED],
+        rows=rows,
         today=_today(),
     )
     return page, status(form)

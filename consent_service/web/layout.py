@@ -50,6 +50,7 @@ def register(app: Flask) -> None:
         with_names=with_names,
         paragraphs=paragraphs,
         form_words=form_words,
+        helps=words.helps,
         leaflet_words=leaflet_words.leaflet_words,
         with_code=with_code,
         moment=film_times.moment,

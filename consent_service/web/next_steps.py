@@ -1,13 +1,20 @@
-"""What comes next with a family, in words: the first of the steps that is still open."""
+"""What comes next with a family, in words: the first of the steps that is still open.
+
+A consent that soon runs out is said first: asking again takes a meeting, and without it nothing is
+filmed or watched any more.
+"""
 
 from dataclasses import dataclass
+from datetime import date
 
 from flask import url_for
 
 from consent_service.domain.consent import ConsentState
 from consent_service.domain.people import FamilyRole
+from consent_service.domain.purposes import CARE
 from consent_service.services.involvements import InvolvementView
 from consent_service.services.progress import Progress
+from consent_service.web.here import ctx
 
 ADULTS = (FamilyRole.PARENT, FamilyRole.CARER)
 
@@ -20,13 +27,40 @@ class NextStep:
     href: str | None = None
 
 
-def next_step(family: InvolvementView, done: Progress, *, may_ask: bool) -> NextStep:
-    """Return the first open step of a family's story; `may_ask` is whether it is one's own work."""
+def next_steps(
+    family: InvolvementView, done: Progress, today: date, *, may_ask: bool
+) -> tuple[NextStep, ...]:
+    """Return what comes next: a consent that soon runs out, then the first open step of the story.
+
+    `may_ask` is whether it is one's own work.
+    """
     if family.ended_on is not None:
-        return NextStep("Nothing: our work has ended")
+        return (NextStep("Nothing: our work has ended"),)
     if not may_ask:
-        return NextStep("Nothing for you to do")
-    return _before_filming(family, done) or _after_consent(family, done)
+        return (NextStep("Nothing for you to do"),)
+    ending = _running_out(family, done, today)
+    step = _before_filming(family, done) or _after_consent(family, done)
+    return (step,) if ending is None else (ending, step)
+
+
+def _running_out(family: InvolvementView, done: Progress, today: date) -> NextStep | None:
+    """Return the first consent that runs out soon: whose, for what, and when."""
+    if not done.ends:
+        return None
+    ending = done.ends[0]
+    of = next((p.full_name for _, p in family.people if p.id == ending.person), "somebody")
+    base, _, use = ending.purpose.partition(":")
+    label = ctx().policies.purposes[base].label + (f" ({use})" if use else "")
+    days = (ending.last - today).days
+    when = {0: "today", 1: "tomorrow"}.get(days, f"in {days} days")
+    said = f"Consent of {of} for “{label}” expires {when}"
+    adults = [person.id for member, person in family.people if member.role in ADULTS]
+    if not adults:
+        return NextStep(said)
+    asked = ending.person if ending.person in adults else adults[0]
+    about = None if base == CARE else "uses"
+    href = url_for("consents.begin", involvement=family.id, person=asked, about=about)
+    return NextStep(said, href)
 
 
 def _before_filming(family: InvolvementView, done: Progress) -> NextStep | None:
@@ -55,14 +89,17 @@ def _before_filming(family: InvolvementView, done: Progress) -> NextStep | None:
 
 
 def _after_consent(family: InvolvementView, done: Progress) -> NextStep:
-    if done.recording is None:
+    if not done.films:
         return NextStep("Film together", url_for("films.add", involvement=family.id))
-    if not done.has_clip:
-        return NextStep("Choose clips", url_for("films.watch", asset=done.recording))
-    if not done.has_review:
-        href = url_for("reviews.add", involvement=family.id)
-        return NextStep("Watch together and write down the shared review", href)
     if done.unfiled_summary is not None:
         href = url_for("reviews.file", involvement=family.id, summary=done.unfiled_summary)
         return NextStep("Sign and file the summary", href)
+    for film in done.films:
+        if film.has_review:
+            continue
+        if not film.has_clip:
+            href = url_for("films.watch", asset=film.asset)
+            return NextStep(f"Film {film.number} is ready to watch: choose clips", href)
+        href = url_for("reviews.add", involvement=family.id)
+        return NextStep(f"Film {film.number} is ready to review together", href)
     return NextStep("Film again, or end our work", url_for("families.show", involvement=family.id))

@@ -57,6 +57,7 @@ ROUTES: dict[str, P | Open] = {
     # families
     "families.mine": P.INVOLVEMENT_READ,
     "families.show": P.INVOLVEMENT_READ,
+    "families.story": P.INVOLVEMENT_READ,
     "families.begin": P.INVOLVEMENT_WRITE,
     "families.end": P.INVOLVEMENT_WRITE,
     "families.reopen": P.INVOLVEMENT_WRITE,

@@ -7,6 +7,7 @@ from consent_service.domain.assets import AssetState
 from consent_service.domain.attunement import Principle
 from consent_service.domain.consent import Answer, Capacity, ConsentState
 from consent_service.domain.holds import HoldKind
+from consent_service.domain.information_needs import LANGUAGE, YES, Need
 from consent_service.domain.people import Basis, FamilyRole, MeetingKind, MeetingMode
 from consent_service.domain.withdrawal import Route
 
@@ -55,6 +56,14 @@ WORDS: dict[str, str] = {
     Basis.TESTAMENTARY_GUARDIAN: "Guardian named in a will",
     Basis.SPECIAL_GUARDIAN: "Special guardian",
     Basis.LOCAL_AUTHORITY: "Local authority under a care order",
+    # what helps somebody to understand
+    Need.LARGE_PRINT: "Large print",
+    Need.EASY_READ: "Easy words and pictures",
+    Need.READ_ALOUD: "Somebody reads it to them",
+    Need.INTERPRETER: "Interpreter",
+    Need.SIGN_LANGUAGE: "Sign language",
+    Need.HEARING: "Hard of hearing: face them, hearing loop",
+    Need.SIGHT: "Sees little",
     # meetings
     MeetingKind.FIRST_TALK: "First talk",
     MeetingKind.FILMING: "Filming",
@@ -176,3 +185,15 @@ def tag(code: object) -> dict[str, str]:
     """Return text and colour of a state, as the tag component takes them."""
     text = str(code.value) if isinstance(code, StrEnum) else str(code)
     return {"text": said(code), "classes": f"nhsuk-tag--{COLOURS.get(text, 'blue')}"}
+
+
+def helps(needs: Mapping[str, str]) -> list[str]:
+    """Return what helps somebody to understand, line by line, what pages know of first."""
+    known = [(code.value, said(code)) for code in Need] + [(LANGUAGE, "Language")]
+    lines = [
+        words if needs[code] in ("", YES) else f"{words}: {needs[code]}"
+        for code, words in known
+        if code in needs
+    ]
+    codes = {code for code, _ in known}
+    return lines + [text for code, text in needs.items() if code not in codes and text]

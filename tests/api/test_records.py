@@ -4,6 +4,8 @@ import base64
 import json
 from pathlib import Path
 
+import pytest
+
 from consent_service.domain.checkpoint import open_checkpoint
 from consent_service.services import audit
 from consent_service.vault.signing import PublicKey, SigningUse
@@ -28,6 +30,49 @@ def test_a_list_comes_in_pages_that_neither_repeat_nor_lose_anything(api: Api) -
     assert wanted <= set(found) <= wanted | more
     stray = api.post("/people/search", {"text": "ida", "cursor": "AAAA"})
     assert stray.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "by"),
+    [
+        ("/involvements", "guider"),
+        ("/holds", "ig"),
+        ("/erasure-orders", "ig"),
+        ("/certificates", "ig"),
+        ("/dispositions", "ig"),
+        ("/retention/due", "ig"),
+        ("/subject-access", "ig"),
+        ("/audit/entries", "ig"),
+    ],
+)
+def test_a_cursor_of_no_list_is_no_page(api: Api, path: str, by: str) -> None:
+    """Refused as not there, and by every list alike."""
+    listed = api.get(path, by=by)
+    stray = api.get(f"{path}?cursor=AAAA", by=by)
+
+    assert listed.status_code == 200, listed.get_json()
+    assert stray.status_code == 404
+    assert "no such page of this list" in stray.get_json()["detail"]
+
+
+def test_involvements_and_holds_are_listed_page_by_page(api: Api) -> None:
+    """A program sees all of them, each once, also while another is begun."""
+    homes = [family(api).involvement for _ in range(3)]
+    for home in homes:
+        body = {"involvement": home, "kind": "complaint", "reason": "A complaint came in."}
+        assert api.post("/holds", body, by="ig").status_code == 201
+
+    first = api.get("/involvements?limit=2").get_json()
+    late = family(api).involvement
+    rest = api.get(f"/involvements?limit=2&cursor={first['next']}").get_json()
+    held = api.get("/holds?limit=2", by="ig").get_json()
+    held_then = api.get(f"/holds?limit=2&cursor={held['next']}", by="ig").get_json()
+
+    seen = [row["id"] for row in first["items"] + rest["items"]]
+    assert len(seen) == len(set(seen))
+    assert set(homes) <= set(seen) <= {*homes, late}
+    assert {row["involvement"] for row in held["items"] + held_then["items"]} == set(homes)
+    assert held_then["next"] is None
 
 
 def test_the_audit_log_is_searched_proved_and_exported(api: Api, tmp_path: Path) -> None:

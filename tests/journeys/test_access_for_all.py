@@ -27,6 +27,7 @@ def _pages_of_a_guider(family: Family) -> list[str]:
         "/families",
         "/families/new",
         here,
+        f"{here}/story",
         f"{here}/meetings/add",
         "/leaflets",
         "/leaflets/L1111/2",

@@ -9,15 +9,16 @@ from sqlalchemy import event
 
 from consent_service.domain.assets import AssetKind
 from consent_service.domain.holds import HoldKind
+from consent_service.domain.paging import PageAsk
 from consent_service.domain.withdrawal import WithdrawalScope
 from consent_service.services import (
     certificates,
     consent,
     cutting,
     erasure,
+    family_list,
     handovers,
     holds,
-    involvements,
     leaflets,
     overview,
     papers,
@@ -96,7 +97,7 @@ def _hold(clinic: Clinic, family: Family) -> None:
     ("listing", "add"),
     [
         pytest.param(
-            lambda c, f: involvements.my_families(c.ctx, c.guider),
+            lambda c, f: family_list.page_of_families(c.ctx, c.guider, PageAsk()).items,
             lambda c, f: c.family(),
             id="families",
         ),

@@ -2,7 +2,8 @@
 
 from sqlalchemy import event
 
-from consent_service.services import involvements
+from consent_service.domain.paging import PageAsk
+from consent_service.services import family_list
 from tests.support.clinic import Clinic
 from tests.support.pages import Pages, words
 
@@ -57,7 +58,7 @@ def test_a_wrong_number_is_named_at_its_field_and_nothing_is_kept(
     assert 'href="#parent_number"' in html
     assert 'value="Ada Invented"' in html
     assert "<title>Error: New family" in html
-    assert involvements.my_families(clinic.ctx, clinic.guider) == []
+    assert not family_list.page_of_families(clinic.ctx, clinic.guider, PageAsk()).items
 
 
 def test_an_impossible_day_is_refused_with_the_way_to_write_it(

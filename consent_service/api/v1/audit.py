@@ -16,7 +16,7 @@ from consent_service.db.audit_log import EntryFilter, LoggedEntry
 from consent_service.domain.audit import Actor, ActorKind
 from consent_service.domain.audit_kinds import EventKind
 from consent_service.domain.roles import Permission as P
-from consent_service.errors import Conflict, InvalidInput, NotFound
+from consent_service.errors import Conflict
 from consent_service.services import audit as use
 
 room = Room("audit")
@@ -108,14 +108,10 @@ def list_entries(ask: Ask, query: EntriesQuery) -> Answer:
         since=query.since,
         until=query.until,
     )
-    place = paging.read(query.cursor) if query.cursor else None
-    try:
-        found = use.search(ask.ctx, ask.caller, wanted, place, query.limit)
-    except InvalidInput as fault:
-        raise NotFound("There is no such page of this list.", kind="page") from fault
+    with paging.none_of_ours():
+        found = use.search(ask.ctx, ask.caller, wanted, query.cursor, query.limit)
     items = [EntryReply.of(entry) for entry in found.entries]
-    following = paging.written(found.next_cursor) if found.next_cursor else None
-    return Answer(Page[EntryReply](items=items, next=following))
+    return Answer(Page[EntryReply](items=items, next=found.next_cursor))
 
 
 @room.get("/audit/checkpoint", Open.ANY_CALLER, CheckpointReply, refusals={409})

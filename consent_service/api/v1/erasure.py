@@ -2,14 +2,16 @@
 
 import json
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from flask import Response
 from pydantic import Field
 
 from consent_service.api.operations import Answer, Ask, Room
+from consent_service.api.paging import part
 from consent_service.api.papers import PDF, paper
-from consent_service.api.shapes import Id, Reply, Request
+from consent_service.api.shapes import Id, Page, PageQuery, Reply, Request
 from consent_service.domain.erasure import OrderCause, OrderState, StepKind, StepState
 from consent_service.domain.roles import Permission as P
 from consent_service.services import certificates, papers
@@ -72,6 +74,30 @@ class CertificateReply(Reply):
     digest: str
     signature: str
     key_id: str
+
+
+class CertificateLine(Reply):
+    """A certificate in a list: read it by its order and revision."""
+
+    order: Id
+    revision: int
+    issued_at: datetime
+    digest: str
+    key_id: str
+
+
+@room.get("/erasure-orders", P.ERASURE_READ, Page[OrderReply], query=PageQuery)
+def list_orders(ask: Ask, query: PageQuery) -> Answer:
+    """List the erasure orders: what is not finished first, then the newest."""
+    read = partial(use.page_of_orders, ask.ctx, ask.caller)
+    return Answer(part(read, query, OrderReply))
+
+
+@room.get("/certificates", P.CERTIFICATE_READ, Page[CertificateLine], query=PageQuery)
+def list_certificates(ask: Ask, query: PageQuery) -> Answer:
+    """List the certificates of destruction, newest first."""
+    read = partial(certificates.page_of_certificates, ask.ctx, ask.caller)
+    return Answer(part(read, query, CertificateLine))
 
 
 @room.get("/erasure-orders/{id}", P.ERASURE_READ, OrderReply)

@@ -1,12 +1,14 @@
 """Holds stop disposal; two people release one."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 from pydantic import Field
 
 from consent_service.api.operations import Answer, Ask, Open, Room
-from consent_service.api.shapes import Day, Id, Reply, Request, Words
+from consent_service.api.paging import part
+from consent_service.api.shapes import Day, Id, Page, PageQuery, Reply, Request, Words
 from consent_service.domain.holds import HoldKind
 from consent_service.domain.roles import Permission as P
 from consent_service.services import holds as use
@@ -30,6 +32,12 @@ class Release(Request):
     reason: Words
 
 
+class HoldsQuery(PageQuery):
+    """Which holds: `released` lists those as well that do not stand any more."""
+
+    released: Annotated[bool, Field(strict=False)] = False
+
+
 class HoldReply(Reply):
     """A hold; `too_late` names assets that were destroyed before it was placed."""
 
@@ -43,6 +51,14 @@ class HoldReply(Reply):
     release_asked_by: str | None
     released_at: datetime | None
     too_late: tuple[Id, ...]
+
+
+@room.get("/holds", P.HOLD_READ, Page[HoldReply], query=HoldsQuery)
+def list_holds(ask: Ask, query: HoldsQuery) -> Answer:
+    """List the holds that stand: those that wait to be confirmed first, then the newest."""
+    standing = not query.released
+    read = partial(use.page_of_holds, ask.ctx, ask.caller, standing=standing)
+    return Answer(part(read, query, HoldReply))
 
 
 @room.post("/holds", Open.ANY_CALLER, HoldReply, body=NewHold, status=201)

@@ -1,18 +1,19 @@
 """Involvements, their meetings and what is kept of them."""
 
 from datetime import date
+from functools import partial
 from typing import Annotated
 
 from pydantic import Field
 
 from consent_service.api.operations import Answer, Ask, Room
-from consent_service.api.paging import page
+from consent_service.api.paging import page, part
 from consent_service.api.shapes import Day, Id, Made, Page, PageQuery, Reply, Request, Words
 from consent_service.api.v1.assets import AssetReply
 from consent_service.api.v1.people import PersonReply
 from consent_service.domain.people import AgeSaid, Basis, FamilyRole, MeetingKind, MeetingMode
 from consent_service.domain.roles import Permission as P
-from consent_service.services import assets
+from consent_service.services import assets, family_list
 from consent_service.services import involvements as use
 
 room = Room("involvements")
@@ -110,6 +111,13 @@ class InvolvementReply(Reply):
             responsibilities=held,
             version=view.version,
         )
+
+
+@room.get("/involvements", P.INVOLVEMENT_READ, Page[InvolvementReply], query=PageQuery)
+def list_involvements(ask: Ask, query: PageQuery) -> Answer:
+    """List the involvements in reach: open ones first, then the newest."""
+    read = partial(family_list.page_of_families, ask.ctx, ask.caller)
+    return Answer(part(read, query, InvolvementReply, InvolvementReply.of))
 
 
 @room.post("/involvements", P.INVOLVEMENT_WRITE, InvolvementReply, body=NewInvolvement, status=201)

@@ -26,6 +26,7 @@ from consent_service.api.shapes import (
     Request,
     Whole,
 )
+from consent_service.domain.information_needs import Need
 from consent_service.domain.people import Basis
 from consent_service.domain.roles import Permission as P
 from consent_service.errors import Stale
@@ -40,7 +41,8 @@ Needs = Annotated[
     WithJsonSchema(
         {
             "type": "object",
-            "description": "What someone needs to be informed: kind of need, and its words.",
+            "description": "What someone needs to be informed: kind of need, and its words or "
+            f"`yes`. Pages know {', '.join(f'`{need}`' for need in Need)}, `language`, `words`.",
             "maxProperties": 20,
             "propertyNames": {"pattern": CODE_PATTERN},
             "additionalProperties": {"type": "string", "pattern": NO_NUL, "maxLength": 4000},

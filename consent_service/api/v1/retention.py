@@ -1,12 +1,13 @@
 """What is due and why, and who decides about it."""
 
 from datetime import date, datetime
+from functools import partial
 from typing import Annotated
 
 from pydantic import Field
 
 from consent_service.api.operations import Answer, Ask, Room
-from consent_service.api.paging import page
+from consent_service.api.paging import part
 from consent_service.api.shapes import Day, Id, Page, PageQuery, Reply, Request, Words
 from consent_service.domain.assets import AssetKind, AssetState
 from consent_service.domain.roles import Permission as P
@@ -135,8 +136,8 @@ class AppraisalReply(Reply):
 @room.get("/retention/due", P.RETENTION_READ, Page[DueReply], query=DueQuery)
 def list_due(ask: Ask, query: DueQuery) -> Answer:
     """List what is due by a day, soonest first."""
-    found = use.due(ask.ctx, ask.caller, query.until)
-    return Answer(page(found, DueReply, query, lambda view: view.asset))
+    read = partial(use.page_of_due, ask.ctx, ask.caller, until=query.until)
+    return Answer(part(read, query, DueReply))
 
 
 @room.get("/retention/explain/{asset}", P.RETENTION_READ, ExplanationReply)
@@ -148,8 +149,8 @@ def explain_retention(ask: Ask, asset: str) -> Answer:
 @room.get("/dispositions", P.RETENTION_READ, Page[DispositionReply], query=PageQuery)
 def list_dispositions(ask: Ask, query: PageQuery) -> Answer:
     """List what waits for a person's decision, soonest due first."""
-    found = dispositions.dispositions(ask.ctx, ask.caller)
-    return Answer(page(found, DispositionReply, query, lambda view: view.id))
+    read = partial(dispositions.page_of_dispositions, ask.ctx, ask.caller)
+    return Answer(part(read, query, DispositionReply))
 
 
 @room.post("/dispositions/{id}/decision", P.DISPOSITION_DECIDE, DispositionReply, body=NewDecision)

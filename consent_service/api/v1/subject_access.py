@@ -1,13 +1,14 @@
 """Subject access: somebody asks what is held about them; the answer is a locked file."""
 
 from datetime import date
+from functools import partial
 from typing import Annotated
 
 from flask import Response
 from pydantic import Field
 
 from consent_service.api.operations import Answer, Ask, Room
-from consent_service.api.paging import page
+from consent_service.api.paging import part
 from consent_service.api.papers import PDF
 from consent_service.api.shapes import (
     Day,
@@ -94,9 +95,9 @@ def open_subject_access(ask: Ask, body: NewSubjectAccess) -> Answer:
 
 @room.get("/subject-access", P.SUBJECT_ACCESS_MANAGE, Page[SubjectAccessReply], query=PageQuery)
 def list_subject_access(ask: Ask, query: PageQuery) -> Answer:
-    """Return the requests, soonest due first."""
-    rows = use.requests(ask.ctx, ask.caller)
-    return Answer(page(rows, SubjectAccessReply, query, lambda row: row.id))
+    """Return the requests: what is not over first, soonest due first."""
+    read = partial(use.page_of_requests, ask.ctx, ask.caller)
+    return Answer(part(read, query, SubjectAccessReply))
 
 
 @room.get("/subject-access/{id}", P.SUBJECT_ACCESS_MANAGE, SubjectAccessReply)

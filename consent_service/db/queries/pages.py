@@ -23,14 +23,14 @@ class Order:
     descending: bool = True
 
 
-def page_of(session: Session, query: Select[tuple[T]], order: Order, ask: PageAsk) -> Page[T]:
+def page_of(session: Session, query: Select[T], order: Order, ask: PageAsk) -> Page[T]:
     """Return a page of the things that `query` selects; errors as `rows_of_page`."""
     found = rows_of_page(session, query, order, ask.cursor, ask.rows)
     return found.of([row[0] for row in found.items])
 
 
 def rows_of_page(
-    session: Session, query: Select[Any], order: Order, cursor: str | None, limit: int
+    session: Session, query: Select[*tuple[Any, ...]], order: Order, cursor: str | None, limit: int
 ) -> Page[Row[Any]]:
     """Return a page of the rows that `query` selects, each with its keys after it.
 
@@ -56,7 +56,7 @@ def rows_of_page(
 
 
 def _rows(
-    session: Session, query: Select[Any], order: Order, place: Place | None, limit: int
+    session: Session, query: Select[*tuple[Any, ...]], order: Order, place: Place | None, limit: int
 ) -> Sequence[Row[Any]]:
     down = order.descending != (place is not None and place.back)
     keyed = query.add_columns(*(key.label(f"key_{n}") for n, key in enumerate(order.keys)))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from consent_service.clock import london_day
@@ -93,13 +93,12 @@ def decision_days(session: Session, decisions: Iterable[str]) -> dict[str, date]
 
 def due_assets(session: Session, until: date) -> list[Asset]:
     """Return what is kept and due by a day; found by index, so the cost follows the due."""
-    return list(
-        session.scalars(
-            select(Asset)
-            .where(Asset.state.in_(STANDING), Asset.due_on <= until)
-            .order_by(Asset.due_on, Asset.id)
-        )
-    )
+    return list(session.scalars(due_by(until).order_by(Asset.due_on, Asset.id)))
+
+
+def due_by(until: date) -> Select[Asset]:
+    """Return the query for what is kept and due by a day."""
+    return select(Asset).where(Asset.state.in_(STANDING), Asset.due_on <= until)
 
 
 def involvements_with_ended_consent(
