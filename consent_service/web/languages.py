@@ -95,7 +95,8 @@ def remember(response: Response) -> Response:
     code = current().code
     options: dict[str, Any] = {"secure": ctx().settings.secure, "httponly": True, "path": "/"}
     if g.get("language_forgotten"):
-        response.delete_cookie(COOKIE, samesite="Lax", **options)
+        if COOKIE in request.cookies:
+            response.delete_cookie(COOKIE, samesite="Lax", **options)
     elif request.args.get(CHOSEN) == code:
         response.set_cookie(COOKIE, code, max_age=LONGEST, samesite="Lax", **options)
     return response
