@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from consent_service.domain.consent import Capacity, ConsentState
 from consent_service.domain.links import LinkKind
+from consent_service.errors import Gone
 from consent_service.services import consent, links
 from consent_service.web.own import NEUTRAL_PAGE
 from tests.journeys.conftest import TIMEOUT_MS, SignedIn
@@ -131,6 +132,34 @@ def test_a_mother_stops_from_home_changes_her_mind_and_leaves(
     watch.strangers.clear()
     page.go_back()
     expect(page.get_by_role("heading", name="This page has closed")).to_be_visible()
+    assert found == []
+
+
+def test_a_mother_stops_one_film_and_keeps_the_other(
+    service: Served, clinic: Clinic, stranger: BrowserContext, watch: Watch
+) -> None:
+    """One film that she dislikes goes; what she chose is named on the page before she confirms."""
+    family, found = clinic.family(), []  # type: tuple[Family, list[object]]
+    _both_consent(clinic, family)
+    gone, kept = clinic.stores_film(family), clinic.stores_film(family)
+    page = watch.over(stranger.new_page())
+    page.goto(_address(service, clinic, family, LinkKind.PARENT))
+    _says_birthday(page, "17")
+    page.get_by_role("button", name="Stop film or photos").click()
+    assert not page.get_by_label("number 1").is_visible()
+    page.get_by_label("Some films or photos of me only").check()
+    page.get_by_label("number 1").check()
+    _looks(page, "stop one film", found)
+    page.get_by_role("button", name="Show what would happen").click()
+    page.get_by_text("You chose:").wait_for()
+    _looks(page, "what would happen to one film", found)
+    page.get_by_role("button", name="Stop it and destroy").click()
+
+    page.get_by_role("heading", name="It is stopped").wait_for()
+    _looks(page, "stopped one film", found)
+    with pytest.raises(Gone):
+        clinic.watches(gone.id)
+    assert clinic.watches(kept.id)
     assert found == []
 
 
