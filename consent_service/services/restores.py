@@ -11,7 +11,6 @@ Rules kept here:
 """
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -43,9 +42,10 @@ from consent_service.vault.backup_manifest import BackedUpObject, Manifest, dige
 from consent_service.vault.blobs import BlobSource
 from consent_service.vault.journal import LineKind
 from consent_service.vault.keyring_values import KeyStatus
+from consent_service.vault.side_by_side import side_by_side
 
 SIGN_OF_LIFE = 2 * clock_guard.EVERY + timedelta(seconds=10)
-_BUFFER_BYTES = 4 * 2**20
+_BUFFER_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -149,8 +149,7 @@ def restore(ctx: Context, caller: Caller, wanted: RestoreBackup) -> Restored:
     if wanted.dry_run:
         return report
     _close_old_life(ctx)
-    for one in _to_put(ctx, folder, manifest, gone):
-        _put(ctx, folder, one)
+    _put_objects(ctx, folder, manifest, gone)
     pieces = backup_folder.decrypted(folder, manifest.database, identity)
     snapshots.put_back(ctx.engine, pieces)
     schema.upgrade(ctx.engine)
@@ -263,14 +262,16 @@ def _close_old_life(ctx: Context) -> None:
     audit.publish_checkpoint(ctx)
 
 
-def _to_put(
-    ctx: Context, folder: Path, manifest: Manifest, gone: frozenset[str]
-) -> Iterator[BackedUpObject]:
+def _put_objects(ctx: Context, folder: Path, manifest: Manifest, gone: frozenset[str]) -> None:
+    """Copy what is wanted and not there yet, some at once; the first fault ends it."""
     names = set(ctx.blobs.list())
-    for one in manifest.objects:
-        if one.key in gone or (one.name in names and _is_same(ctx, one)):
-            continue
-        yield one
+
+    def put(one: BackedUpObject) -> None:
+        if one.name not in names or not _is_same(ctx, one):
+            _put(ctx, folder, one)
+
+    for _ in side_by_side(put, (one for one in manifest.objects if one.key not in gone)):
+        continue
 
 
 def _is_same(ctx: Context, one: BackedUpObject) -> bool:

@@ -35,6 +35,7 @@ from consent_service.vault.backup_manifest import (
     read_manifest,
 )
 from consent_service.vault.blobs import BlobSource, require_name
+from consent_service.vault.side_by_side import side_by_side
 from consent_service.vault.signing_keys import PublicKey
 
 PREFIX = "consent-backup-"
@@ -132,9 +133,11 @@ def backups_in(parent: Path) -> list[Path]:
 def faulty_files(folder: Path, manifest: Manifest) -> list[str]:
     """Read every file; return the names of those missing or not what the manifest says."""
     found = [one.name for one in (*manifest.database, *manifest.policies) if not _fits(folder, one)]
-    return found + [
-        one.name for one in manifest.objects if not _fits_at(object_path(folder, one.name), one)
-    ]
+
+    def fault_of(one: BackedUpObject) -> str | None:
+        return None if _fits_at(object_path(folder, one.name), one) else one.name
+
+    return found + sorted(filter(None, side_by_side(fault_of, manifest.objects)))
 
 
 def decrypted(

@@ -4,6 +4,7 @@ import dataclasses
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyrage
 import pytest
@@ -18,6 +19,7 @@ from consent_service.errors import (
     Conflict,
     Gone,
     IntegrityFault,
+    Unavailable,
 )
 from consent_service.ids import new_id
 from consent_service.services import (
@@ -248,3 +250,32 @@ def test_a_lost_keyring_comes_back_without_the_keys_that_were_destroyed(
         clinic.watches(erased)
     assert [b.backup_id for b in ring.backups.registered()] == [made.backup_id]
     lost.close()
+
+
+def test_one_object_that_cannot_be_put_leaves_the_database_as_it_was(
+    clinic: Clinic, family: Family, safe: Safe
+) -> None:
+    """Several are put at once: a fault of one must not be lost among those that went well."""
+    films = [clinic.stores_film(family).id for _ in range(3)]
+    made = made_backup(clinic, safe)
+    for name in clinic.objects():
+        clinic.ctx.blobs.delete(name)
+    with clinic.ctx.begin() as uow:
+        uow.session.execute(update(UserAccount).values(active=False))
+    missing = backup_folder.object_path(made.folder, f"{films[1]}.1")
+    content = missing.read_bytes()
+
+    class Fails(MemoryStore):
+        def put(self, name: str, **more: Any) -> Any:
+            if name == missing.name:
+                raise Unavailable("The store is away.")
+            return clinic.ctx.blobs.put(name, **more)
+
+    away = dataclasses.replace(clinic.ctx, blobs=Fails(clock=clinic.clock))
+    with pytest.raises(Unavailable):
+        restored(dataclasses.replace(clinic, ctx=away), safe, made, replace=True)
+
+    assert count(clinic, UserAccount, UserAccount.active.is_(True)) == 0
+    restored(clinic, safe, made, replace=True)
+    assert clinic.ctx.blobs.read_range(missing.name, 0, len(content)) == content
+    assert all(clinic.watches(film) for film in films)
