@@ -36,10 +36,11 @@ KEPT = (AssetState.STORED, AssetState.AWAITING_CONSENT)
 
 @dataclass
 class FilmProgress:
-    """How far the work with one film is."""
+    """How far the work with one film is. `waits` is for the consent of somebody in it."""
 
     asset: str
     number: int
+    waits: bool = False
     has_clip: bool = False
     has_review: bool = False
 
@@ -172,7 +173,8 @@ def _film(session: Session, found: dict[str, Progress]) -> None:
         if one.state not in KEPT:
             continue
         if one.kind is AssetKind.RECORDING:
-            films[one.asset] = FilmProgress(one.asset, one.number)
+            waits = one.state is AssetState.AWAITING_CONSENT
+            films[one.asset] = FilmProgress(one.asset, one.number, waits)
             found[one.involvement].films.append(films[one.asset])
         elif one.kind is AssetKind.CLIP and one.recording in films:
             films[one.recording].has_clip = True

@@ -97,6 +97,9 @@ def _after_consent(family: InvolvementView, done: Progress) -> NextStep:
     for film in done.films:
         if film.has_review:
             continue
+        if film.waits:
+            href = url_for("films.listing", involvement=family.id)
+            return NextStep(f"Film {film.number} waits for the consent of everybody in it", href)
         if not film.has_clip:
             href = url_for("films.watch", asset=film.asset)
             return NextStep(f"Film {film.number} is ready to watch: choose clips", href)

@@ -157,6 +157,22 @@ def test_each_film_is_ready_to_watch_then_to_review(
     assert "Film again, or end our work" in said()
 
 
+def test_a_film_that_waits_for_somebodys_consent_is_not_called_ready(
+    pages: Pages, clinic: Clinic, family: Family
+) -> None:
+    """A link to a film that nobody may watch yet is a dead end."""
+    film = clinic.stores_film(family).id
+    with clinic.ctx.begin() as uow:
+        uow.session.execute(
+            update(Asset).where(Asset.id == film).values(state=AssetState.AWAITING_CONSENT)
+        )
+
+    said = words(pages.as_("guider").opens("/families"))
+
+    assert "Film 1 waits for the consent of everybody in it" in said
+    assert "ready" not in said
+
+
 def test_a_consent_that_soon_runs_out_is_said_with_the_days_left(
     pages: Pages, clinic: Clinic
 ) -> None:
