@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.databases import ENGINES, Databases, PostgresDatabases, SqliteDatabases
 from tests.support.openbao import OpenBao, openbao
@@ -21,12 +22,18 @@ from tests.support.postgres import PostgresServer, server_folder
 from tests.support.seaweed import Seaweed, seaweed
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from tests.support.clinic import Clinic
 
 ROOM_FOR_FILES = 6 * 1024**3
 _FOLDER = pytest.StashKey[Path]()
 _Report = Any  # pytest.TestReport or pytest.CollectReport
 _CLEAN_UP = pytest.StashKey[ExitStack]()
+
+# A busy machine is no fault of what is tested.
+settings.register_profile("any clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any clock")
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +56,15 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
     """A real S3 server; each test makes a bucket of its own."""
     with seaweed(tmp_path_factory.mktemp("seaweed")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """The machine's Chromium: one for all tests of a process, where no second may be driven."""
+    from tests.support.browser import chromium
+
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(params=ENGINES)

@@ -191,7 +191,9 @@ def test_what_is_not_there_is_not_found(store: BlobStore) -> None:
 
 @given(offset=st.integers(0, len(CONTENT) + 10), length=st.integers(0, len(CONTENT) + 10))
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_any_range_reads_as_a_slice(store: BlobStore, offset: int, length: int) -> None:
     """Seeking in a film asks for ranges anywhere, past the end included."""

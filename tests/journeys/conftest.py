@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.support.browser import WIDTHS, Watch, chromium
+from tests.support.browser import WIDTHS, Watch
 from tests.support.served import Served, served, session_cookie
 
 TIMEOUT_MS = 20_000
@@ -24,13 +24,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """An installation with staff in every role, served by granian."""
     with served(tmp_path_factory.mktemp("journeys") / "data") as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """The machine's Chromium."""
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import fcntl
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -29,7 +28,6 @@ ROLE = "consent"
 _PREFIX = "consent-pg-"
 _BINARIES = Path("/usr/lib/postgresql")
 _SECONDS_TO_START = 60
-_PORT = 5432
 
 
 class PostgresMissingError(RuntimeError):
@@ -74,13 +72,16 @@ class PostgresServer:
 
     def stop(self) -> None:
         """Stop at once, without a last checkpoint: the folder goes next."""
-        if self._listens():
+        if self._runs():
             self._program("pg_ctl", "-D", str(self._cluster), "-m", "immediate", "-w", "stop")
 
-    def _listens(self) -> bool:
-        # Not the pid file: it outlives a killed machine, and its number may be anybody's by then.
-        with socket.socket(socket.AF_UNIX) as line:
-            return line.connect_ex(str(self.folder / f".s.PGSQL.{_PORT}")) == 0
+    def _runs(self) -> bool:
+        # The pid file outlives a killed machine, and its number may be anybody's by then.
+        pid_file = self._cluster / "postmaster.pid"
+        if not pid_file.exists():
+            return False
+        process = Path("/proc", pid_file.read_text(encoding="utf-8").split()[0], "cmdline")
+        return process.exists() and os.fsencode(self._cluster) in process.read_bytes()
 
     def _create(self) -> None:
         names = ["-U", ROLE, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]
@@ -88,7 +89,6 @@ class PostgresServer:
         settings = [
             "listen_addresses = ''",
             f"unix_socket_directories = '{self.folder}'",
-            f"port = {_PORT}",
             "max_connections = 200",
         ]
         with (self._cluster / "postgresql.conf").open("a", encoding="utf-8") as conf:

@@ -98,7 +98,9 @@ def test_the_head_is_the_last_line(journal: Journal) -> None:
 
 @given(after=st.integers(0, 12))
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_lines_can_be_read_after_any_number(journal: Journal, after: int) -> None:
     """Each minute every node reads only what it has not seen."""

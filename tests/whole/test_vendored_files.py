@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 
 VENDOR = Path(__file__).parents[2] / "consent_service/web/static/vendor"
 MANIFEST = VENDOR / "manifest.sha256"
@@ -160,27 +160,23 @@ def strict_server(request: pytest.FixtureRequest) -> Iterator[tuple[str, bool]]:
 
 @pytest.mark.browser
 def test_the_vendored_scripts_keep_a_strict_content_security_policy(
-    strict_server: tuple[str, bool],
+    browser: Browser, strict_server: tuple[str, bool]
 ) -> None:
     """The player's style sheets need their hashes, and with them nothing is refused or foreign."""
     address, allowed = strict_server
     requested: list[str] = []
     refused: list[str] = []
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        page = browser.new_page()
-        page.on("request", lambda request: requested.append(request.url))
-        page.on("console", lambda line: refused.append(line.text))
-        page.goto(address, wait_until="load")
-        page.wait_for_function("() => customElements.get('media-time-range')")
-        globals_there = page.evaluate("() => [typeof SignaturePad, typeof tus.Upload]")
-        bar_layout = page.evaluate(
-            "() => getComputedStyle(document.querySelector('media-control-bar')).display"
-        )
-        browser.close()
+    page = browser.new_page()
+    page.on("request", lambda request: requested.append(request.url))
+    page.on("console", lambda line: refused.append(line.text))
+    page.goto(address, wait_until="load")
+    page.wait_for_function("() => customElements.get('media-time-range')")
+    globals_there = page.evaluate("() => [typeof SignaturePad, typeof tus.Upload]")
+    bar_layout = page.evaluate(
+        "() => getComputedStyle(document.querySelector('media-control-bar')).display"
+    )
+    page.close()
 
     violations = [line for line in refused if "Content Security Policy" in line]
     assert globals_there == ["function", "function"]
