@@ -5,7 +5,7 @@ import re
 from datetime import timedelta
 
 from consent_service.db.models.jobs import ClockPause
-from consent_service.domain.audit import EventKind
+from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.holds import HoldKind
 from consent_service.domain.withdrawal import Speed, WithdrawalScope
 from consent_service.ids import new_id
@@ -217,6 +217,18 @@ def test_after_a_jump_of_the_clock_a_person_confirms(pages: Pages, clinic: Clini
 
     assert "clock jumped" not in _follows(ig)
     assert overview.overview(clinic.ctx, clinic.ig).exceptions["clock_paused"] == 0
+
+
+def test_a_journal_that_a_worker_found_broken_is_the_first_exception(
+    pages: Pages, clinic: Clinic
+) -> None:
+    """Nothing is destroyed meanwhile, and whoever promised families that it would be must know."""
+    assert "journal of endings" not in words(pages.as_("ig").opens("/governance"))
+    found = Actor(ActorKind.JOB, "journal-watch")
+    with clinic.ctx.begin() as uow:
+        uow.record(AuditEvent(EventKind.JOURNAL_BROKEN, found, "journal", details={"line": 2}))
+
+    assert "The journal of endings is missing" in words(pages.as_("ig").opens("/governance"))
 
 
 def test_messages_are_read_once(pages: Pages, clinic: Clinic, family: Family) -> None:
