@@ -139,6 +139,7 @@ class Clinic:
             self.today,
         )
         view = involvements.start_involvement(self.ctx, self.guider, together)
+        self.passes(minutes=1)
         return Family(view.id, mother, father, baby, {})
 
     def gives_leaflet(self, family: Family, person: str, version: int | None = None) -> str:
@@ -157,6 +158,7 @@ class Clinic:
             ),
         )
         family.issues[person] = issue.id
+        self.passes(minutes=2)
         return issue.id
 
     def consents(
