@@ -134,16 +134,22 @@ def test_what_came_before_the_browser_cleared_its_copy_can_be_kept(
     assert page.evaluate(KEPT_HERE) == 0
 
 
+@pytest.mark.parametrize("how", ["record", "file"])
 def test_what_came_from_elsewhere_can_be_thrown_away(
-    service: Served, clinic: Clinic, agreed: Family, page: Page
+    service: Served, clinic: Clinic, agreed: Family, page: Page, how: str
 ) -> None:
-    """Half a film that nobody can finish must not wait for a day, in the browser's words or ours."""
+    """Half a film that nobody can finish must not wait for a day: whoever began it ends it."""
     film = _film(clinic, agreed)
     send(clinic, film, 0, recorder_film()[:9000])
 
-    page.goto(f"{service.url}/films/{film}/upload?how=record")
-    expect(page.locator("#film-rest-words")).to_contain_text("came from another device")
-    page.get_by_role("button", name="Throw it away").press("Enter")
+    page.goto(f"{service.url}/films/{film}/upload?how={how}")
+    if how == "file":
+        page.get_by_role("button", name="Throw away what came").press("Enter")
+        expect(page.locator("#film-rest-words")).to_contain_text("gone for good")
+    else:
+        expect(page.locator("#film-rest-words")).to_contain_text("came from another device")
+        expect(page.get_by_text("Not recording")).to_be_hidden()
+    page.get_by_role("button", name="Throw it away", exact=True).press("Enter")
     page.get_by_role("button", name="Throw it away for good").press("Enter")
 
     expect(page.locator("#film-said")).to_contain_text("It is thrown away")

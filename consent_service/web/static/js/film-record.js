@@ -146,6 +146,8 @@ const CANNOT_GO_ON = {
 const endHere = async (why, film) => {
   busy(false);
   turnOn.hidden = true;
+  state.hidden = true;
+  document.querySelectorAll("[data-while-sending]").forEach((part) => { part.hidden = true; });
   await offerRest({
     asset,
     sentence: (came) => CANNOT_GO_ON[why](film, came),
