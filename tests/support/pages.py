@@ -112,6 +112,7 @@ def open_pages(clinic: Clinic) -> Pages:
 def words(response: TestResponse) -> str:
     """Return what a page says, without its marks."""
     text = re.sub(r"<(script|style).*?</\1>", " ", response.get_data(as_text=True), flags=re.S)
+    text = text.replace("<wbr>", "")  # where a long word may break: no end of it
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", text)).split())
 
 
