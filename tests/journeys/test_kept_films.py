@@ -48,6 +48,15 @@ BREAKS = """async (asset) => {
   database.close();
 }"""
 
+AGES = """async (asset) => {
+  const { listBoxes, openBox } = await import("/static/js/kept.js");
+  for (const name of await listBoxes("film-")) {
+    const box = await openBox(name);
+    const about = await box.get("about");
+    if (about.asset === asset) await box.put("about", { ...about, began: about.began - 86400000 });
+  }
+}"""
+
 
 @pytest.fixture(scope="module")
 def clinic(service: Served) -> Clinic:
@@ -107,7 +116,59 @@ def test_a_recording_that_cannot_be_read_keeps_none_of_the_others(
     told.get_by_role("button", name="Delete it from this device").press("Enter")
     told.get_by_role("button", name="Delete it for good").press("Enter")
     expect(told.locator("li")).to_have_count(0)
+    expect(told.get_by_role("heading")).to_be_focused()
+    expect(told.get_by_role("status")).to_have_text("The recording is deleted from this device.")
     assert page.evaluate(KEPT_HERE) == 0
+
+
+def test_a_recording_that_is_broken_and_late_can_only_be_deleted_and_not_by_a_double_click(
+    service: Served, clinic: Clinic, agreed: Family, page: Page
+) -> None:
+    """Its place has lapsed, so there is nothing to open; and what is deleted is asked for twice."""
+    film = _film(clinic, agreed)
+    _keeps(page, agreed, film, recorder_film())
+    page.evaluate(BREAKS, film)
+    page.evaluate(AGES, film)
+
+    page.goto(f"{service.url}/families/{agreed.involvement}/films")
+
+    line = page.locator("#waiting li")
+    expect(line).to_contain_text("cannot be read any more. Delete it here.")
+    expect(line.get_by_role("link")).to_have_count(0)
+    line.get_by_role("button", name="Delete it from this device").dblclick()
+    expect(line.get_by_role("button", name="Delete it for good")).to_be_visible()
+    assert page.evaluate(KEPT_HERE) > 0
+    line.get_by_role("button", name="Delete it for good").click()
+    expect(line).to_have_count(0)
+    assert page.evaluate(KEPT_HERE) == 0
+
+
+def test_while_the_service_cannot_be_asked_nothing_of_a_broken_recording_is_offered(
+    service: Served, clinic: Clinic, agreed: Family, page: Page
+) -> None:
+    """Not to know what came is not to know that nothing came: that much may be all there is."""
+    film, content = _film(clinic, agreed), recorder_film()
+    send(clinic, film, 0, content[:9000])
+    _keeps(page, agreed, film, content)
+    page.evaluate(BREAKS, film)
+    rest = page.locator("#film-rest")
+
+    def unavailable(route: Route) -> None:
+        expect(rest.get_by_role("status")).to_contain_text("is being asked")
+        route.fulfill(status=503)
+
+    page.route("**/uploads/*", unavailable)
+    page.goto(f"{service.url}/films/{film}/upload?how=record")
+
+    expect(rest.get_by_role("status")).to_contain_text("cannot be asked at the moment")
+    expect(rest.get_by_role("button")).to_have_count(0)
+    assert faults_of_access(page) == []
+    page.unroute("**/uploads/*")
+    page.get_by_role("button", name="Load this page again").press("Enter")
+
+    expect(rest.get_by_role("status")).to_contain_text("of it came to the service")
+    expect(rest.get_by_role("button", name="Keep what has come")).to_be_visible()
+    assert assets.asset(clinic.ctx, clinic.guider, film).state is AssetState.RECEIVING
 
 
 def test_what_came_before_the_browser_cleared_its_copy_can_be_kept(
@@ -153,7 +214,7 @@ def test_what_came_from_elsewhere_can_be_thrown_away(
     page.get_by_role("button", name="Throw it away for good").press("Enter")
 
     expect(page.locator("#film-said")).to_contain_text("It is thrown away")
-    expect(page.get_by_role("button", name="Begin again")).to_be_visible()
+    expect(page.get_by_role("button", name="Begin again")).to_be_focused()
     assert assets.asset(clinic.ctx, clinic.guider, film).state is AssetState.ERASED
 
 

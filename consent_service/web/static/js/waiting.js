@@ -1,12 +1,14 @@
 /* Says how many recordings wait on this device, and sends them, wherever this is shown. */
 
 import { size } from "./amounts.js";
+import { askTwice } from "./ask-twice.js";
 import { alone, KeptFilm } from "./kept-film.js";
 import { heldOf, isOver, send } from "./sending.js";
 
 const CHUNK = 4 * 1024 * 1024;
 const banner = document.getElementById("waiting");
 const said = document.getElementById("waiting-said");
+const title = document.getElementById("waiting-title");
 const list = document.getElementById("waiting-list");
 /* Recordings of which the service has more, or has stored something else: by box, why. */
 const stuck = new Map();
@@ -25,7 +27,7 @@ const WHY = {
 };
 
 const whyNot = (film) => {
-  if (film.isBroken) return film.about.asset ? "broken" : "lost";
+  if (film.isBroken) return film.about.asset && !film.isLate ? "broken" : "lost";
   return stuck.get(film.name);
 };
 
@@ -33,11 +35,11 @@ const pageOf = (film) => (film.isLate ? `/families/${film.about.involvement}/fil
 
 const line = (film) => {
   const item = document.createElement("li");
-  const name = document.createElement(film.about.asset ? "a" : "span");
-  if (film.about.asset) name.href = whyNot(film) === "unlike" ? `/films/${film.about.asset}` : pageOf(film);
+  const why = whyNot(film);
+  const name = document.createElement(why === "lost" ? "span" : "a");
+  if (why !== "lost") name.href = why === "unlike" ? `/films/${film.about.asset}` : pageOf(film);
   name.textContent = `Recording of ${when(film)}`;
   const more = document.createElement("span");
-  const why = whyNot(film);
   if (why) more.textContent = `: ${WHY[why]}`;
   else if (film.isLate) more.textContent = `, ${size(film.size)}: its day is over. Send it as a new film, or delete it here.`;
   else more.textContent = `, ${size(film.size)}`;
@@ -50,11 +52,12 @@ const deleteButton = (film) => {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "nhsuk-button nhsuk-button--secondary nhsuk-button--small";
-  button.textContent = "Delete it from this device";
-  button.addEventListener("click", async () => {
-    if (button.dataset.asked) { await film.wipe(); await show(); return; }
-    button.dataset.asked = "yes";
-    button.textContent = "Delete it for good";
+  askTwice(button, "Delete it from this device", "Delete it for good", async () => {
+    await film.wipe();
+    banner.dataset.done = "yes";
+    await show();
+    title.focus();
+    said.textContent = "The recording is deleted from this device.";
   });
   return button;
 };
@@ -62,13 +65,13 @@ const deleteButton = (film) => {
 const titleOf = (films) => {
   const still = films.filter((film) => !whyNot(film)).length;
   if (still) return count(still);
-  return films.length ? countStuck(films.length) : "All recordings are sent";
+  return films.length ? countStuck(films.length) : "No recording waits on this device";
 };
 
 const show = async () => {
   const films = await KeptFilm.waiting().catch(() => []); // Nothing can be kept here, so nothing waits.
   banner.hidden = films.length === 0 && !banner.dataset.done;
-  document.getElementById("waiting-title").textContent = titleOf(films);
+  title.textContent = titleOf(films);
   list.replaceChildren(...films.map(line));
   return films;
 };
