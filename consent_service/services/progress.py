@@ -169,14 +169,14 @@ def _running_out(session: Session, found: dict[str, Progress], now: datetime) ->
 
 def _film(session: Session, found: dict[str, Progress]) -> None:
     films: dict[str, FilmProgress] = {}
-    for one in numbered(session, list(found)).values():
-        if one.state not in KEPT:
-            continue
+    kept = [one for one in numbered(session, list(found)).values() if one.state in KEPT]
+    for one in kept:
         if one.kind is AssetKind.RECORDING:
             waits = one.state is AssetState.AWAITING_CONSENT
             films[one.asset] = FilmProgress(one.asset, one.number, waits)
             found[one.involvement].films.append(films[one.asset])
-        elif one.kind is AssetKind.CLIP and one.recording in films:
+    for one in kept:  # afterwards: a clip may have come in in the same moment as its film
+        if one.kind is AssetKind.CLIP and one.recording in films:
             films[one.recording].has_clip = True
 
 
