@@ -115,7 +115,7 @@ def invalidate(act: str, because: str, reason: str, yes: bool, as_json: bool) ->
 
     Example: consent-service consent invalidate ACT --because wrong_person --reason "..." --yes
     """
-    ctx = open_context()
+    ctx = open_context(newest=True)
     confirm("Mark this consent as never valid? This cannot be taken back.", yes=yes)
     done = invalidation.invalidate(ctx, operator(), act, InvalidBecause(because), reason)
     print_fields(done, as_json=as_json)
@@ -139,7 +139,7 @@ def revoke(*, dry_run: bool, yes: bool, as_json: bool, **asked: Any) -> None:
     Example: consent-service consent revoke PERSON --involvement ID --purpose research
     --because use_ended --reason "The study closed" --yes
     """
-    ctx = open_context()
+    ctx = open_context(newest=not dry_run)
     request = revocation.RevokeConsent(
         asked["involvement"],
         asked["person"],

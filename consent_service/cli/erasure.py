@@ -78,7 +78,7 @@ def run(order: str | None, dry_run: bool, yes: bool, as_json: bool) -> None:
 
     Example: consent-service erasure run E-0AF31C22D4 --yes
     """
-    ctx = open_context()
+    ctx = open_context(newest=not dry_run)
     now = ctx.clock.now()
     who = operator()
     found = [use_cases.order(ctx, who, order)] if order else _orders(ctx, only_open=True)

@@ -85,7 +85,7 @@ def release(hold: str, reason: str | None, confirming: bool, **how: Any) -> None
     """
     if confirming == (reason is not None):
         raise click.UsageError("Give --reason to ask, or --confirm to confirm what was asked.")
-    ctx = open_context()
+    ctx = open_context(newest=not how["dry_run"])
     caller, as_json = staff(ctx, how["email"]), how["as_json"]
     if how["dry_run"]:
         print_rows([use_cases.hold(ctx, caller, hold)], COLUMNS, as_json=as_json)

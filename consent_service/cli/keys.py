@@ -51,7 +51,7 @@ def rotate(force: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
 
     Example: consent-service keys rotate --yes
     """
-    ctx, caller = open_context(), operator()
+    ctx, caller = open_context(newest=not dry_run), operator()
     if dry_run:
         waiting = key_rotation.status(ctx, caller).dirty_shards
         click.echo(f"{waiting} shards wait for rotation. Nothing was changed.")

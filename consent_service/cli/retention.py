@@ -64,7 +64,7 @@ def run(confirm_clock: bool, accept_large: bool, dry_run: bool, yes: bool, as_js
 
     Example: consent-service retention run --dry-run
     """
-    ctx, caller = open_context(), operator()
+    ctx, caller = open_context(newest=not dry_run), operator()
     if confirm_clock and not dry_run:
         confirm(f"Is it now {ctx.clock.now():%d %B %Y, %H:%M} UTC?", yes=yes)
         use_cases.confirm_clock(ctx, caller)
@@ -140,7 +140,7 @@ def decide(  # noqa: PLR0913, PLR0917  (click hands over each option)
         return
     if decision in ("destroy", "confirm"):
         confirm("Is this to be destroyed?", yes=yes)
-    ctx, caller = open_context(), operator()
+    ctx, caller = open_context(newest=True), operator()
     if wanted is None:
         done = use_cases.confirm(ctx, caller, disposition)
     else:
@@ -177,7 +177,7 @@ def approve(code: str, dry_run: bool, yes: bool, as_json: bool) -> None:
     The other approves on the page or through the API. Example: consent-service appraisals approve
     recordings
     """
-    ctx, caller = open_context(), operator()
+    ctx, caller = open_context(newest=not dry_run), operator()
     if dry_run:
         found = [a for a in use_cases.appraisals(ctx, caller) if a.code == code]
         print_rows(found, APPRAISAL_COLUMNS, as_json=as_json)

@@ -17,6 +17,7 @@ import click
 from consent_service import wiring
 from consent_service.domain.audit import Actor, ActorKind
 from consent_service.errors import ConsentServiceError
+from consent_service.services import startup
 
 if TYPE_CHECKING:
     from consent_service.services.access import Caller
@@ -36,9 +37,36 @@ dry_run_option = click.option(
 yes_option = click.option("--yes", is_flag=True, help="Do not ask (needed without a terminal).")
 
 
-def open_context() -> "Context":
-    """Return the Context of this process's settings; raises SettingsFault."""
-    return wiring.build_context(wiring.settings_from())
+class LookedAtNow:
+    """A watch for a process that does one thing and ends: it looks whenever it is asked.
+
+    It serves nobody, so that nothing has to be remembered between looks.
+    """
+
+    def __init__(self, ctx: "Context") -> None:
+        self._ctx = ctx
+
+    def require_whole(self) -> None:
+        """Forbid nothing: who calls verbs may read the keys themselves."""
+
+    def require_newest(self) -> None:
+        """Do again what the database has forgotten; raises JournalBroken and Unavailable."""
+        startup.require_schema(self._ctx)
+        startup.replay(self._ctx)
+
+
+def open_context(*, newest: bool = False) -> "Context":
+    """Return the Context of this process's settings; raises SettingsFault.
+
+    Through it no verb destroys film before a look at the journal. A verb that destroys, or ends
+    what cannot be begun again, asks for the `newest` as well: then what a restored database has
+    forgotten is done again before anything is asked of it.
+    """
+    ctx = wiring.build_context(wiring.settings_from())
+    ctx.standing.follow(LookedAtNow(ctx))
+    if newest:
+        ctx.standing.require_newest()
+    return ctx
 
 
 def operator() -> "Caller":

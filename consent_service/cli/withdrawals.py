@@ -88,7 +88,7 @@ def record(dry_run: bool, yes: bool, as_json: bool, **asked: Any) -> None:
 
     Example: consent-service withdrawals record PERSON --involvement ID --purpose care --yes
     """
-    ctx = open_context()
+    ctx = open_context(newest=not dry_run)
     request = _request(ctx, asked)
     would = use_cases.preview(ctx, operator(), request)
     if dry_run:
@@ -113,7 +113,7 @@ def cancel(withdrawal: str, by: str, as_json: bool) -> None:
 
     Example: consent-service withdrawals cancel WITHDRAWAL --by PERSON
     """
-    ctx = open_context()
+    ctx = open_context(newest=True)
     done = use_cases.cancel(ctx, operator_everywhere(ctx), withdrawal, by)
     print_fields(done, as_json=as_json)
 

@@ -1,8 +1,10 @@
 """Verbs at work on a demo's families: what an operator does when something has to be done now."""
 
+import gc
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -13,6 +15,7 @@ from consent_service.domain.people import FamilyRole
 from consent_service.services import involvements
 from consent_service.wiring import build_context, settings_from
 from tests.support.command_line import CommandLine
+from tests.support.installation import copy_folder, copy_sqlite
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,32 @@ def test_a_dry_run_changes_nothing_and_a_missing_yes_stops(
     assert unasked.code == 2 and "--yes" in unasked.err
     states = demo("consent", "show", who.mother, "--json").json
     assert {r["state"] for r in states if r["purpose"] == "care"} == {"given"}
+
+
+def test_a_hold_that_an_older_database_has_forgotten_still_holds(
+    demo: CommandLine, families: dict[str, Ids], tmp_path: Path
+) -> None:
+    """Destroying cannot be taken back: the journal comes before the database that was put back."""
+    gc.collect()  # nobody has it open
+    verbs = CommandLine(copy_folder(demo.folder, tmp_path / "copy"))
+    who = families["Rowan"]
+    database = verbs.folder / "data" / "consent.sqlite3"
+    copy_sqlite(database, tmp_path / "before.sqlite3")
+    why = ("--kind", "inquiry", "--reason", "An inquiry has asked for it")
+    hold = verbs("holds", "place", who.involvement, *why, "--json").json["id"]
+    gc.collect()
+    for file in database.parent.glob("consent.sqlite3*"):
+        file.unlink()
+    copy_sqlite(tmp_path / "before.sqlite3", database)
+
+    call = (who.mother, "--involvement", who.involvement, "--yes", "--json")
+    done = verbs("withdrawals", "record", *call)
+
+    assert done.code == 0, done.err
+    assert hold in {row["id"] for row in verbs("holds", "list", "--json").json}
+    document = verbs("certificates", "show", done.json["reference"], "--json").json["certificate"]
+    assert document["destroyed"] == []
+    assert {line["ground"] for line in document["kept"]} == {"hold"}
 
 
 def test_a_withdrawal_is_carried_out_and_its_certificate_verifies_elsewhere(
