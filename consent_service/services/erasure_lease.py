@@ -2,7 +2,8 @@
 
 Rules kept here:
   * before a step is claimed the journal is looked at: nothing is destroyed out of a database that
-    is older than it, nor beside one that cannot be trusted;
+    is older than it, nor beside one that cannot be trusted; where no step can be claimed now, as
+    while one waits for its next try, the journal is not asked;
   * a step is claimed once however many workers ask, and only the first that is not done;
   * a lease is renewed at a third of its length, so that a long step is not taken over;
   * whoever lost the lease completes nothing: the token has moved on;
@@ -42,11 +43,14 @@ class Claimed:
 
 def is_any_due(ctx: Context) -> bool:
     """Tell whether an order is to be carried out, or its keys to be sealed."""
-    unfinished = (OrderState.WAITING, OrderState.ORDERED, OrderState.RUNNING)
-    due = ErasureOrder.state.in_(unfinished) & (ErasureOrder.not_before <= ctx.clock.now())
-    to_seal = (ErasureOrder.state == OrderState.WAITING) & ErasureOrder.sealed_at.is_(None)
+    waiting = select(ErasureOrder.id).where(
+        ErasureOrder.state == OrderState.WAITING,
+        (ErasureOrder.not_before <= ctx.clock.now()) | ErasureOrder.sealed_at.is_(None),
+    )
     with ctx.read() as session:
-        return session.scalar(select(ErasureOrder.id).where(due | to_seal).limit(1)) is not None
+        if session.scalar(waiting.limit(1)) is not None:
+            return True
+    return _is_step_due(ctx, None)
 
 
 def claim(ctx: Context, worker: str, order_id: str | None) -> Claimed | None:
@@ -54,9 +58,12 @@ def claim(ctx: Context, worker: str, order_id: str | None) -> Claimed | None:
 
     Raises JournalBroken and Unavailable where nothing may be destroyed now.
     """
+    if not _is_step_due(ctx, order_id):
+        return None
     ctx.standing.require_newest()
     with ctx.begin() as uow:
-        row = uow.session.scalar(_due(uow.at, order_id))
+        alone = _due(uow.at, order_id).with_for_update(of=ErasureStep, skip_locked=True)
+        row = uow.session.scalar(alone)
         if row is None:
             return None
         parent = uow.session.get_one(ErasureOrder, row.order_id)
@@ -83,6 +90,11 @@ def claim(ctx: Context, worker: str, order_id: str | None) -> Claimed | None:
         return Claimed(row.id, row.order_id, row.kind, row.fencing_token, row.attempts)
 
 
+def _is_step_due(ctx: Context, order_id: str | None) -> bool:
+    with ctx.read() as session:
+        return session.scalar(_due(ctx.clock.now(), order_id)) is not None
+
+
 def _due(at: datetime, order_id: str | None) -> Select[ErasureStep]:
     """Return the query for the next due step: the first of its order that is not done."""
     earlier = aliased(ErasureStep)
@@ -105,7 +117,6 @@ def _due(at: datetime, order_id: str | None) -> Select[ErasureStep]:
         )
         .order_by(ErasureStep.next_try_at, ErasureStep.position, ErasureStep.id)
         .limit(1)
-        .with_for_update(of=ErasureStep, skip_locked=True)
     )
     return query.where(ErasureStep.order_id == order_id) if order_id else query
 
