@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from consent_service.errors import Unavailable
 
@@ -40,6 +41,15 @@ def one_at_a_time(engine: Engine, name: str, number: int) -> Iterator[None]:
     else:
         with _by_a_file(f"{engine.url.database}.{name}-lock"):
             yield
+
+
+def in_turn(session: Session, number: int) -> None:
+    """Let whoever comes here with this number after us wait until our transaction is over.
+
+    So that what is read next is still so when it is acted on. SQLite's writers follow one another.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
 
 
 @contextmanager

@@ -8,14 +8,17 @@ Rules kept here:
     cannot be looked at; a later look that finds all well opens again;
   * whoever is about to destroy looks first, and destroys nothing unless that look is a good one;
   * that a journal cannot be trusted, and that it can again, stands in the log, once each, and is
-    told to people.
+    told to people; whoever found it broken says that it is whole, or anybody once that is long ago:
+    they may have ended before it was mended, or may see it as broken still.
 """
 
 import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
+from consent_service.db.one_at_a_time import in_turn
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.roles import ADMINISTRATOR, IG_OFFICER
 from consent_service.errors import ConsentServiceError, JournalBroken, Unavailable
@@ -28,6 +31,9 @@ LOOK_SECONDS = 10.0
 RETRY_SECONDS = 3.0
 PATIENCE_SECONDS = 60.0
 """So old may the last good look be."""
+SPEAK_FOR_OTHERS = timedelta(minutes=10)
+"""After so long a process says that the journal is whole although another found it broken."""
+_TELL_LOCK = 0x74656C6C  # any fixed number: "tell"
 WATCH = Actor(ActorKind.JOB, "journal-watch")
 _log = logging.getLogger(__name__)
 
@@ -44,6 +50,7 @@ class JournalWatch:
         self._replayed_to = startup.replayed_to(ctx)
         self._good_at = seconds()
         self._fault: ConsentServiceError | None = None
+        self._looking = threading.RLock()
         self._tell(None)
 
     def require_whole(self) -> None:
@@ -52,16 +59,13 @@ class JournalWatch:
         if fault is not None:
             raise fault.with_traceback(None)
         if self._seconds() - self._good_at > PATIENCE_SECONDS:
-            raise Unavailable(
-                "The journal of endings could not be looked at for a minute. Nothing is lost: try"
-                " again once it is back.",
-                code="journal_away",
-            )
+            raise _away()
 
     def look(self) -> bool:
         """Look once, and bring back what was forgotten; tells whether all is well."""
         try:
             self.require_newest()
+            self._speak_for_others()
         except JournalBroken as fault:
             _log.error("journal: %s", fault.message)
         except Exception as fault:  # noqa: BLE001  (away for now; time tells if it stays so)
@@ -71,7 +75,18 @@ class JournalWatch:
         return False
 
     def require_newest(self) -> None:
-        """Look once, and bring back what was forgotten; raise what keeps all from being well."""
+        """Look once, and bring back what was forgotten; raise what keeps all from being well.
+
+        One thread at a time, or a good look that began before a bad one could end after it.
+        """
+        if not self._looking.acquire(timeout=PATIENCE_SECONDS):
+            raise _away()
+        try:
+            self._require_newest()
+        finally:
+            self._looking.release()
+
+    def _require_newest(self) -> None:
         try:
             self._look()
         except JournalBroken as fault:
@@ -101,6 +116,13 @@ class JournalWatch:
         startup.replay(self._ctx)
         self._replayed_to = startup.replayed_to(self._ctx)
 
+    def _speak_for_others(self) -> None:
+        """Say that the journal is whole where whoever found it broken has not for long."""
+        with self._ctx.read() as session:
+            said = journal_is_broken(session, since=self._ctx.clock.now() - SPEAK_FOR_OTHERS)
+        if said:
+            self._tell(None)
+
     def _tell(self, fault: JournalBroken | None) -> None:
         """Write down what was found, unless that is what is written down already."""
         with self._ctx.read() as session:
@@ -109,10 +131,21 @@ class JournalWatch:
         kind = EventKind.JOURNAL_WHOLE if fault is None else EventKind.JOURNAL_BROKEN
         details = {} if fault is None else {"reason": fault.code, **fault.details}
         with self._ctx.begin() as uow:
+            in_turn(uow.session, _TELL_LOCK)
+            if journal_is_broken(uow.session) is (fault is not None):
+                return  # another process was quicker
             uow.record(AuditEvent(kind, WATCH, "journal", details=details))
             if fault is not None:
                 for role in (IG_OFFICER, ADMINISTRATOR):
                     notify(uow, "journal_broken", role=role, subject="journal")
+
+
+def _away() -> Unavailable:
+    return Unavailable(
+        "The journal of endings could not be looked at for a minute. Nothing is lost: try again"
+        " once it is back.",
+        code="journal_away",
+    )
 
 
 def _code(fault: Exception) -> str:

@@ -91,16 +91,22 @@ def overview(ctx: Context, caller: Caller) -> Overview:
     return Overview(exceptions, figures, due_in, warnings)
 
 
-def journal_is_broken(session: Session) -> bool:
-    """Tell whether the newest that a process wrote down of the journal is that it is broken."""
+def journal_is_broken(session: Session, *, since: datetime | None = None) -> bool:
+    """Tell whether the newest that a process wrote down of the journal is that it is broken.
+
+    `since`: and whether it did so at this moment or before it.
+    """
     found = (EventKind.JOURNAL_BROKEN.value, EventKind.JOURNAL_WHOLE.value)
     newest = (
-        select(AuditEntry.kind)
+        select(AuditEntry.kind, AuditEntry.at)
         .where(AuditEntry.kind.in_(found))
         .order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
         .limit(1)
     )
-    return session.scalar(newest) == EventKind.JOURNAL_BROKEN.value
+    row = session.execute(newest).first()
+    if row is None or row.kind != EventKind.JOURNAL_BROKEN.value:
+        return False
+    return since is None or row.at <= instant_text(since)
 
 
 def late_consents(ctx: Context, caller: Caller) -> list[LateConsent]:
