@@ -5,13 +5,15 @@ Rules kept here:
     key is in the keyring, its cipher text beside the act, so that both are backed up and restored
     together;
   * a wrong scan can be changed until a second person has checked the act; the key of the one
-    before it is destroyed then;
+    before it is destroyed then, or where nothing may be destroyed now by the daily comparison,
+    which finds a key that no row knows;
   * nobody can find paper right that is not there: without its scan an act on paper is not checked;
   * whoever opens a scan is written down before they see it.
 """
 
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -23,7 +25,7 @@ from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.consent import Capacity
 from consent_service.domain.roles import Permission
 from consent_service.domain.withdrawal import Route
-from consent_service.errors import Conflict, NotFound, Unavailable
+from consent_service.errors import Conflict, JournalBroken, NotFound, Unavailable
 from consent_service.ids import new_id
 from consent_service.services.access import Caller, thing_for
 from consent_service.services.context import Context
@@ -103,8 +105,10 @@ def keep(ctx: Context, caller: Caller, act: str, involvement: str, scan: CleanSc
         uow.record(AuditEvent(kind, caller.actor, act, involvement, details))
         view = _view(row)
     if replaced is not None:
-        # By the journal, so that no restored key backup brings the replaced scan back.
-        destroy_keys(ctx, act, [key_of(replaced)])
+        with suppress(JournalBroken, Unavailable):
+            ctx.standing.require_newest()
+            # By the journal, so that no restored key backup brings the replaced scan back.
+            destroy_keys(ctx, act, [key_of(replaced)])
     return view
 
 

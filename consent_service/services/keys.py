@@ -68,10 +68,19 @@ class _Picture:
 
 
 def settle(ctx: Context, involvement: str) -> KeyChanges:
-    """Make keys and wraps of an involvement follow its consents; safe to run at any time."""
+    """Make keys and wraps of an involvement follow its consents; safe to run at any time.
+
+    Raises JournalBroken and Unavailable, after all else, where what is to go may not go now.
+    """
+    changes = settle_but_destroy_nothing(ctx, involvement)
+    return replace(changes, destroyed=tuple(superseded_keys.destroy(ctx, involvement)))
+
+
+def settle_but_destroy_nothing(ctx: Context, involvement: str) -> KeyChanges:
+    """As `settle`; keys that a newer yes has replaced stay."""
     changes = ensure_consent_keys(ctx, involvement)
     ensure_wraps(ctx, involvement)
-    return replace(changes, destroyed=tuple(superseded_keys.destroy(ctx, involvement)))
+    return changes
 
 
 def settle_after_end(ctx: Context, involvement: str) -> KeyChanges:

@@ -98,8 +98,13 @@ class _Known:
 
 
 def reconcile(ctx: Context, caller: Caller, *, repair: bool = True) -> Report:
-    """Compare everything both ways; mend what is safe to mend, report the rest."""
+    """Compare everything both ways; mend what is safe to mend, report the rest.
+
+    Raises JournalBroken and Unavailable where something is to be mended and the journal forbids it.
+    """
     require(ctx, caller, Permission.ERASURE_RUN)
+    if repair:
+        ctx.standing.require_newest()
     names = list(ctx.blobs.list())
     with ctx.read() as session:
         assets = _known(ctx, session)

@@ -77,7 +77,12 @@ def replayed_to(ctx: Context) -> int:
 def replay(ctx: Context) -> ReplayReport:
     """Do again what the journal knows and this database or keyring has forgotten."""
     with one_at_a_time(ctx.engine, "replay", _REPLAY_LOCK):
-        return _replay(ctx)
+        report = _replay(ctx)
+    # After the others were let in: keys that go for good have the journal looked at again.
+    for involvement in sorted(report.involvements):
+        # What the key server forbids to a web process must not stop it halfway: the worker may.
+        at_once(ctx, keys.settle, involvement)
+    return report
 
 
 def _replay(ctx: Context) -> ReplayReport:
@@ -164,7 +169,7 @@ def _move_marks(ctx: Context, line: JournalLine, keys_line: JournalLine | None) 
 
 
 def _report_restore(ctx: Context, report: ReplayReport) -> None:
-    """Write down that a backup was restored, tell people, begin a new log epoch, seal keys."""
+    """Write down that a backup was restored, tell people, begin a new log epoch."""
     total = sum(report.restored.values())
     with ctx.begin() as uow:
         uow.record(
@@ -182,6 +187,3 @@ def _report_restore(ctx: Context, report: ReplayReport) -> None:
             audit_log.start_epoch(uow.session, ctx.signers.log, LOG_NAME, uow.at, report.log_ended)
     head = ctx.journal.head()
     ctx.journal.append(LineKind.RESTORED, {"line": head.number, "acts": total}, ctx.clock.now())
-    for involvement in sorted(report.involvements):
-        # What the key server forbids to a web process must not stop it halfway: the worker may.
-        at_once(ctx, keys.settle, involvement)

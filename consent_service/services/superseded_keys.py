@@ -5,7 +5,7 @@ Rules kept here:
     often somebody agrees to new film later;
   * it is read to wrap film anew for what everyone in it agrees to now, and for nothing else;
   * once the state is *given* by a newer yes and no wrap asks for the old key, it is destroyed, its
-    journal line first.
+    journal line first; never out of a database that may be older than the journal.
 """
 
 from collections.abc import Collection, Mapping
@@ -41,12 +41,33 @@ def read(ctx: Context, involvement: str, shut: Collection[str]) -> Mapping[str, 
 
 
 def destroy(ctx: Context, involvement: str) -> list[str]:
-    """Destroy every sealed key that a newer yes has replaced and no wrap asks for; returns them."""
+    """Destroy every sealed key that a newer yes has replaced and no wrap asks for; returns them.
+
+    Raises JournalBroken and Unavailable where nothing may be destroyed now.
+    """
+    if not _to_go(ctx, involvement):
+        return []
+    ctx.standing.require_newest()
+    replaced, now = _to_go(ctx, involvement), ctx.clock.now()  # what was forgotten may ask for one
+    for key, act in replaced.items():
+        # The yes that took its place stands where an order would: it is why the key went.
+        ctx.journal.append(LineKind.KEY_DESTROYED, {"order": act, "keys": [key]}, now)
+        ctx.keyring.destroy([key], act, now)
+    if replaced:
+        with ctx.begin() as uow:
+            for key in replaced:
+                kind = EventKind.CONSENT_KEY_DESTROYED
+                uow.record(AuditEvent(kind, KEY_MAKER, key, involvement))
+    return list(replaced)
+
+
+def _to_go(ctx: Context, involvement: str) -> dict[str, str]:
+    """Return every sealed key that may go: key -> the yes that took its place."""
     with ctx.read() as session:
         now = ctx.clock.now()
         replaced = superseded_yeses(session, involvement, now)
         if not replaced:
-            return []
+            return {}
         wrapped = session.scalars(
             select(AssetWrap.key_ids)
             .join(Asset, Asset.id == AssetWrap.asset_id)
@@ -55,18 +76,7 @@ def destroy(ctx: Context, involvement: str) -> list[str]:
         asked_for = {key for keys in wrapped for key in keys}
         asked_for |= _ended_by_orders(ctx, session, involvement, now)
     status = ctx.keyring.status(sorted(replaced.keys() - asked_for))
-    gone = [key for key, state in status.items() if state is KeyStatus.SEALED]
-    for key in gone:
-        # The yes that took its place stands where an order would: it is why the key went.
-        line = {"order": replaced[key], "keys": [key]}
-        ctx.journal.append(LineKind.KEY_DESTROYED, line, now)
-        ctx.keyring.destroy([key], replaced[key], now)
-    if gone:
-        with ctx.begin() as uow:
-            for key in gone:
-                kind = EventKind.CONSENT_KEY_DESTROYED
-                uow.record(AuditEvent(kind, KEY_MAKER, key, involvement))
-    return gone
+    return {key: replaced[key] for key, state in status.items() if state is KeyStatus.SEALED}
 
 
 def _ended_by_orders(

@@ -30,12 +30,14 @@ from consent_service.domain.calendar import Period, Unit, birthday, keep_until
 from consent_service.domain.consent import Answer
 from consent_service.domain.retention import NO_SUMMARY_WARNING
 from consent_service.domain.roles import IG_OFFICER
+from consent_service.errors import JournalBroken, Unavailable
 from consent_service.services import (
     jobs,
     keys,
     link_drafts,
     own_withdrawal,
     retention_dates,
+    superseded_keys,
     upload_keys,
 )
 from consent_service.services.access import Caller
@@ -52,7 +54,8 @@ def make_keys(ctx: Context, since: datetime) -> int:
     """Make keys and wraps follow the consents of every involvement that changed since `since`.
 
     A crash between a commit and its keys, or a key server that was away or forbids it to the web,
-    leaves this to do; returns involvements looked at.
+    leaves this to do; returns involvements looked at. Raises, after all of them, Unavailable where
+    the key of an upload cannot be had yet, and what forbids to destroy a key that is to go.
     """
     with ctx.read() as session:
         changed = set(
@@ -78,9 +81,16 @@ def make_keys(ctx: Context, since: datetime) -> int:
                 .where(ConsentActCheck.checked_at >= since)
             )
         )
+    left: JournalBroken | Unavailable | None = None
     for involvement in sorted(changed):
-        keys.settle(ctx, involvement)
-        upload_keys.settle(ctx, involvement)
+        keys.settle_but_destroy_nothing(ctx, involvement)
+        for rest in (superseded_keys.destroy, upload_keys.settle):
+            try:
+                rest(ctx, involvement)
+            except (JournalBroken, Unavailable) as fault:
+                left = left or fault  # what one family has to wait for, no other has to
+    if left is not None:
+        raise left
     return len(changed)
 
 

@@ -6,9 +6,10 @@ from consent_service.db.models.people import Involvement
 from consent_service.domain.assets import AssetState
 from consent_service.domain.audit import EventKind
 from consent_service.domain.withdrawal import Speed
-from consent_service.errors import Refused
-from consent_service.services import keys, storing, uploads
+from consent_service.errors import Refused, Unavailable
+from consent_service.services import keys, storing, upkeep, uploads
 from consent_service.services.access import job_caller
+from consent_service.services.context import Context
 from consent_service.services.reconcile import reconcile
 from consent_service.vault.keyring_values import KeyStatus, Zone
 from tests.support.clinic import Clinic, Family, sample_film
@@ -101,6 +102,35 @@ def test_a_yes_after_a_withdrawal_opens_nothing_that_came_in_before(clinic: Clin
         send(clinic, asset, HALF, film[HALF:])
     assert refused.value.code == "access_frozen"
     assert clinic.written_down(EventKind.ASSET_WRAPS_CHANGED) == []
+
+
+def test_one_upload_whose_keys_cannot_be_had_keeps_no_other_family_waiting(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job goes family by family: the first would else keep all after it from their keys."""
+    film, began = sample_film(), clinic.clock.now()
+    found = {}
+    for _ in range(2):
+        family, asset = begun(clinic)
+        send(clinic, asset, 0, film[:HALF])
+        _says(clinic, family, no=NO)
+        _says(clinic, family)
+        found[family.involvement] = asset
+    first, last = (found[involvement] for involvement in sorted(found))
+    live_keys = storing.live_keys
+
+    def away(ctx: Context, place: storing.Place) -> storing.LiveKeys:
+        if place.asset == first:
+            raise Unavailable("Keys for this film cannot be had at the moment.")
+        return live_keys(ctx, place)
+
+    monkeypatch.setattr(storing, "live_keys", away)
+
+    with pytest.raises(Unavailable):
+        upkeep.make_keys(clinic.ctx, began)
+
+    changed = clinic.written_down(EventKind.ASSET_WRAPS_CHANGED)
+    assert [entry.event.subject for entry in changed] == [last]
 
 
 def _dies(*_: object) -> None:
