@@ -8,7 +8,7 @@ Rules kept here:
   * an order never ends in failure: it is tried again, slowly and with an alarm after many attempts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -56,6 +56,7 @@ __all__ = [
     "OrderView",
     "StepView",
     "carry_out",
+    "carry_out_all",
     "order",
     "order_erasure",
     "orders",
@@ -115,12 +116,24 @@ def carry_out(ctx: Context, order: str, worker: str, *, until: StepKind | None =
     `until` names the last step to do here; the worker does the rest, and all of it where the
     journal forbids to destroy now: what was ordered stands.
     """
-    with suppress(JournalBroken, Unavailable):
-        while (claimed := claim(ctx, worker, order)) is not None:
-            if not perform(ctx, claimed, leave=True) or claimed.kind is until:
-                break
+    carry_out_all(ctx, [order], worker, until=until)
     with ctx.read() as session:
         return session.get_one(ErasureOrder, order).state is OrderState.DONE
+
+
+def carry_out_all(
+    ctx: Context, orders: Iterable[str], worker: str, *, until: StepKind | None = None
+) -> None:
+    """Work through the steps of orders, one after the other, as `carry_out` does.
+
+    Where one cannot be gone on with, nobody waits to be told the same of the next: what is left is
+    the worker's.
+    """
+    with suppress(JournalBroken, Unavailable):
+        for order in orders:
+            while (claimed := claim(ctx, worker, order)) is not None:
+                if not perform(ctx, claimed, leave=True) or claimed.kind is until:
+                    break
 
 
 def work(ctx: Context, worker: str, limit: int = 1000) -> dict[str, int]:

@@ -147,9 +147,8 @@ def withdraw(
         erasure_journal.journal_order(ctx, order)
     if any(state is OrderState.WAITING for _, state in orders):
         at_once(ctx, erasure_keys.seal_waiting)
-    for order, state in orders:
-        if state is not OrderState.WAITING:
-            erasure.carry_out(ctx, order, "at-once", until=StepKind.DESTROY_CONSENT_KEY)
+    now = [order for order, state in orders if state is not OrderState.WAITING]
+    erasure.carry_out_all(ctx, now, "at-once", until=StepKind.DESTROY_CONSENT_KEY)
     return view
 
 
