@@ -97,12 +97,17 @@ def certificate_told(
     return (
         not grounds & NOT_TOLD
         and list(told) == body["purposes"]
-        and not _sealed_by_a_hold(act, body)
+        and not _sealed_by_a_hold(order, body)
     )
 
 
-def _sealed_by_a_hold(act: Withdrawal, body: Mapping[str, Any]) -> bool:
-    """Tell whether keys were sealed for another reason than the days to change one's mind."""
+def _sealed_by_a_hold(order: ErasureOrder, body: Mapping[str, Any]) -> bool:
+    """Tell whether a hold is why keys were sealed.
+
+    An order seals them also while it waits: for the days to change one's mind, or for the hours in
+    which holds are checked.
+    """
     if body["keys_sealed_at"] is None:
         return False
-    return act.undo_until is None or body["key_destroyed_at"] is None
+    waited = order.not_before > order.ordered_at
+    return not waited or body["key_destroyed_at"] is None
