@@ -1,6 +1,7 @@
 """Which film is "Film 2": recordings of an involvement by the order in which they came in.
 
-Only what was stored counts, erased film too: a number never comes to mean another film.
+Only what was stored counts, erased film too, and from when it was: film that was begun before
+another's but came in after it gets the later number. So a number never comes to mean another film.
 """
 
 from collections import Counter
@@ -27,11 +28,11 @@ class Numbered:
 
 
 def numbered(session: Session, involvements: Sequence[str]) -> dict[str, Numbered]:
-    """Return what came in of these involvements by its id, oldest first; in one query."""
+    """Return what came in of these involvements by its id, in that order; in one query."""
     rows = session.execute(
         select(Asset.id, Asset.involvement_id, Asset.kind, Asset.state, Asset.source_id)
         .where(Asset.involvement_id.in_(involvements), Asset.stored_at.is_not(None))
-        .order_by(Asset.created_at, Asset.id)
+        .order_by(Asset.stored_at, Asset.id)
     ).all()
     sources = {row.id: row.source_id for row in rows}
     numbers: dict[str, int] = {}
