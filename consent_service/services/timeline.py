@@ -1,12 +1,14 @@
 """What happened with a family, newest first, in the clinic's words: read from the audit log.
 
 The log holds ids and codes; names are put in when it is read, and only for people of the family
-and staff who acted. What only matters to machines (keys, steps) is left out.
+and staff who acted. What only matters to machines (keys, steps) is left out. A stop that was said
+in other work stands here too, since it ends film of here, but its paper belongs to where it was
+said: no entry names it.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from sqlalchemy import select
@@ -14,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from consent_service.db import audit_log
 from consent_service.db.models.accounts import UserAccount
+from consent_service.db.models.erasure import Withdrawal
 from consent_service.db.models.people import Meeting, MeetingPerson
 from consent_service.db.queries.film_numbers import Numbered, numbered
 from consent_service.db.queries.people import members
@@ -116,8 +119,12 @@ def page_of_story(
         names = _names(session, involvement, [e.recorded.event for e in page.entries])
         names |= {code: f"“{use.label}”" for code, use in ctx.policies.purposes.items()}
         films = numbered(session, [involvement])
-        entries = tuple(_entry(one.recorded, names, films) for one in page.entries)
-        return Page(entries, page.next_cursor, page.previous_cursor)
+        entries = [_entry(one.recorded, names, films) for one in page.entries]
+        return Page(
+            tuple(_without_acts_of_others(session, involvement, entries)),
+            page.next_cursor,
+            page.previous_cursor,
+        )
 
 
 def meetings(ctx: Context, caller: Caller, involvement: str) -> list[MeetingView]:
@@ -178,6 +185,23 @@ def _entry(
     said = _said(event, names, f"film {film.number}" if film else "film")
     gone = film is not None and film.state is AssetState.ERASED
     return TimelineEntry(recorded.at, event.kind, said, None if gone else event.subject)
+
+
+def _without_acts_of_others(
+    session: Session, involvement: str, entries: Sequence[TimelineEntry]
+) -> Iterator[TimelineEntry]:
+    """Yield the entries; of a stop that was said in other work, without the id of its act."""
+    stops = [one.subject for one in entries if one.kind is K.WITHDRAWAL_RECORDED]
+    ours = set(
+        session.scalars(
+            select(Withdrawal.id).where(
+                Withdrawal.id.in_(stops), Withdrawal.involvement_id == involvement
+            )
+        )
+    )
+    for one in entries:
+        elsewhere = one.kind is K.WITHDRAWAL_RECORDED and one.subject not in ours
+        yield replace(one, subject=None) if elsewhere else one
 
 
 def _said(event: AuditEvent, names: Mapping[str, str], film: str) -> str:
