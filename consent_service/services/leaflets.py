@@ -3,6 +3,7 @@
 Rules kept here:
   * what counts is the day on which a leaflet was *given*: from its archive date on a version
     cannot be given, unless the IG officer granted an override that covers that day;
+  * who is given one by link still holds it, in the transaction that writes it down;
   * an imported file is kept byte for byte; other words for a registered version are refused.
 """
 
@@ -29,6 +30,7 @@ from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import new_id
 from consent_service.services.access import Caller, involvement_for, require, require_themselves
 from consent_service.services.context import Context
+from consent_service.services.link_sessions import require_held
 
 
 @dataclass(frozen=True)
@@ -123,12 +125,15 @@ def give_leaflet(ctx: Context, caller: Caller, request: GiveLeaflet) -> IssueVie
     """Record that a leaflet was given.
 
     Raises Conflict `leaflet_archived` (details: `current`) when that version could not be given
-    on that day, InvalidInput for impossible days, NotFound for an unknown version or person.
+    on that day, InvalidInput for impossible days, NotFound for an unknown version or person,
+    LinkClosed when the link by which it is given has ended.
     """
     with ctx.begin() as uow:
         involvement_for(ctx, uow.session, caller, Permission.LEAFLET_GIVE, request.involvement)
         require_themselves(caller, request.person)
         involvement = uow.lock_involvement(request.involvement)
+        if caller.own is not None:
+            require_held(ctx, uow, caller)
         belonging = {person.id for _, person in members(uow.session, request.involvement)}
         if request.person not in belonging:
             raise NotFound("This person does not belong to the involvement.", kind="person")

@@ -62,6 +62,13 @@ def signed(clinic: Clinic, family: Family, person: str = "") -> consent.CaptureC
     )
 
 
+def read(clinic: Clinic, family: Family, person: str) -> leaflets.GiveLeaflet:
+    """What is written down when somebody says by link that they have read the leaflet."""
+    return leaflets.GiveLeaflet(
+        family.involvement, person, "L1111", clinic.today, LeafletRoute.SCREEN, "en"
+    )
+
+
 def guesses(clinic: Clinic, secret: str, times: int, day: date = ANOTHER_DAY) -> None:
     """Try a link over and over."""
     for _ in range(times):
@@ -154,7 +161,10 @@ def test_a_browser_that_lost_the_link_keeps_and_stops_nothing(clinic: Clinic) ->
     for holder in (answering, parent):
         _other_browser(clinic, family, holder.own.link)
     everything = OwnRequest(family.mother, WithdrawalScope.EVERYTHING, Speed.NOW)
+    given = leaflets.issues(clinic.ctx, clinic.guider, family.involvement)
 
+    with pytest.raises(LinkClosed):
+        leaflets.give_leaflet(clinic.ctx, answering.caller, read(clinic, family, family.mother))
     with pytest.raises(LinkClosed):
         link_drafts.save(clinic.ctx, answering, {"answers": {}})
     with pytest.raises(LinkClosed):
@@ -162,6 +172,7 @@ def test_a_browser_that_lost_the_link_keeps_and_stops_nothing(clinic: Clinic) ->
     with pytest.raises(LinkClosed):
         own_withdrawal.stop(clinic.ctx, parent.caller, everything)
 
+    assert leaflets.issues(clinic.ctx, clinic.guider, family.involvement) == given
     assert withdrawal.withdrawals(clinic.ctx, clinic.guider, family.involvement) == []
 
 
@@ -170,16 +181,13 @@ def test_a_link_answers_for_nobody_else(clinic: Clinic) -> None:
     family = clinic.family()
     mother = held(clinic, family).caller
     ask = consent.AskForm(family.involvement, family.father, "vig", "en")
-    given = leaflets.GiveLeaflet(
-        family.involvement, family.father, "L1111", clinic.today, LeafletRoute.SCREEN, "en"
-    )
 
     with pytest.raises(NotFound):
         consent.capture(clinic.ctx, mother, signed(clinic, family, family.father))
     with pytest.raises(NotFound):
         consent.questions(clinic.ctx, mother, ask)
     with pytest.raises(NotFound):
-        leaflets.give_leaflet(clinic.ctx, mother, given)
+        leaflets.give_leaflet(clinic.ctx, mother, read(clinic, family, family.father))
 
     assert consent.acts(clinic.ctx, clinic.guider, family.involvement) == []
 
