@@ -12,6 +12,7 @@ from flask import url_for
 from consent_service.domain.consent import ConsentState
 from consent_service.domain.people import FamilyRole
 from consent_service.domain.purposes import CARE
+from consent_service.services import papers
 from consent_service.services.involvements import InvolvementView
 from consent_service.services.progress import Progress
 from consent_service.web.here import ctx
@@ -49,8 +50,7 @@ def _running_out(family: InvolvementView, done: Progress, today: date) -> NextSt
         return None
     ending = done.ends[0]
     of = next((p.full_name for _, p in family.people if p.id == ending.person), "somebody")
-    base, _, use = ending.purpose.partition(":")
-    label = ctx().policies.purposes[base].label + (f" ({use})" if use else "")
+    label = papers.purpose_label(ctx(), ending.purpose)
     days = (ending.last - today).days
     when = {0: "today", 1: "tomorrow"}.get(days, f"in {days} days")
     said = f"Consent of {of} for “{label}” expires {when}"
@@ -58,7 +58,7 @@ def _running_out(family: InvolvementView, done: Progress, today: date) -> NextSt
     if not adults:
         return NextStep(said)
     asked = ending.person if ending.person in adults else adults[0]
-    about = None if base == CARE else "uses"
+    about = None if ending.purpose == CARE else "uses"
     href = url_for("consents.begin", involvement=family.id, person=asked, about=about)
     return NextStep(said, href)
 
