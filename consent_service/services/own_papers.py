@@ -63,20 +63,18 @@ def certificate(ctx: Context, caller: Caller, order: str) -> bytes:
     """Return the newest certificate of an order as PDF/A; NotFound unless it may be told."""
     found = certificates.certificate(ctx, caller, order)
     made = papers.certificate(ctx, caller, order, found.revision)
-    _write_down(ctx, caller, EventKind.CERTIFICATE_FETCHED, found.id)
-    return made
-
-
-def handover_receipt(ctx: Context, caller: Caller, handover: str) -> bytes:
-    """Return the receipt of photos handed over to the holder of a link, as PDF/A."""
-    made = papers.handover_receipt(ctx, caller, handover)
-    _write_down(ctx, caller, EventKind.HANDOVER_RECEIPT_MADE, handover)
+    with ctx.begin() as uow:
+        involvement = require_own(caller).involvement
+        kind = EventKind.CERTIFICATE_FETCHED
+        uow.record(AuditEvent(kind, caller.actor, found.id, involvement))
     return made
 
 
 def _certificates(session: Session, caller: Caller, own: Own) -> list[OwnCertificate]:
     newest = (
         select(Certificate.order_id, func.max(Certificate.revision).label("revision"))
+        .join(ErasureOrder, ErasureOrder.id == Certificate.order_id)
+        .where(ErasureOrder.involvement_id == own.involvement)
         .group_by(Certificate.order_id)
         .subquery()
     )
@@ -110,8 +108,3 @@ def _handovers(session: Session, own: Own) -> list[OwnHandover]:
         .order_by(Handover.closed_at.desc(), Handover.id)
     )
     return [OwnHandover(identifier, closed_at) for identifier, closed_at in rows if closed_at]
-
-
-def _write_down(ctx: Context, caller: Caller, kind: EventKind, subject: str) -> None:
-    with ctx.begin() as uow:
-        uow.record(AuditEvent(kind, caller.actor, subject, require_own(caller).involvement))

@@ -76,16 +76,14 @@ INVENTORY_PRINTED = 200
 def consent_copy(ctx: Context, caller: Caller, act: str, *, large_print: bool = False) -> bytes:
     """Return the person's copy of a consent as PDF/A, the exact words attached.
 
-    That it was made, and for whom, is written down before anybody gets it.
+    That it was made is written down, with its digest, before anybody gets it.
     """
     view = consent.consent_act(ctx, caller, act)
     with ctx.read() as session:
         paper = _consent_copy(ctx, session, view)
     made = render_pdf(paper, identifier=view.id, language=view.language, large_print=large_print)
-    with ctx.begin() as uow:
-        details = {"digest": sha256(made).hexdigest()}
-        kind = EventKind.CONSENT_COPY_MADE
-        uow.record(AuditEvent(kind, caller.actor, view.id, view.involvement, details))
+    about = (view.id, view.involvement)
+    _write_down(ctx, caller, EventKind.CONSENT_COPY_MADE, about, made)
     return made
 
 
@@ -132,7 +130,10 @@ def withdrawal_receipt(ctx: Context, caller: Caller, withdrawal: str) -> bytes:
 
 
 def handover_receipt(ctx: Context, caller: Caller, handover: str) -> bytes:
-    """Return the receipt of photos handed over as PDF/A."""
+    """Return the receipt of photos handed over as PDF/A; by link the holder's own only.
+
+    That it was made is written down, with its digest, before anybody gets it.
+    """
     view = handovers.handover(ctx, caller, handover)
     with ctx.read() as session:
         person = session.get_one(Person, view.person)
@@ -155,7 +156,10 @@ def handover_receipt(ctx: Context, caller: Caller, handover: str) -> bytes:
                 "Our own copies are destroyed under our retention schedule.",
             ),
         )
-    return render_pdf(paper, identifier=view.id)
+    made = render_pdf(paper, identifier=view.id)
+    about = (view.id, view.involvement)
+    _write_down(ctx, caller, EventKind.HANDOVER_RECEIPT_MADE, about, made)
+    return made
 
 
 def certificate(ctx: Context, caller: Caller, order: str, revision: int | None = None) -> bytes:
@@ -249,6 +253,16 @@ def leaflet_paper(
         language=language,
         large_print=large_print,
     )
+
+
+def _write_down(
+    ctx: Context, caller: Caller, kind: EventKind, about: tuple[str, str], made: bytes
+) -> None:
+    """Write down that a paper about (its act, its involvement) was made."""
+    subject, involvement = about
+    details = {"digest": sha256(made).hexdigest()}
+    with ctx.begin() as uow:
+        uow.record(AuditEvent(kind, caller.actor, subject, involvement, details))
 
 
 def _consent_copy(ctx: Context, session: Session, view: ConsentActView) -> ConsentCopy:

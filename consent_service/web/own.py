@@ -136,7 +136,7 @@ def certificate(order: str) -> Response:
 def handover(handover: str) -> Response:
     """Return the receipt of photos that they were given."""
     caller = own_session.caller(LinkKind.PARENT)
-    return paper(own_papers.handover_receipt(ctx(), caller, handover), "receipt")
+    return paper(papers.handover_receipt(ctx(), caller, handover), "receipt")
 
 
 @own.get("/own/leave")

@@ -1,12 +1,15 @@
-"""Quotes and disclosures: of this family, for a use that was agreed to, on a possible day."""
+"""Quotes, disclosures and receipts: of this family, for a use that was agreed to, on a possible day."""
 
 from dataclasses import replace
 from datetime import date, timedelta
+from hashlib import sha256
 
 import pytest
 
+from consent_service.domain.audit import EventKind
 from consent_service.errors import Conflict, InvalidInput, NotFound
-from consent_service.services import disclosures, handovers
+from consent_service.services import disclosures, handovers, papers
+from tests.services.test_own_papers import hands_over
 from tests.support.clinic import Clinic, Family
 
 
@@ -73,3 +76,17 @@ def test_a_disclosure_happened_after_the_filming_and_comes_back_once(clinic: Cli
     disclosures.take_back_disclosure(clinic.ctx, clinic.guider, gone, clinic.today)
     with pytest.raises(Conflict):
         disclosures.take_back_disclosure(clinic.ctx, clinic.guider, gone, clinic.today)
+
+
+def test_a_receipt_of_photos_is_written_down_whoever_makes_it(clinic: Clinic) -> None:
+    """The paper names a parent: who had it made must be found, the team as well as a link."""
+    family = clinic.family()
+    clinic.both_consent(family, optional=frozenset({"PHOTO.KEEP"}))
+    given = hands_over(clinic, family, family.mother)
+
+    paper = papers.handover_receipt(clinic.ctx, clinic.guider, given)
+
+    (entry,) = clinic.written_down(EventKind.HANDOVER_RECEIPT_MADE)
+    assert (entry.event.subject, entry.event.involvement) == (given, family.involvement)
+    assert entry.event.actor == clinic.guider.actor
+    assert entry.event.details == {"digest": sha256(paper).hexdigest()}

@@ -15,6 +15,7 @@ from consent_service.services import (
     own_films,
     own_papers,
     own_withdrawal,
+    papers,
     withdrawal,
 )
 from consent_service.services.access import Caller
@@ -131,10 +132,10 @@ def test_the_receipt_of_photos_is_for_whom_they_were_given(clinic: Clinic) -> No
     listed = own_papers.own_papers(clinic.ctx, mother).handovers
 
     assert [one.id for one in listed] == [given]
-    assert own_papers.handover_receipt(clinic.ctx, mother, given).startswith(b"%PDF")
+    assert papers.handover_receipt(clinic.ctx, mother, given).startswith(b"%PDF")
     assert clinic.written_down(EventKind.HANDOVER_RECEIPT_MADE)[0].event.subject == given
     with pytest.raises(NotFound):
-        own_papers.handover_receipt(clinic.ctx, mother, theirs)
+        papers.handover_receipt(clinic.ctx, mother, theirs)
     with pytest.raises(Refused):
         handovers.decide(clinic.ctx, mother, given, (), "print")
 
