@@ -1,7 +1,9 @@
 """Long lists, a page at a time: a page is asked for by the row that the one before ended with.
 
 Rules kept here:
-  * never a number of rows: what is added or goes between two pages neither repeats nor hides any;
+  * never a number of rows: what is added or goes between two pages neither repeats nor hides any
+    other; only a row that itself moves meanwhile, in a list that is ordered by a state first, may
+    stand on both pages or on neither;
   * a cursor holds instants, days, small numbers, ids and codes only: it stands in addresses;
   * a cursor comes back from outside and may hold anything: what is not ours is refused by name.
 """

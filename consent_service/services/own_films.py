@@ -4,7 +4,7 @@ Rules kept here:
   * only what shows the holder themself: a film of the child with somebody else would tell when
     they met; who decides for the child stops that one with the guider;
   * what they stopped is not offered again, whatever became of it since, and what somebody else
-    stopped, froze or holds is offered as before: nothing here tells of it.
+    stopped, froze or holds is offered as before, until it is erased: nothing here tells of it.
 """
 
 from collections import Counter
@@ -17,14 +17,15 @@ from sqlalchemy.orm import Session
 
 from consent_service.db.models.consent import ConsentEnding
 from consent_service.db.models.erasure import Withdrawal
-from consent_service.db.models.recordings import Asset, DepictedPerson
+from consent_service.db.models.recordings import Asset
 from consent_service.db.queries.recordings import assets_of
-from consent_service.domain.assets import AssetKind, AssetState, Depiction
+from consent_service.domain.assets import AssetKind, AssetState
 from consent_service.domain.consent import EndingKind
 from consent_service.domain.erasure import cascade
 from consent_service.domain.purposes import CARE
 from consent_service.domain.roles import Permission
 from consent_service.domain.withdrawal import WithdrawalScope
+from consent_service.services import keys
 from consent_service.services.access import Caller, Own, involvement_for, require_own
 from consent_service.services.context import Context
 
@@ -52,7 +53,7 @@ def stoppable(ctx: Context, caller: Caller) -> list[OwnFilm]:
 
 def _offered(session: Session, own: Own) -> list[Asset]:
     rows = assets_of(session, own.involvement)
-    people = _shown_in(session, [row.id for row in rows])
+    people = keys.depicted_by_asset(session, [row.id for row in rows])
     named = _stopped_by_name(session, own, rows)
     ends = _stopped_at(session, own)
     return [
@@ -66,18 +67,6 @@ def _offered(session: Session, own: Own) -> list[Asset]:
             row.created_at <= ends[person] for person in people.get(row.id, ()) if person in ends
         )
     ]
-
-
-def _shown_in(session: Session, assets: Sequence[str]) -> dict[str, set[str]]:
-    rows = session.execute(
-        select(DepictedPerson.asset_id, DepictedPerson.person_id).where(
-            DepictedPerson.asset_id.in_(assets), DepictedPerson.depiction == Depiction.DEPICTED
-        )
-    )
-    found: dict[str, set[str]] = {}
-    for asset, person in rows:
-        found.setdefault(asset, set()).add(person)
-    return found
 
 
 def _stopped_by_name(session: Session, own: Own, rows: Sequence[Asset]) -> frozenset[str]:
