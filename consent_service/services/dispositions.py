@@ -23,7 +23,7 @@ from consent_service.domain.assets import AssetState
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.calendar import Period, Unit, keep_until
 from consent_service.domain.erasure import OrderCause
-from consent_service.domain.paging import Page, PageAsk, every
+from consent_service.domain.paging import Page, PageAsk
 from consent_service.domain.roles import Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
 from consent_service.ids import new_id
@@ -111,11 +111,6 @@ def queue(ctx: Context, uow: UnitOfWork, caller: Caller, line: PlanLine) -> str:
         )
     )
     return row.id
-
-
-def dispositions(ctx: Context, caller: Caller, *, open_only: bool = True) -> list[DispositionView]:
-    """Return all that `page_of_dispositions` returns page by page."""
-    return list(every(lambda ask: page_of_dispositions(ctx, caller, ask, open_only=open_only)))
 
 
 def page_of_dispositions(

@@ -31,7 +31,7 @@ from consent_service.domain.erasure import (
     StepKind,
     StepState,
 )
-from consent_service.domain.paging import Page, PageAsk, every
+from consent_service.domain.paging import Page, PageAsk
 from consent_service.domain.roles import ADMINISTRATOR, Permission
 from consent_service.errors import ConsentServiceError, JournalBroken, NotFound, Unavailable
 from consent_service.services import erasure_again, erasure_journal, erasure_keys, erasure_steps
@@ -59,7 +59,6 @@ __all__ = [
     "carry_out_all",
     "order",
     "order_erasure",
-    "orders",
     "page_of_orders",
     "perform",
     "void_leases",
@@ -185,11 +184,6 @@ def order(ctx: Context, caller: Caller, identifier: str) -> OrderView:
             raise NotFound("There is no such erasure order that you can see.", kind="order")
         involvement_for(ctx, session, caller, Permission.ERASURE_READ, row.involvement_id)
         return _view(row, _steps(session, [row.id])[row.id])
-
-
-def orders(ctx: Context, caller: Caller, involvement: str | None = None) -> list[OrderView]:
-    """Return all that `page_of_orders` returns page by page."""
-    return list(every(lambda ask: page_of_orders(ctx, caller, ask, involvement=involvement)))
 
 
 def page_of_orders(

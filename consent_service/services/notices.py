@@ -14,7 +14,7 @@ from consent_service.db.models.jobs import Notice
 from consent_service.db.queries.pages import Order, page_of
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import AuditEvent, EventKind
-from consent_service.domain.paging import Page, PageAsk, every
+from consent_service.domain.paging import Page, PageAsk
 from consent_service.errors import NotFound, Unavailable
 from consent_service.ids import new_id
 from consent_service.notices import Message, Sender, SmtpSender
@@ -86,11 +86,6 @@ def notify(
             created_at=uow.at,
         )
     )
-
-
-def inbox(ctx: Context, caller: Caller) -> list[NoticeView]:
-    """Return all that `page_of_inbox` returns page by page."""
-    return list(every(lambda ask: page_of_inbox(ctx, caller, ask)))
 
 
 def page_of_inbox(ctx: Context, caller: Caller, ask: PageAsk) -> Page[NoticeView]:

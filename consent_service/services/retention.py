@@ -27,7 +27,6 @@ from consent_service.services.dispositions import (
     DispositionView,
     confirm,
     decide,
-    dispositions,
     page_of_dispositions,
 )
 from consent_service.services.retention_due import RetentionPlan, plan
@@ -49,7 +48,6 @@ __all__ = [
     "confirm",
     "confirm_clock",
     "decide",
-    "dispositions",
     "explain",
     "page_of_dispositions",
     "page_of_due",

@@ -19,7 +19,7 @@ from consent_service.db.models.subject_access import SubjectAccessRequest
 from consent_service.db.queries.pages import Order, page_of
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import AuditEvent, EventKind
-from consent_service.domain.paging import Page, PageAsk, every
+from consent_service.domain.paging import Page, PageAsk
 from consent_service.domain.roles import Permission
 from consent_service.domain.subject_access import (
     RequestState,
@@ -113,11 +113,6 @@ def open_request(ctx: Context, caller: Caller, wanted: OpenRequest) -> RequestVi
         details = {"due": row.due_on.isoformat(), "person": person.id}
         _record(uow, caller, EventKind.SUBJECT_ACCESS_OPENED, row, details)
         return _view(row)
-
-
-def requests(ctx: Context, caller: Caller, *, open_only: bool = False) -> list[RequestView]:
-    """Return all that `page_of_requests` returns page by page."""
-    return list(every(lambda ask: page_of_requests(ctx, caller, ask, open_only=open_only)))
 
 
 def page_of_requests(

@@ -30,6 +30,7 @@ from consent_service.services import (
 )
 from consent_service.services.context import Context
 from consent_service.vault.keyring_values import KeyStatus
+from tests.support import whole_lists
 from tests.support.clinic import Clinic, Family
 
 
@@ -103,7 +104,7 @@ def test_a_hold_before_the_keys_go_seals_and_its_release_destroys(
     erasure.work(clinic.ctx, "worker")
 
     assert _state(clinic, film) is AssetState.ERASED
-    orders = erasure.orders(clinic.ctx, clinic.ig, family.involvement)
+    orders = whole_lists.orders(clinic.ctx, clinic.ig, family.involvement)
     assert [o.state for o in orders] == [OrderState.DONE, OrderState.DONE]
     sealed = [e for e in clinic.ctx.keyring.list_keys() if e.zone.value == "escrow"]
     assert not sealed

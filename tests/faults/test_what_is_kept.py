@@ -19,6 +19,7 @@ from consent_service.services import (
 )
 from consent_service.services.access import job_caller
 from consent_service.vault.keyring_values import KeyStatus, Zone
+from tests.support import whole_lists
 from tests.support.clinic import Clinic, Family
 
 JOB = job_caller("retention")
@@ -61,7 +62,7 @@ def test_a_health_record_is_restricted_its_keys_sealed_until_two_people_decide(
     assert list(clinic.ctx.blobs.list(film))
 
     retention.run(clinic.ctx, JOB)
-    [line] = retention.dispositions(clinic.ctx, clinic.ig)
+    [line] = whole_lists.dispositions(clinic.ctx, clinic.ig)
     assert line.subject == film
     destroy = retention.Decide(retention.Decision.DESTROY, "Not needed for care.")
     retention.decide(clinic.ctx, clinic.ig, line.id, destroy)
@@ -72,7 +73,7 @@ def test_a_health_record_is_restricted_its_keys_sealed_until_two_people_decide(
     assert not list(clinic.ctx.blobs.list(film))
     assert not _sealed(clinic)
     assert set(clinic.ctx.keyring.status(sealed).values()) == {KeyStatus.DESTROYED}
-    orders = erasure.orders(clinic.ctx, clinic.ig, family.involvement)
+    orders = whole_lists.orders(clinic.ctx, clinic.ig, family.involvement)
     assert {order.state for order in orders} == {OrderState.DONE}
     assert len(orders) == 3
 

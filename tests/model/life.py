@@ -21,6 +21,7 @@ from tests.model import looking
 from tests.model.looking import Film, Lines
 from tests.model.said import PURPOSES, Record
 from tests.model.stage import Stage
+from tests.support import whole_lists
 from tests.support.backups import DatabaseBackup
 from tests.support.clinic import Clinic
 
@@ -111,7 +112,7 @@ class Life(RuleBasedStateMachine):
 
     def read_certificates(self) -> None:
         """Hold each new certificate against what was promised, and remember what is gone."""
-        for order in erasure.orders(self.clinic.ctx, self.clinic.ig):
+        for order in whole_lists.orders(self.clinic.ctx, self.clinic.ig):
             if order.state is not OrderState.DONE or order.id in self.certified:
                 continue
             self.certified.add(order.id)
@@ -125,7 +126,7 @@ class Life(RuleBasedStateMachine):
 
     def _goes_on(self, other_than: str) -> bool:
         ended = (OrderState.DONE, OrderState.CANCELLED)
-        orders = erasure.orders(self.clinic.ctx, self.clinic.ig)
+        orders = whole_lists.orders(self.clinic.ctx, self.clinic.ig)
         return any(one.state not in ended and one.id != other_than for one in orders)
 
     # What goes on by itself

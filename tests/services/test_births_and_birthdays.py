@@ -17,12 +17,12 @@ from consent_service.services import (
     consent,
     families,
     involvements,
-    notices,
     people,
     retention_dates,
     upkeep,
 )
 from consent_service.services.access import job_caller
+from tests.support import whole_lists
 from tests.support.clinic import Clinic, Family
 
 BUMP = "CARE.FILM.BUMP"
@@ -186,7 +186,7 @@ def test_at_16_and_at_18_what_was_agreed_for_a_child_is_looked_at_once(clinic: C
     due = clinic.written_down(EventKind.CONSENT_REVIEW_DUE)
     assert sorted(entry.event.details["age"] for entry in due) == [16, 18]
     for caller in (clinic.guider, clinic.ig):
-        kinds = {notice.kind for notice in notices.inbox(clinic.ctx, caller)}
+        kinds = {notice.kind for notice in whole_lists.inbox(clinic.ctx, caller)}
         assert kinds >= {"child_is_16", "child_is_18"}
 
 

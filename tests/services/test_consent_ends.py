@@ -23,12 +23,10 @@ from consent_service.errors import (
 from consent_service.services import (
     assets,
     consent,
-    dispositions,
     erasure,
     holds,
     invalidation,
     journal_replay,
-    notices,
     reconcile,
     retention,
     revocation,
@@ -39,6 +37,7 @@ from consent_service.services.revocation_paper import revocation_receipt
 from consent_service.vault.journal import LineKind
 from consent_service.vault.keyring import KeyStatus
 from tests.documents.test_render import text_of
+from tests.support import whole_lists
 from tests.support.clinic import Clinic, Family
 
 WORDS = "Somebody else signed with her name"
@@ -90,12 +89,12 @@ def test_an_act_by_the_wrong_person_seals_keys_and_destroys_nothing(clinic: Clin
     assert assets.asset(clinic.ctx, clinic.ig, film.id).state is AssetState.RESTRICTED
     with pytest.raises(Refused):
         clinic.watches(film.id)
-    (line,) = dispositions.dispositions(clinic.ctx, clinic.ig)
+    (line,) = whole_lists.dispositions(clinic.ctx, clinic.ig)
     assert (line.subject, line.why) == (film.id, "consent_invalid")
     clinic.passes(days=400)
     retention.run(clinic.ctx, clinic.ig)
     assert assets.asset(clinic.ctx, clinic.ig, film.id).state is AssetState.RESTRICTED
-    assert erasure.orders(clinic.ctx, clinic.ig) == []
+    assert whole_lists.orders(clinic.ctx, clinic.ig) == []
 
 
 def test_what_was_never_valid_never_was_but_stays_known_as_it_was_known(clinic: Clinic) -> None:
@@ -208,7 +207,7 @@ def test_a_consent_that_the_organisation_ends_goes_like_a_withdrawal(clinic: Cli
     order = erasure.order(clinic.ctx, clinic.ig, done.erasure_order)
     assert (order.cause, order.completed_at is not None) == (OrderCause.CONSENT_REVOKED, True)
     assert assets.asset(clinic.ctx, clinic.ig, film.id).state is AssetState.ERASED
-    told = notices.inbox(clinic.ctx, clinic.guider)
+    told = whole_lists.inbox(clinic.ctx, clinic.guider)
     assert [n.kind for n in told] == ["consent_revoked"]
 
 
@@ -221,7 +220,7 @@ def test_a_preview_of_an_end_ends_nothing(clinic: Clinic) -> None:
     revocation.preview(clinic.ctx, clinic.ig, _revoke(clinic, family, family.mother))
 
     assert clinic.watches(film.id)
-    assert erasure.orders(clinic.ctx, clinic.ig) == []
+    assert whole_lists.orders(clinic.ctx, clinic.ig) == []
 
 
 def test_one_use_is_ended_and_care_goes_on(clinic: Clinic) -> None:
@@ -305,7 +304,7 @@ def test_a_restored_backup_does_not_believe_in_what_was_ended(clinic: Clinic) ->
     assert report.restored == {}
     assert _state(clinic, family.mother) is ConsentState.INVALIDATED
     assert _state(clinic, family.father) is ConsentState.REVOKED
-    (order,) = erasure.orders(clinic.ctx, clinic.ig)
+    (order,) = whole_lists.orders(clinic.ctx, clinic.ig)
     assert order.cause is OrderCause.CONSENT_REVOKED
 
 
@@ -332,7 +331,7 @@ def test_looking_at_what_an_end_would_do_is_written_down(clinic: Clinic) -> None
 
     (entry,) = clinic.written_down(EventKind.CONSENT_REVOCATION_PREVIEWED)
     assert entry.event.details == {"person": family.mother, "purposes": ["care"]}
-    assert erasure.orders(clinic.ctx, clinic.ig) == []
+    assert whole_lists.orders(clinic.ctx, clinic.ig) == []
 
 
 def test_the_family_gets_a_paper_about_what_the_organisation_ended(clinic: Clinic) -> None:

@@ -10,9 +10,10 @@ from consent_service.db.models.accounts import UserAccount
 from consent_service.db.models.policies import LeafletVersion
 from consent_service.domain.leaflets import LeafletRoute, LeafletStatus
 from consent_service.errors import Conflict, InvalidInput, PolicyFault
-from consent_service.services import leaflet_dates, leaflets, notices
+from consent_service.services import leaflet_dates, leaflets
 from consent_service.services.access import job_caller
 from consent_service.services.leaflet_import import import_leaflet
+from tests.support import whole_lists
 from tests.support.clinic import Clinic, Family
 
 FILE = (
@@ -134,9 +135,9 @@ def test_owner_team_and_ig_officer_are_told_of_a_leaflets_dates(clinic: Clinic) 
     leaflet_dates.watch_dates(clinic.ctx, job_caller("leaflet-dates"))
 
     for told in (clinic.ig, clinic.guider, clinic.supervisor):
-        kinds = [notice.kind for notice in notices.inbox(clinic.ctx, told)]
+        kinds = [notice.kind for notice in whole_lists.inbox(clinic.ctx, told)]
         assert kinds.count("leaflet_review_due") == 1, told.roles
-    assert notices.inbox(clinic.ctx, clinic.admin) == []
+    assert whole_lists.inbox(clinic.ctx, clinic.admin) == []
 
 
 def test_another_teams_guider_cannot_give_a_leaflet(clinic: Clinic) -> None:

@@ -12,6 +12,7 @@ from consent_service.errors import NotFound, SettingsFault
 from consent_service.notices import SmtpSender
 from consent_service.services import accounts, notices
 from consent_service.services.access import job_caller
+from tests.support import whole_lists
 from tests.support.clinic import Clinic
 
 
@@ -51,12 +52,12 @@ def test_a_message_is_shown_to_its_role_only(clinic: Clinic) -> None:
     """A guider must not read what the IG officer is told about a family."""
     _leave(clinic)
 
-    (seen,) = notices.inbox(clinic.ctx, clinic.ig)
+    (seen,) = whole_lists.inbox(clinic.ctx, clinic.ig)
     notices.mark_seen(clinic.ctx, clinic.ig, seen.id)
 
     assert "disagree" in seen.sentence
-    assert notices.inbox(clinic.ctx, clinic.ig)[0].seen_at is not None
-    assert notices.inbox(clinic.ctx, clinic.guider) == []
+    assert whole_lists.inbox(clinic.ctx, clinic.ig)[0].seen_at is not None
+    assert whole_lists.inbox(clinic.ctx, clinic.guider) == []
     with pytest.raises(NotFound):
         notices.mark_seen(clinic.ctx, clinic.guider, seen.id)
 

@@ -28,6 +28,7 @@ from consent_service.services import (
     subject_access,
 )
 from consent_service.services.subject_access import OpenRequest
+from tests.support import whole_lists
 from tests.support.clinic import Clinic, Family
 from tests.support.statements import counted
 
@@ -282,7 +283,7 @@ def test_one_hold_and_one_line_are_found_by_their_ids(clinic: Clinic) -> None:
     _disposition(clinic, family)
     (hold,), (line,) = (
         holds.holds(clinic.ctx, clinic.ig),
-        dispositions.dispositions(clinic.ctx, clinic.ig),
+        whole_lists.dispositions(clinic.ctx, clinic.ig),
     )
 
     assert holds.hold(clinic.ctx, clinic.ig, hold.id) == hold
@@ -319,7 +320,7 @@ def test_unread_messages_are_counted_in_the_database(clinic: Clinic) -> None:
     family = clinic.family()
     for _ in range(3):
         _notice(clinic, family)
-    (first, *_rest) = notices.inbox(clinic.ctx, clinic.ig)
+    (first, *_rest) = whole_lists.inbox(clinic.ctx, clinic.ig)
     notices.mark_seen(clinic.ctx, clinic.ig, first.id)
 
     with counted(clinic) as statements:

@@ -27,6 +27,7 @@ from consent_service.services import (
     withdrawal,
 )
 from consent_service.services.leaflet_import import import_leaflet
+from tests.support import whole_lists
 from tests.support.clinic import Clinic, Family
 from tests.support.statements import counted
 
@@ -111,7 +112,7 @@ def _hold(clinic: Clinic, family: Family) -> None:
             _withdraw,
             id="withdrawals",
         ),
-        pytest.param(lambda c, f: erasure.orders(c.ctx, c.ig), _withdraw, id="orders"),
+        pytest.param(lambda c, f: whole_lists.orders(c.ctx, c.ig), _withdraw, id="orders"),
         pytest.param(lambda c, f: reviews.goals(c.ctx, c.guider, f.involvement), _goal, id="goals"),
         pytest.param(
             lambda c, f: reviews.reviews(c.ctx, c.guider, f.involvement), _review, id="reviews"

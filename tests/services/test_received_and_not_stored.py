@@ -22,6 +22,7 @@ from consent_service.services import (
     uploads,
 )
 from consent_service.services.access import job_caller
+from tests.support import whole_lists
 from tests.support.clinic import Clinic, Family, sample_film
 from tests.support.faulty_store import HappeningStore
 from tests.support.uploading import begun, send, state_of
@@ -68,7 +69,7 @@ def test_film_received_under_a_void_act_is_put_to_a_person(
 
     assert view.kept_apart == (asset,)
     assert overview.overview(clinic.ctx, clinic.ig).exceptions["due"] == 1
-    (line,) = dispositions.dispositions(clinic.ctx, clinic.ig)
+    (line,) = whole_lists.dispositions(clinic.ctx, clinic.ig)
     assert (line.subject, line.why) == (asset, "consent_invalid")
     clinic.passes(days=2)
     uploads.finish_received(clinic.ctx, WORKER)
@@ -93,7 +94,7 @@ def test_what_was_decided_to_be_kept_is_looked_at_again(
     """Nothing waits for ever; and the right person's yes does not go over the officer's head."""
     family, asset = _received(clinic, monkeypatch)
     _never_valid(clinic, family)
-    (line,) = dispositions.dispositions(clinic.ctx, clinic.ig)
+    (line,) = whole_lists.dispositions(clinic.ctx, clinic.ig)
     keep = dispositions.Decide(dispositions.Decision.KEEP, "We are asking the family")
     dispositions.decide(clinic.ctx, clinic.ig, line.id, keep)
     assert invalidation.review_received(clinic.ctx, RETENTION) == 0
@@ -102,7 +103,7 @@ def test_what_was_decided_to_be_kept_is_looked_at_again(
 
     assert invalidation.review_received(clinic.ctx, RETENTION) == 1
     assert invalidation.review_received(clinic.ctx, RETENTION) == 0
-    (again,) = dispositions.dispositions(clinic.ctx, clinic.ig)
+    (again,) = whole_lists.dispositions(clinic.ctx, clinic.ig)
     assert again.subject == asset
     uploads.finish_received(clinic.ctx, WORKER)
     assert state_of(clinic, asset) is AssetState.RECEIVED
@@ -117,7 +118,7 @@ def test_a_dispute_that_opens_while_a_film_is_made_refuses_it_and_keeps_it(clini
         send(clinic, asset, 0, sample_film(), ctx=replace(clinic.ctx, blobs=store))  # type: ignore[arg-type]
 
     assert refused.value.code == "access_frozen"
-    assert erasure.orders(clinic.ctx, clinic.ig) == []
+    assert whole_lists.orders(clinic.ctx, clinic.ig) == []
     assert state_of(clinic, asset) is AssetState.RECEIVED
     (dispute,) = disputes.standing(clinic.ctx, clinic.ig)
     disputes.resolve(clinic.ctx, clinic.ig, dispute.id, give=True, reason="Heard both")
@@ -142,7 +143,7 @@ def test_a_film_that_comes_whole_into_a_dispute_is_refused_and_leaves_nothing(
 
     assert refused.value.code == "access_frozen"
     assert clinic.objects() == set()
-    (order,) = erasure.orders(clinic.ctx, clinic.ig)
+    (order,) = whole_lists.orders(clinic.ctx, clinic.ig)
     assert order.completed_at is not None
 
 

@@ -17,10 +17,10 @@ from consent_service.services import (
     cutting,
     form_library,
     invalidation,
-    notices,
     policies,
     reconsents,
 )
+from tests.support import whole_lists
 from tests.support.clinic import Clinic, Family
 from tests.support.databases import Databases
 from tests.support.forms import add_version, clinic_with_own_policies
@@ -83,7 +83,7 @@ def test_a_material_change_puts_everybody_who_said_yes_on_the_list(clinic: Clini
     )
     assert (mother.person, father.person) == (family.mother, family.father)
     assert (mother.form, mother.answered_version, mother.current_version) == ("vig", 1, 2)
-    told = [n.kind for n in notices.inbox(clinic.ctx, clinic.guider)]
+    told = [n.kind for n in whole_lists.inbox(clinic.ctx, clinic.guider)]
     assert told == ["reconsent_needed"]
     asked = clinic.written_down(EventKind.RECONSENT_ASKED)
     assert {entry.event.subject for entry in asked} == {family.mother, family.father}

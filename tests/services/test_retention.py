@@ -11,8 +11,7 @@ from consent_service.db.models.retention import RetentionRun
 from consent_service.domain.assets import AssetKind, AssetState, RecordClass
 from consent_service.domain.erasure import OrderState
 from consent_service.domain.holds import HoldKind
-from consent_service.domain.withdrawal import Route as WithdrawalRoute
-from consent_service.domain.withdrawal import Speed, WithdrawalRequest, WithdrawalScope
+from consent_service.domain.withdrawal import Route, Speed, WithdrawalRequest, WithdrawalScope
 from consent_service.errors import Conflict, InvalidInput, Refused
 from consent_service.ids import new_id
 from consent_service.services import (
@@ -26,6 +25,7 @@ from consent_service.services import (
 from consent_service.services.access import job_caller
 from consent_service.services.retention_plan import Fate
 from consent_service.vault.keyring_values import KeyStatus
+from tests.support import whole_lists
 from tests.support.clinic import Clinic
 from tests.support.kept_film import Kept, asset_row, due_on, file_summary, keep_film
 
@@ -77,11 +77,11 @@ def test_without_an_appraisal_nothing_is_destroyed_and_it_is_queued_once(clinic:
     second = retention.run(clinic.ctx, JOB)
 
     assert (first.destroyed, first.queued, second.queued) == (0, 1, 0)
-    assert [d.subject for d in retention.dispositions(clinic.ctx, clinic.ig)] == [film]
+    assert [d.subject for d in whole_lists.dispositions(clinic.ctx, clinic.ig)] == [film]
     assert asset_row(clinic, film).state is AssetState.STORED
     _approve(clinic, "recordings")
     assert retention.run(clinic.ctx, JOB).destroyed == 1
-    assert retention.dispositions(clinic.ctx, clinic.ig) == []
+    assert whole_lists.dispositions(clinic.ctx, clinic.ig) == []
 
 
 def test_one_approval_is_not_two(clinic: Clinic) -> None:
@@ -174,7 +174,7 @@ def test_a_dispute_freezes_what_is_due(clinic: Clinic) -> None:
             by=family.mother,
             scope=WithdrawalScope.EVERYTHING,
             speed=Speed.NOW,
-            route=WithdrawalRoute.IN_PERSON,
+            route=Route.IN_PERSON,
             moment=clinic.clock.now(),
         ),
     )
@@ -195,13 +195,13 @@ def test_a_health_record_waits_for_a_person_and_two_destroy_it(clinic: Clinic) -
     clinic.clock.at = clinic.clock.at.replace(year=2051, month=9, day=28)
 
     retention.run(clinic.ctx, JOB)
-    (line,) = retention.dispositions(clinic.ctx, clinic.ig)
+    (line,) = whole_lists.dispositions(clinic.ctx, clinic.ig)
     destroy = retention.Decide(retention.Decision.DESTROY, "No longer needed.")
     assert retention.decide(clinic.ctx, clinic.ig, line.id, destroy).needs_second
     with pytest.raises(Refused) as refused:
         retention.confirm(clinic.ctx, clinic.ig, line.id)
     assert refused.value.code == "second_person"
-    assert erasure.orders(clinic.ctx, clinic.ig) == []
+    assert whole_lists.orders(clinic.ctx, clinic.ig) == []
 
     retention.confirm(clinic.ctx, clinic.ig2, line.id)
     erasure.work(clinic.ctx, "test")
@@ -218,7 +218,7 @@ def test_what_is_kept_is_looked_at_again(clinic: Clinic) -> None:
     file_summary(clinic, family, film)
     clinic.passes(days=31)
     retention.run(clinic.ctx, JOB)
-    (line,) = retention.dispositions(clinic.ctx, clinic.ig)
+    (line,) = whole_lists.dispositions(clinic.ctx, clinic.ig)
     with pytest.raises(InvalidInput):
         extend = retention.Decide(retention.Decision.EXTEND, "Still in use.")
         retention.decide(clinic.ctx, clinic.ig, line.id, extend)
@@ -244,7 +244,7 @@ def test_a_plan_above_the_limit_stops_and_asks(clinic: Clinic) -> None:
     clinic.passes(days=70)
     refused = retention.run(clinic.ctx, JOB)
 
-    done = (refused.refused, refused.destroyed, erasure.orders(clinic.ctx, clinic.ig))
+    done = (refused.refused, refused.destroyed, whole_lists.orders(clinic.ctx, clinic.ig))
     assert done == ("above_limit", 0, [])
     assert [(c.destroy, c.standing) for c in refused.plan.classes] == [(len(films), len(films))]
     with pytest.raises(Refused):

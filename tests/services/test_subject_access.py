@@ -18,6 +18,7 @@ from consent_service.services.access import Caller, job_caller
 from consent_service.services.dispositions import Decide, Decision
 from consent_service.services.held_about import OF_UNKNOWN_MEETINGS
 from consent_service.services.subject_access import OpenRequest
+from tests.support import whole_lists
 from tests.support.clinic import Clinic, Family
 from tests.support.kept_film import Kept, file_summary, keep_film
 
@@ -58,7 +59,7 @@ def test_an_answer_is_due_within_one_calendar_month(
     made = subject_access.open_request(clinic.ctx, clinic.ig, OpenRequest(family.mother, asked))
 
     assert (made.due_on, made.state, made.asked_by_id) == (due, RequestState.OPEN, family.mother)
-    assert subject_access.requests(clinic.ctx, clinic.ig, open_only=True) == [made]
+    assert whole_lists.requests(clinic.ctx, clinic.ig, open_only=True) == [made]
     opened = clinic.written_down(EventKind.SUBJECT_ACCESS_OPENED)[-1].event
     assert opened.details == {"due": due.isoformat(), "person": family.mother}
 
@@ -91,7 +92,7 @@ def test_only_the_ig_officer_answers_and_only_freshly_signed_in(
 
     for caller in (clinic.guider, clinic.supervisor, clinic.admin):
         with pytest.raises(Refused):
-            subject_access.requests(clinic.ctx, caller)
+            whole_lists.requests(clinic.ctx, caller)
         with pytest.raises(Refused):
             subject_access.file(clinic.ctx, caller, asked, PASSPHRASE)
     with pytest.raises(Refused) as again:
@@ -237,7 +238,7 @@ def test_two_people_let_an_old_request_go(clinic: Clinic, family: Family) -> Non
     subject_access.close(ctx, ig, asked)
     clinic.passes(days=3 * 366)
     retention.run(ctx, job_caller("retention"))
-    (line,) = (one for one in retention.dispositions(ctx, ig) if one.subject == asked)
+    (line,) = (one for one in whole_lists.dispositions(ctx, ig) if one.subject == asked)
 
     retention.decide(ctx, ig, line.id, Decide(Decision.DESTROY, "Nobody asked again."))
     assert subject_access.request(ctx, ig, asked).closed_on

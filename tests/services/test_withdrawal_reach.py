@@ -10,8 +10,10 @@ import pytest
 from consent_service.db.models.accounts import TeamMember
 from consent_service.db.models.people import Team
 from consent_service.domain.assets import AssetState
+from consent_service.domain.audit import EventKind
 from consent_service.domain.consent import ConsentState
 from consent_service.domain.erasure import OrderState
+from consent_service.domain.paging import PageAsk
 from consent_service.domain.people import FamilyRole
 from consent_service.domain.withdrawal import Route, Speed, WithdrawalRequest, WithdrawalScope
 from consent_service.errors import NotFound
@@ -24,13 +26,14 @@ from consent_service.services import (
     disputes,
     erasure,
     involvements,
-    notices,
     papers,
     startup,
+    timeline,
     withdrawal,
 )
 from consent_service.services.access import Caller
 from consent_service.vault.journal import LineKind
+from tests.support import whole_lists
 from tests.support.backups import DatabaseBackup
 from tests.support.clinic import Clinic, Family
 
@@ -217,8 +220,26 @@ def test_another_teams_film_goes_and_only_its_reference_is_told(clinic: Clinic) 
         (None, unseen.reference, ())
     ]
     assert papers.withdrawal_receipt(clinic.ctx, mine, done.id).startswith(b"%PDF")
-    kinds = {(n.kind, n.subject) for n in notices.inbox(clinic.ctx, clinic.guider)}
+    kinds = {(n.kind, n.subject) for n in whole_lists.inbox(clinic.ctx, clinic.guider)}
     assert ("withdrawn_elsewhere", second.involvement) in kinds
+
+
+def test_a_stop_said_elsewhere_leads_no_team_to_a_paper_that_is_not_theirs(clinic: Clinic) -> None:
+    """It is told where film ends; a link to the other team's receipt would be a door to nothing."""
+    first, second, _, _ = _filmed_twice(clinic)
+    request = _request(clinic, second, second.mother, second.mother)
+    done = withdrawal.withdraw(clinic.ctx, clinic.guider, request)
+
+    mine = _works_here_only(clinic)
+    here = timeline.page_of_story(clinic.ctx, mine, first.involvement, PageAsk()).items
+    there = timeline.page_of_story(clinic.ctx, clinic.guider, second.involvement, PageAsk()).items
+
+    for story, act in ((here, None), (there, done.id)):
+        told = [one for one in story if one.kind is EventKind.WITHDRAWAL_RECORDED]
+        assert [one.subject for one in told] == [act]
+        assert told[0].said.startswith("Consent for film of Rosa Invented was withdrawn")
+    with pytest.raises(NotFound):
+        papers.withdrawal_receipt(clinic.ctx, mine, done.id)
 
 
 def test_a_change_of_mind_brings_back_every_involvement(clinic: Clinic) -> None:

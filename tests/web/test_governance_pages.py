@@ -11,6 +11,7 @@ from consent_service.domain.withdrawal import Speed, WithdrawalScope
 from consent_service.ids import new_id
 from consent_service.services import audit, disputes, holds, involvements, overview, retention
 from consent_service.services.holds import PlaceHold
+from tests.support import whole_lists
 from tests.support.clinic import Clinic, Family
 from tests.support.pages import Pages, Visitor, kinds_recorded, words
 
@@ -120,7 +121,7 @@ def test_what_is_due_is_decided_by_one_and_confirmed_by_another(
     involvements.end_involvement(clinic.ctx, clinic.guider, family.involvement, clinic.today)
     clinic.passes(days=70)
     retention.run(clinic.ctx, clinic.ig)
-    (line,) = retention.dispositions(clinic.ctx, clinic.ig)
+    (line,) = whole_lists.dispositions(clinic.ctx, clinic.ig)
     first, second = pages.as_("ig"), pages.as_("ig2")
 
     assert "Recording held as working material" in words(first.opens("/retention/due"))

@@ -9,6 +9,7 @@ import pytest
 from consent_service.domain.audit import EventKind
 from consent_service.services import subject_access
 from consent_service.services.subject_access import OpenRequest
+from tests.support import whole_lists
 from tests.support.clinic import Clinic, Family
 from tests.support.pages import Pages, Visitor, kinds_recorded, words
 
@@ -52,7 +53,7 @@ def test_a_request_is_found_opened_answered_and_closed(
     ig.sends(link[0], who="themselves", **_asked_on(clinic))
     assert "due on 2 december 2026" in _follows(ig).lower()
 
-    (request,) = subject_access.requests(clinic.ctx, clinic.ig)
+    (request,) = whole_lists.requests(clinic.ctx, clinic.ig)
     where = f"/subject-access/{request.id}"
     assert "Rosa Invented" in words(ig.opens(where))
     ig.sends(f"{where}/answer", given="The file, by post")
