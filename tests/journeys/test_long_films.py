@@ -28,6 +28,8 @@ CODECS = {"mp4": ("libx264", "aac"), "webm": ("libvpx", "libopus")}
 HASTE = {
     "libx264": {"preset": "ultrafast", "crf": "40", "g": "4"},
     "libvpx": {"deadline": "realtime", "cpu-used": "16", "g": "4", "crf": "50"},
+    "aac": {"aac_coder": "fast"},
+    "libopus": {"compression_level": "0"},
 }
 
 
@@ -189,7 +191,9 @@ def _made(shape: Shape) -> bytes:
         picture = output.add_stream(codec, rate=shape.fps, options=HASTE[codec])
         assert isinstance(picture, av.VideoStream)
         (picture.width, picture.height), picture.pix_fmt = shape.size, "yuv420p"
-        sound = output.add_stream(sound_codec, rate=shape.rate, layout="mono")
+        sound = output.add_stream(
+            sound_codec, rate=shape.rate, layout="mono", options=HASTE[sound_codec]
+        )
         assert isinstance(sound, av.AudioStream)
         for second in range(shape.seconds):
             for number in range(second * shape.fps, (second + 1) * shape.fps):
