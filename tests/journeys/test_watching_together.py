@@ -9,7 +9,8 @@ from playwright.sync_api import Page
 
 from consent_service.domain.assets import AssetKind
 from consent_service.media.sample import make_sample_film
-from consent_service.services import assets, reviews
+from consent_service.services import assets, cutting, reviews
+from consent_service.services.cutting import MakeClip
 from consent_service.services.recordings import ReserveFilm, store
 from tests.journeys.conftest import SignedIn
 from tests.support.browser import WIDTHS, faults_of_access, runs_over
@@ -34,7 +35,7 @@ def clinic(service: Served) -> Clinic:
     return clinic
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def family(clinic: Clinic) -> Family:
     """A family that said yes, with a film and a goal."""
     family = clinic.family()
@@ -108,6 +109,8 @@ def test_a_review_is_held_with_keys_alone_on_a_screen_of_its_own(
 ) -> None:
     """Chosen clips, the parent's number, words written together, one filed record."""
     other = clinic.family()
+    wanted = MakeClip(_film(clinic, family), 0, 1500, "She looks up")
+    cutting.clip(clinic.ctx, clinic.guider, wanted)
     page = signed_in("guider", WIDTHS["tablet"])
     page.goto(f"{service.url}/families/{family.involvement}/reviews/add")
     _tabs_to(page, "[name=clips]")
