@@ -55,11 +55,13 @@ def home() -> str:
 
 
 def _is_current(endpoint: str) -> bool:
-    asked = request.endpoint or ""
-    room = asked.partition(".")[0]
-    if asked in {wanted for _, wanted in MENU}:
+    asked, entries = request.endpoint or "", [wanted for _, wanted in MENU]
+    if asked in entries:
         return asked == endpoint
-    return PART_OF.get(room, room) == endpoint.partition(".")[0]
+    room = asked.partition(".")[0]
+    room = PART_OF.get(room, room)
+    # The first entry of a room stands for its other pages.
+    return endpoint == next((e for e in entries if e.partition(".")[0] == room), None)
 
 
 PART_OF = {
