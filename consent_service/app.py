@@ -2,26 +2,25 @@
 
 Rules kept here:
   * every app carries its own Context; tests hand one in;
-  * the order of what runs before a request: limits, session, the table of routes.
+  * pages and programs each have an app behind one door: what sends a token never meets sessions,
+    cookies or forms, and a cookie opens nothing that programs are served;
+  * the order of what runs before a request for a page: limits, session, the table of routes.
 """
 
 import sys
-import time
 from collections.abc import Iterable
 from dataclasses import replace
-from importlib import import_module
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
-import structlog
-from flask import Flask, g, request
+from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
-from consent_service import wiring
+from consent_service import api, wiring
 from consent_service.errors import SettingsFault
 from consent_service.services import startup
 from consent_service.services.context import Context
@@ -97,28 +96,48 @@ def create_app(source: Settings | Context, **fakes: object) -> Flask:
     Serves only; whoever starts it replays the journal first (`services.startup`).
     """
     context = _context(source, fakes)
+    figures = health.Figures()
+    pages = _pages(context, figures)
+    programs = _programs(context, figures)
+    pages.extensions[here.PROGRAMS] = programs
+    pages.wsgi_app = MethodSaid(Door(pages.wsgi_app, programs.wsgi_app))  # type: ignore[method-assign]
+    _behind_proxies(pages, context.settings)
+    return pages
+
+
+def _pages(context: Context, figures: health.Figures) -> Flask:
     app = Flask("consent_service.web", static_folder="static", template_folder="templates")
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 3600 * 24 * 30
     app.extensions[here.EXTENSION] = context
     app.url_map.converters["id"] = OpaqueId
-    app.wsgi_app = MethodSaid(app.wsgi_app)  # type: ignore[method-assign]
-    _behind_proxies(app, context.settings)
     headers.register(app)
-    _log_requests(app)
+    headers.limit_forms(app)
+    logs.register(app)
     csrf = CSRFProtect()
     sign_in.configure(app, context)
     csrf.init_app(app)
     fault_pages.register(app)
     layout.register(app)
     routes.register(app)
-    health.register(app)
+    health.register(app, figures)
+    app.register_blueprint(health.health)
     for blueprint in page_groups():
         app.register_blueprint(blueprint)
     for blueprint in OWN_PAGES:
         csrf.exempt(blueprint)
     own_session.register(app)
-    _api(app, context, csrf)
     _limit_sign_in(app)
+    return app
+
+
+def _programs(context: Context, figures: health.Figures) -> Flask:
+    """Return the app of JSON API and FHIR, which guards itself with tokens."""
+    app = Flask("consent_service.api", static_folder=None)
+    app.extensions[here.EXTENSION] = context
+    headers.register(app)
+    logs.register(app)
+    health.register(app, figures)
+    api.register(app, context)
     return app
 
 
@@ -180,15 +199,6 @@ def page_groups() -> list[Any]:
     ]
 
 
-def _api(app: Flask, context: Context, csrf: CSRFProtect) -> None:
-    """Mount the API; it guards itself with tokens, so no form token is asked of it."""
-    api = import_module("consent_service.api")
-    register = getattr(api, "register", None)
-    if register is not None:
-        for blueprint in register(app, context) or ():
-            csrf.exempt(blueprint)
-
-
 def _limit_sign_in(app: Flask) -> None:
     """Slow down guessing. Each process counts for itself; lock-out counts in the database."""
     limiter = Limiter(get_remote_address, app=app, storage_uri="memory://", headers_enabled=True)
@@ -196,6 +206,21 @@ def _limit_sign_in(app: Flask) -> None:
         view = app.view_functions[endpoint]
         limited = limiter.limit(SIGN_IN_LIMIT, methods=["POST"])(view)
         app.view_functions[endpoint] = limited  # type: ignore[assignment]
+
+
+class Door:
+    """Leads programs to their app and everybody else to the pages, by the address alone."""
+
+    def __init__(self, pages: "WSGIApplication", programs: "WSGIApplication") -> None:
+        self._pages, self._programs = pages, programs
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> "Iterable[bytes]":
+        """Answer a request."""
+        first = environ.get("PATH_INFO", "").split("/", 2)[1:2]
+        app = self._programs if first and first[0] in api.ROOTS else self._pages
+        return app(environ, start_response)
 
 
 class TrustedProxies:
@@ -234,33 +259,3 @@ def _behind_proxies(app: Flask, settings: Settings) -> None:
         raise SettingsFault(
             "CONSENT_TRUSTED_PROXIES must be addresses or networks, such as 10.0.0.5, 10.1.0.0/16."
         ) from None
-
-
-def _log_requests(app: Flask) -> None:
-    """Write one line per request: endpoint, status, time, account id; no address, no name."""
-    log = structlog.get_logger("consent_service.web")
-
-    def begin() -> None:
-        g.log_started = time.perf_counter()
-
-    def end(response: Any) -> Any:
-        if request.endpoint not in ("static", "health.live"):
-            seconds = time.perf_counter() - g.get("log_started", time.perf_counter())
-            account_id = g._login_user.account.id if _known_user() else None
-            log.info(
-                "request",
-                endpoint=request.endpoint,
-                method=request.method,
-                status=response.status_code,
-                ms=round(seconds * 1000, 1),
-                request_id=g.get("request_id"),
-                account=account_id,
-            )
-        return response
-
-    app.before_request(begin)
-    app.after_request(end)
-
-
-def _known_user() -> bool:
-    return bool(getattr(g.get("_login_user"), "account", None))

@@ -2,11 +2,8 @@
 
 Rules kept here:
   * an address or a method that does not exist is answered like every refusal: a problem document,
-    with the methods that do exist in Allow;
-  * nothing that is answered may be kept by a browser or a proxy.
+    with the methods that do exist in Allow.
 """
-
-from collections.abc import Iterable
 
 from flask import Blueprint, Flask, Response, request
 from flask.globals import request_ctx
@@ -22,11 +19,13 @@ from consent_service.services.context import Context
 
 ROOM = "api"
 """The name of the blueprint; nothing outside a blueprint of this name serves the API."""
+ROOTS = frozenset({"api", "fhir"})
+"""What the addresses begin with that are served here."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
-def register(app: Flask, ctx: Context) -> Iterable[Blueprint]:
-    """Mount the API; returns the blueprints that no form token is asked of."""
+def register(app: Flask, ctx: Context) -> None:
+    """Mount the API."""
     app.url_map.converters |= serving.converters()
     blueprint = Blueprint(ROOM, __name__)
     problems.register(blueprint, ctx)
@@ -45,24 +44,10 @@ def register(app: Flask, ctx: Context) -> Iterable[Blueprint]:
         openapi.view_for(ctx, views),
         provide_automatic_options=False,
     )
-    blueprint.after_request(_kept_nowhere)
+    blueprint.after_request(_say_protocol)
     app.register_blueprint(blueprint)
-    fhir_room = fhir.room(ctx)
-    fhir_room.after_request(_kept_nowhere)
-    app.register_blueprint(fhir_room)
+    app.register_blueprint(fhir.room(ctx))
     _catch_the_rest(app, ctx)
-    _leave_bodies_alone(app)
-    return blueprint, fhir_room
-
-
-def _leave_bodies_alone(app: Flask) -> None:
-    """Keep the pages' sign-in from reading every request's body for a token of its own kind.
-
-    It would read a film whole into memory, before its length or its sender were looked at.
-    """
-    login_manager = getattr(app, "login_manager", None)
-    if login_manager is not None:
-        login_manager.request_loader(lambda _request: None)
 
 
 def _catch_the_rest(app: Flask, ctx: Context) -> None:
@@ -102,9 +87,7 @@ def _is_served(method: str) -> bool:
     return str(endpoint) != f"{ROOM}.nothing_here"
 
 
-def _kept_nowhere(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+def _say_protocol(response: Response) -> Response:
     if _is_resumable():
         response.headers.update(tus.answer_headers(response.status_code))
     return response

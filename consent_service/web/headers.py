@@ -9,6 +9,8 @@ Rules kept here:
 
 import io
 import secrets
+import time
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from typing import IO
@@ -54,11 +56,16 @@ class PageRequest(Request):
 
 
 def register(app: Flask) -> None:
-    """Put limits before and headers after every request of an app."""
+    """Number and time every request of an app, and put headers after it."""
     app.request_class = PageRequest
     app.config["MAX_FORM_MEMORY_SIZE"] = LARGEST_FORM
     app.before_request(_begin)
     app.after_request(_finish)
+
+
+def limit_forms(app: Flask) -> None:
+    """Put a limit before every request for a page."""
+    app.before_request(_limit_form)
 
 
 def with_player() -> None:
@@ -91,11 +98,13 @@ def player_styles() -> tuple[str, ...]:
 
 
 def _begin() -> None:
+    g.began = time.perf_counter()
     g.request_id = secrets.token_hex(8)
+
+
+def _limit_form() -> None:
     if request.endpoint in STREAMED:
         _refuse_form()
-        return
-    if _is_program():
         return
     largest = LARGEST_FORM + (LARGEST_SCAN if request.endpoint in WITH_SCAN else 0)
     request.max_content_length = largest
@@ -109,20 +118,20 @@ def _refuse_form() -> None:
         raise UnsupportedMediaType("Send the film itself, not a form.")
 
 
-def _is_program() -> bool:
-    return request.path.startswith(("/api/", "/fhir/"))
-
-
 def _finish(response: Response) -> Response:
-    for name, value in _ALWAYS.items():
-        response.headers.setdefault(name, value)
-    response.headers.setdefault("Content-Security-Policy", content_security_policy())
-    response.headers["X-Request-Id"] = g.get("request_id", "")
-    if ctx().settings.secure:
-        response.headers["Strict-Transport-Security"] = HSTS
+    given = {name.lower() for name in response.headers.keys()}  # noqa: SIM118  (pairs otherwise)
+    response.headers.extend((n, v) for n, v in _added() if n.lower() not in given)
     if request.endpoint not in KEPT_BY_BROWSERS:
         response.headers["Cache-Control"] = "no-store"
     elif "v" not in request.args:
         # A script that another script names: its address stays the same when it changes.
         response.headers["Cache-Control"] = "no-cache"
     return response
+
+
+def _added() -> Iterator[tuple[str, str]]:
+    yield from _ALWAYS.items()
+    yield "Content-Security-Policy", content_security_policy()
+    yield "X-Request-Id", g.get("request_id", "")
+    if ctx().settings.secure:
+        yield "Strict-Transport-Security", HSTS

@@ -13,6 +13,8 @@ from consent_service.services.access import Caller
 from consent_service.services.context import Context
 
 EXTENSION = "consent_service"
+PROGRAMS = "consent_programs"
+"""Where the app of the pages keeps the app of the programs, which has the same Context."""
 ROWS = 25
 """How many rows of a long list are on one page."""
 

@@ -6,11 +6,16 @@ text that anybody typed, and never the values of a trace.
 
 import logging
 import sys
+import time
 from typing import Any
 
 import structlog
+from flask import Flask, g, request
 
 from consent_service.settings import Settings
+
+UNSAID = ("static", "health.live")
+log = structlog.get_logger("consent_service.web")
 
 
 def configure(settings: Settings) -> None:
@@ -27,6 +32,31 @@ def configure(settings: Settings) -> None:
             last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def register(app: Flask) -> None:
+    """Write one line per request: endpoint, status, time, account id; no address, no name."""
+    app.after_request(_write)
+
+
+def _write(response: Any) -> Any:
+    if request.endpoint not in UNSAID:
+        now = time.perf_counter()
+        log.info(
+            "request",
+            endpoint=request.endpoint,
+            method=request.method,
+            status=response.status_code,
+            ms=round((now - g.get("began", now)) * 1000, 1),
+            request_id=g.get("request_id"),
+            account=_account(),
+        )
+    return response
+
+
+def _account() -> str | None:
+    account = getattr(g.get("_login_user"), "account", None)
+    return None if account is None else account.id

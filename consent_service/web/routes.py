@@ -229,7 +229,7 @@ def register(app: Flask) -> None:
 
 def _guard() -> ResponseReturnValue | None:
     endpoint = request.endpoint
-    if endpoint is None or endpoint.partition(".")[0] in API_ROOMS:
+    if endpoint is None:
         return None
     wanted = ROUTES.get(endpoint)
     if wanted is None:
@@ -254,9 +254,6 @@ def _link_holder() -> Caller:
 
 OWN_VERBS = frozenset({P.OWN_CONSENT_READ, P.OWN_CONSENT_RECORD, P.OWN_WITHDRAWAL_RECORD})
 """What only the holders of families' links may do, on pages that no session of the team opens."""
-
-API_ROOMS = frozenset({"api", "api_v1", "fhir", "openapi"})
-"""Blueprints that guard themselves, with tokens: their routes stand in their own table."""
 
 
 def table() -> Mapping[str, P | Open]:

@@ -20,7 +20,8 @@ ANSWERED_ANYWAY = frozenset({"static", "health.live", "health.ready", "health.me
 def register(app: Flask, watch: JournalWatch) -> None:
     """Have every request ask `watch` first, and every stream and erasure of this app."""
     app.extensions[here.EXTENSION].standing.follow(watch)
-    app.before_request(_require_whole_journal)
+    for each in (app, app.extensions[here.PROGRAMS]):
+        each.before_request(_require_whole_journal)
 
 
 def watch_on(watch: JournalWatch) -> threading.Event:

@@ -65,13 +65,19 @@ def test_a_mother_who_withdraws_for_herself_stops_the_film_for_everyone(
     assert (gone.state, gone.order) == (AssetState.ERASED, refused.value.details["order"])
 
 
-def test_of_what_the_store_gave_at_once_little_is_released_at_a_time(
-    clinic: Clinic, family: Family
+def test_a_slow_reader_is_handed_little_at_a_time(
+    clinic: Clinic, family: Family, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Web servers go on sending the pieces that they were handed: large ones would be seconds."""
     film = clinic.stores_film(family, heavy_film())
+    now = [0.0]
+    monkeypatch.setattr(viewing, "_seconds", lambda: now[0])
     with viewing.open_film(clinic.ctx, clinic.guider, film.id, CARE) as opened:
-        pieces = [len(piece) for piece in opened.iter_range(0, opened.size)]
+        quickly = [len(piece) for piece in opened.iter_range(0, opened.size)]
+        slowly = []
+        for piece in opened.iter_range(0, opened.size):
+            slowly.append(len(piece))
+            now[0] += 0.2
         stream = opened.iter_range(0, opened.size)
         next(stream)
         clinic.passes(seconds=5)
@@ -80,9 +86,10 @@ def test_of_what_the_store_gave_at_once_little_is_released_at_a_time(
         with pytest.raises(Gone):
             next(stream)
 
-    assert sum(pieces) == film.size
-    assert max(pieces) == viewing.AT_ONCE <= 65536
-    assert clinic.ctx.blobs.open(f"{film.id}.1").stride > viewing.AT_ONCE
+    assert sum(quickly) == sum(slowly) == film.size
+    assert max(quickly) == viewing.AT_ONCE <= 262144
+    assert max(slowly[1:]) == viewing.AT_ONCE_SLOWLY <= 65536
+    assert clinic.ctx.blobs.open(f"{film.id}.1").stride > viewing.AT_ONCE_SLOWLY
 
 
 def test_denial_reaches_a_process_that_has_the_key_within_a_second(

@@ -18,4 +18,4 @@ def rows_of(session: Session, query: Select[Any], **values: object) -> Sequence[
     A session does that by itself only for queries on models.
     """
     session.flush()
-    return session.execute(query, values).all()
+    return session.connection().execute(query, values).all()
