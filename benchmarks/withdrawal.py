@@ -8,6 +8,7 @@ in one transaction of plain `sqlite3`, on a copy of the database made just befor
 """
 
 import argparse
+import gc
 import sqlite3
 import tempfile
 import time
@@ -68,7 +69,11 @@ def open_embedded(folder: Path) -> Clinic:
     """Return a clinic as it is on one machine: everything in files under `folder`."""
     settings = Settings(data_dir=folder, database_url=f"sqlite:///{folder / 'consent.sqlite3'}")
     build_schema(settings.database_url)
-    return furnish_clinic(settings.filled(), FixedClock(datetime(2026, 11, 2, 9, 30, tzinfo=UTC)))
+    at = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
+    clinic = furnish_clinic(settings.filled(), FixedClock(at))
+    gc.collect()
+    gc.freeze()  # as a process that serves does
+    return clinic
 
 
 def family_with(clinic: Clinic, films: int) -> tuple[Family, str]:

@@ -7,6 +7,7 @@ Rules kept here:
   * the order of what runs before a request for a page: limits, session, the table of routes.
 """
 
+import gc
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -159,6 +160,9 @@ def create_served_app() -> Flask:
     watch = JournalWatch(context)
     standing.register(app, watch)
     standing.watch_on(watch)
+    # What lives as long as the process is not looked through again and again for what is dead.
+    gc.collect()
+    gc.freeze()
     return app
 
 

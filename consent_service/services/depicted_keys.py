@@ -7,6 +7,7 @@ Rules kept here:
     serving code cannot open the film (rule 12);
   * their yes makes the wraps again; their no, or the end of the time to ask them, orders erasure;
   * while the clock is in doubt nothing goes for want of an answer;
+  * a key is replaced, and the old one destroyed, only after a good look at the journal;
   * everything here is idempotent: it runs right after a commit and again by a job.
 """
 
@@ -166,6 +167,7 @@ def _readmit(ctx: Context, asset: Asset, scene: _Scene) -> int:
     data_key = _data_key(ctx, asset, scene.wraps.get(asset.id, ()))
     if CARE not in wanted or data_key is None:
         return 0
+    ctx.standing.require_newest()
     fresh = new_id()
     ctx.keyring.create(fresh, KeyKind.ASSET, asset.shard, ctx.clock.now())
     asset_key = ctx.keyring.read([fresh])[fresh]
@@ -180,6 +182,7 @@ def _seal_away(ctx: Context, asset: Asset, scene: _Scene) -> int:
     data_key = _data_key(ctx, asset, wraps) if wraps else None
     if data_key is None:
         return 0
+    ctx.standing.require_newest()
     fresh = new_id()
     ctx.keyring.seal_secret(fresh, data_key, asset.shard, ctx.clock.now())
     return _replace_key(ctx, asset, scene, fresh, [])

@@ -12,7 +12,15 @@ from consent_service.domain.assets import AssetState
 from consent_service.domain.audit import EventKind
 from consent_service.domain.purposes import CARE
 from consent_service.errors import ConsentServiceError, JournalBroken, Unavailable
-from consent_service.services import audit, erasure, overview, startup, viewing
+from consent_service.services import (
+    audit,
+    depicted,
+    depicted_keys,
+    erasure,
+    overview,
+    startup,
+    viewing,
+)
 from consent_service.services.context import Standing
 from consent_service.services.journal_watch import JournalWatch
 from consent_service.services.viewing_keys import ViewingKeys
@@ -156,6 +164,27 @@ def test_nothing_is_destroyed_unless_the_look_before_it_was_a_good_one(
     erasure.work(clinic.ctx, "worker")
     assert asset_row(clinic, film).state is AssetState.ERASED
     assert says.looks > len(order.steps), "a look before each step"
+
+
+def test_no_key_is_replaced_unless_the_look_before_it_was_a_good_one(clinic: Clinic) -> None:
+    """Which key opens a film is read from the database: one of before would have the wrong ended."""
+    family = clinic.family()
+    clinic.captures(family, family.mother, clinic.answers(family, family.mother))
+    film = clinic.stores_film(family, depicted=(family.mother, family.baby)).id
+    key = asset_row(clinic, film).asset_key_id
+    says = Says()
+    says.fault = JournalBroken("It was cut.")
+    clinic.ctx.standing.follow(says)
+
+    depicted.add_depicted(clinic.ctx, clinic.guider, film, family.father)
+    with pytest.raises(JournalBroken):
+        depicted_keys.settle_awaiting(clinic.ctx)
+
+    assert clinic.ctx.keyring.status([key])[key] is KeyStatus.LIVE
+    assert asset_row(clinic, film).state is AssetState.AWAITING_CONSENT
+    says.fault = None
+    depicted_keys.settle_awaiting(clinic.ctx)
+    assert clinic.ctx.keyring.status([key])[key] is KeyStatus.DESTROYED
 
 
 def test_where_nothing_is_to_be_destroyed_the_journal_is_not_asked(
