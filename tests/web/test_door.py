@@ -1,0 +1,72 @@
+"""Pages and programs stand behind one door, and what belongs to one opens nothing of the other."""
+
+from dataclasses import replace
+
+import pytest
+from pydantic import SecretStr
+
+from consent_service.app import create_app
+from tests.support.api import issue_token
+from tests.support.clinic import Clinic
+from tests.support.pages import Pages
+
+NOBODY = "0" * 32
+
+
+def test_a_session_opens_nothing_that_programs_are_served(pages: Pages) -> None:
+    """A forged form in a signed-in browser sends its cookie along, and must not act with it."""
+    visitor = pages.as_("ig")
+
+    answers = [
+        visitor.opens(f"/api/v1/involvements/{NOBODY}"),
+        visitor.opens(f"/fhir/R4/Patient/{NOBODY}"),
+        visitor.client.post("/api/v1/involvements", json={}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [401] * 3
+    assert {answer.headers.get("Set-Cookie") for answer in answers} == {None}
+
+
+def test_a_token_opens_no_page(pages: Pages, clinic: Clinic) -> None:
+    """What a program holds has no second factor."""
+    token = issue_token(clinic, clinic.ig)
+    client = pages.stranger().client
+
+    answer = client.get("/families", headers={"Authorization": f"Bearer {token}"})
+
+    assert answer.status_code == 302
+    assert answer.headers["Location"].startswith("/sign-in")
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/api", "application/problem+json"),
+        ("/api/nothing", "application/problem+json"),
+        ("/fhir", "application/fhir+json"),
+        ("/apis", "text/html"),
+        ("/nothing/api/v1", "text/html"),
+    ],
+)
+def test_the_first_word_of_an_address_leads(pages: Pages, path: str, kind: str) -> None:
+    """Programs get a problem document and people a page, also where there is nothing."""
+    answer = pages.as_("guider").opens(path)
+
+    assert (answer.status_code, answer.mimetype) == (404, kind)
+
+
+def test_programs_get_the_headers_and_are_counted_as_pages_are(
+    clinic: Clinic, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two apps, one service: whoever watches it sees all of it."""
+    settings = clinic.ctx.settings.model_copy(update={"metrics_token": SecretStr("a-token")})
+    client = create_app(replace(clinic.ctx, settings=settings)).test_client()
+
+    answer = client.get(f"/api/v1/recordings/{NOBODY}")
+    figures = client.get("/metrics", headers={"Authorization": "Bearer a-token"})
+
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert len(answer.headers["X-Request-Id"]) == 16
+    assert 'endpoint="api.' in figures.get_data(as_text=True)
