@@ -4,8 +4,9 @@ Ours is the real service, as `consent-service run` starts it: embedded, one fold
 each request, its permission checked, its viewing written down, one line of log for each request.
 nginx sends the plain file and writes no log; `rclone serve http` decrypts with its own crypt.
 wrk asks all of them over connections that stay open, for the whole film or for ranges at random
-places. `upload` sends a raw stream by one PATCH and ends when every byte is durable, encrypted;
-`cp_fsync` copies the same file and syncs it.
+places. A bare Flask app under the same web server, which asks nothing and decrypts nothing, shows
+what of the way to nginx is theirs. `upload` sends a raw stream by one PATCH and ends when every
+byte is durable, encrypted; `cp_fsync` copies the same file and syncs it.
 """
 
 import argparse
@@ -218,7 +219,8 @@ def measure(options: Options, folder: Path) -> Report:
         port, _pid = running.enter_context(our_service(folder, options.workers))
         measure_upload(report, stage, port, options.turns)
         others: dict[str, Place] = {}
-        for name, serve in (("nginx", servers.nginx), ("rclone", servers.rclone)):
+        peers = {"nginx": servers.nginx, "flask": servers.flask, "rclone": servers.rclone}
+        for name, serve in peers.items():
             if (version := servers.version_of(name)) is None:
                 report.missing.append(name)
                 continue

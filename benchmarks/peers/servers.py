@@ -4,13 +4,17 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.peers.tools import said_by
+from consent_service.cli.processes import THREADS
 from tests.support.processes import free_port, started
+from tests.support.running import ROOT
 
 ASKER = "wrk"
 _NGINX = """
@@ -126,8 +130,21 @@ def rclone(folder: Path, root: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
+@contextmanager
+def flask(folder: Path, root: Path) -> Iterator[str]:
+    """Serve the film of `root` from a bare Flask app, with as much of granian as ours has."""
+    port = free_port()
+    argv = [sys.executable, "-m", "benchmarks.peers.bare_flask", str(root / "film")]
+    argv += [str(port), str(os.cpu_count()), str(THREADS)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with started(argv, port, cwd=folder, environment=environment):
+        yield f"http://127.0.0.1:{port}"
+
+
 def version_of(name: str) -> str | None:
-    """Return the version of a program; None where it is not installed."""
+    """Return the version of a program or package; None where it is not installed."""
+    if name == "flask":
+        return f"Flask {version('flask')} under granian {version('granian')}"
     if not shutil.which(name):
         return None
     argv = {"nginx": ("nginx", "-v"), "rclone": ("rclone", "version"), "wrk": ("wrk", "-v")}[name]

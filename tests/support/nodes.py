@@ -22,7 +22,7 @@ from tests.support.running import Running, running, working
 from tests.support.seaweed import Seaweed, seaweed
 
 POLICIES = Path(__file__).parents[2] / "docs" / "operations" / "openbao"
-PATIENCE = 60.0
+PATIENCE = 240.0
 _PAUSE = 0.2
 
 
