@@ -108,6 +108,9 @@ def configure(app: Flask, context: Context) -> None:
         # Called with the secrets and the issuer of the settings, which it knows from the context.
         totp_cls=lambda *_settings: OneTimeCodes(context),  # type: ignore[arg-type]
     )
+    # The library's tokens would pass by the second factor, and its search for one in the body
+    # would take a film whole into memory before its sender was known.
+    app.login_manager.request_loader(lambda _request: None)  # type: ignore[attr-defined]
     security.unauthn_handler(_not_signed_in)
     for endpoint in UNUSED:
         app.view_functions[endpoint] = _not_here

@@ -1,11 +1,15 @@
 """Pages and programs stand behind one door, and what belongs to one opens nothing of the other."""
 
 from dataclasses import replace
+from io import RawIOBase
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from consent_service.app import create_app
+from consent_service.services import sign_in as accounts
+from consent_service.web.account_store import PageUser
 from tests.support.api import issue_token
 from tests.support.clinic import Clinic
 from tests.support.pages import Pages
@@ -38,6 +42,56 @@ def test_a_token_opens_no_page(pages: Pages, clinic: Clinic) -> None:
     assert answer.headers["Location"].startswith("/sign-in")
 
 
+@pytest.mark.parametrize("where", ["header", "address"])
+def test_a_token_of_the_sign_in_s_library_opens_no_page_either(
+    pages: Pages, clinic: Clinic, where: str
+) -> None:
+    """The library knows tokens of its own, which would pass by the second factor."""
+    account = accounts.find_account(clinic.ctx, id=clinic.ig.id)
+    assert account is not None
+    with pages.app.test_request_context():
+        token = PageUser(clinic.ctx, account).get_auth_token()
+    client = pages.stranger().client
+
+    answer = (
+        client.get("/families", headers={"Authentication-Token": token})
+        if where == "header"
+        else client.get("/families", query_string={"auth_token": token})
+    )
+
+    assert answer.status_code == 302
+    assert answer.headers["Location"].startswith("/sign-in")
+
+
+class Body(RawIOBase):
+    """A body without an end that knows how much of it was taken."""
+
+    taken = 0
+
+    def readable(self) -> bool:
+        """Say that there is something to read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Give as much as is asked for."""
+        self.taken += len(buffer)
+        return len(buffer)
+
+
+def test_of_what_a_stranger_sends_nothing_is_read(pages: Pages) -> None:
+    """A film has no largest length there, so its body must wait for the sender to be known."""
+    body = Body()
+
+    answer = pages.stranger().client.patch(
+        f"/uploads/{NOBODY}",
+        content_type="application/json",
+        environ_overrides={"wsgi.input": body, "CONTENT_LENGTH": str(1 << 20)},
+    )
+
+    assert answer.status_code in (302, 400, 401, 403)
+    assert body.taken == 0
+
+
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
@@ -55,9 +109,7 @@ def test_the_first_word_of_an_address_leads(pages: Pages, path: str, kind: str) 
     assert (answer.status_code, answer.mimetype) == (404, kind)
 
 
-def test_programs_get_the_headers_and_are_counted_as_pages_are(
-    clinic: Clinic, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_programs_get_the_headers_and_are_counted_as_pages_are(clinic: Clinic) -> None:
     """Two apps, one service: whoever watches it sees all of it."""
     settings = clinic.ctx.settings.model_copy(update={"metrics_token": SecretStr("a-token")})
     client = create_app(replace(clinic.ctx, settings=settings)).test_client()
