@@ -22,6 +22,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
 from consent_service import api, wiring
+from consent_service.api.going_on import GoingOn
+from consent_service.api.v1 import OPERATIONS
 from consent_service.errors import SettingsFault
 from consent_service.services import startup
 from consent_service.services.context import Context
@@ -30,6 +32,7 @@ from consent_service.settings import Settings
 from consent_service.web import (
     about,
     account,
+    answers,
     certificates,
     consent_acts,
     families,
@@ -139,6 +142,8 @@ def _programs(context: Context, figures: health.Figures) -> Flask:
     logs.register(app)
     health.register(app, figures)
     api.register(app, context)
+    answered = answers.answered_by(context, figures)
+    app.wsgi_app = GoingOn(app.wsgi_app, context, OPERATIONS, answered)  # type: ignore[method-assign]
     return app
 
 

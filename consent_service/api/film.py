@@ -54,9 +54,9 @@ def serve(ask: Ask, kind: AssetKind, asset: str, purpose: str) -> Response:
         film.close()
         raise
     response = Response(
-        _sent(film, pieces),
+        sent(film, pieces),
         206 if wanted else 200,
-        _headers(film, start, end, wanted is not None),
+        headers_of(film, start, end, wanted is not None),
         direct_passthrough=True,
     )
     response.call_on_close(film.close)
@@ -98,7 +98,8 @@ def _outside(film: OpenFilm) -> RangeInvalid:
     return RangeInvalid("That part does not lie inside the film.", size=film.size)
 
 
-def _headers(film: OpenFilm, start: int, end: int, partial: bool) -> dict[str, str]:
+def headers_of(film: OpenFilm, start: int, end: int, partial: bool) -> dict[str, str]:
+    """Return the headers of these bytes of a film, `end` not included."""
     headers = {
         "Content-Type": film.media_type,
         "Content-Length": str(end - start),
@@ -111,7 +112,8 @@ def _headers(film: OpenFilm, start: int, end: int, partial: bool) -> dict[str, s
     return headers
 
 
-def _sent(film: OpenFilm, pieces: Iterator[bytes]) -> Iterator[bytes]:
+def sent(film: OpenFilm, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the pieces and close the film; a failure is logged and raised on."""
     try:
         yield from pieces
     except Exception as fault:

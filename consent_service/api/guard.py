@@ -25,15 +25,16 @@ def admit(ctx: Context, operation: Operation) -> Caller | None:
     caller = None
     if operation.needs is not Open.EVERYONE:
         known = caller_who_watches if operation.ranges else caller_of_token
-        caller = g.api_caller = known(ctx, _token())
+        caller = g.api_caller = known(ctx, token_in(request.headers.get("Authorization", "")))
         if not isinstance(operation.needs, Open):
             access.require(ctx, caller, operation.needs)
     _limit_body(ctx, operation)
     return caller
 
 
-def _token() -> str:
-    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+def token_in(authorization: str) -> str:
+    """Return the bearer token of a header Authorization; raises NotSignedIn without one."""
+    kind, _, token = authorization.partition(" ")
     if kind.lower() != "bearer" or not token or len(token) > LONGEST_TOKEN or not token.isascii():
         raise NotSignedIn("Send a bearer token in the header Authorization.")
     return token.strip()

@@ -13,6 +13,7 @@ from typing import Any
 from flask import Response
 
 from consent_service.api.shapes import ID_PATTERN, Reply, Request
+from consent_service.domain.assets import AssetKind
 from consent_service.domain.roles import Permission
 from consent_service.services.access import Caller
 from consent_service.services.context import Context
@@ -79,7 +80,7 @@ class Operation:
 
     `once`: may carry an Idempotency-Key. `versioned`: asks for If-Match. `also`: other answers by
     status. `media`: the types of an answer that is not JSON. `refusals`: statuses beyond the usual.
-    `resumable`: speaks tus, and says so in its headers.
+    `ranges`: gives this kind of asset, whole or by ranges. `resumable`: speaks tus, and says so.
     """
 
     method: str
@@ -96,7 +97,7 @@ class Operation:
     versioned: bool = False
     also: Mapping[int, type[Reply]] = field(default_factory=dict)
     media: tuple[str, ...] = ()
-    ranges: bool = False
+    ranges: AssetKind | None = None
     resumable: bool = False
     refusals: frozenset[int] = frozenset()
 

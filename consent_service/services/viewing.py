@@ -183,6 +183,26 @@ def open_film(ctx: Context, caller: Caller, asset: str, purpose: str) -> OpenFil
     return OpenFilm(opened, held.facts, _Use(ctx, caller, name, held), closing)
 
 
+def open_going_on(ctx: Context, caller: Caller, asset: str, purpose: str) -> OpenFilm | None:
+    """Open a film for the next request of a viewing of which nothing has to be asked now.
+
+    None where there is no such viewing, and wherever permission has to be asked, the object to be
+    proven or somebody to be refused: `open_film` does all of that. Raises Unavailable.
+    """
+    if caller.user is None:
+        return None
+    name = _name(caller, asset, purpose)
+    now = ctx.clock.now()
+    held = _held(ctx, name, now)
+    if held is None or not _recent(held.checked_at, now):
+        return None
+    try:
+        opened, closing = _open(ctx, held)
+    except Gone:
+        return None
+    return OpenFilm(opened, held.facts, _Use(ctx, caller, name, held), closing)
+
+
 def _begin(ctx: Context, caller: Caller, name: ViewName) -> OpenFilm:
     """Open the key, prove the object, write the viewing down, and only then hand it out."""
     with _refusals_recorded(ctx, caller, name), ExitStack() as unless_permitted:
@@ -198,20 +218,23 @@ def _begin(ctx: Context, caller: Caller, name: ViewName) -> OpenFilm:
 
 
 def _going_on(ctx: Context, caller: Caller, name: ViewName) -> Held | None:
-    """Return the key of a viewing that goes on, asking again whether it may once a minute.
-
-    Where anything was granted or ended meanwhile there is none: keys are read anew.
-    """
+    """Return the key of a viewing that goes on, asking again whether it may once a minute."""
     now = ctx.clock.now()
-    held = ctx.viewings.take(name, now)
+    held = _held(ctx, name, now)
     if held is None:
-        return None
-    if _epoch(ctx, held.facts.involvement, now) != held.epoch:
-        ctx.viewings.forget(name)
         return None
     if not _recent(held.checked_at, now):
         held = replace(held, epoch=_ask_again(ctx, caller, name), checked_at=now)
         ctx.viewings.keep(name, held, ctx.clock.now)
+    return held
+
+
+def _held(ctx: Context, name: ViewName, now: datetime) -> Held | None:
+    """Return the key of a viewing; none where anything was granted or ended since it was opened."""
+    held = ctx.viewings.take(name, now)
+    if held is not None and _epoch(ctx, held.facts.involvement, now) != held.epoch:
+        ctx.viewings.forget(name)
+        return None
     return held
 
 

@@ -10,7 +10,6 @@ Rules kept here:
 import io
 import secrets
 import time
-from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from typing import IO
@@ -20,6 +19,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from consent_service.errors import TooLarge
 from consent_service.services.consent_papers import LARGEST_SCAN
+from consent_service.settings import Settings
 from consent_service.web.here import ctx
 
 LARGEST_FORM = 512 * 1024
@@ -78,10 +78,22 @@ def with_drawn_code() -> None:
     g.own_picture = True
 
 
-def content_security_policy() -> str:
-    """Return the policy of this answer."""
-    styles = " ".join(("'self'", *player_styles())) if g.get("player") else "'self'"
-    pictures = "'self' data:" if g.get("own_picture") else "'self'"
+def common(settings: Settings, request_id: str, policy: str) -> list[tuple[str, str]]:
+    """Return the headers of every answer, whichever app gives it."""
+    found = [*_ALWAYS.items(), ("Content-Security-Policy", policy), ("X-Request-Id", request_id)]
+    return [*found, ("Strict-Transport-Security", HSTS)] if settings.secure else found
+
+
+def new_request_id() -> str:
+    """Return a number for a request, by which its answer and its line of log are found."""
+    return secrets.token_hex(8)
+
+
+@cache
+def content_security_policy(player: bool = False, own_picture: bool = False) -> str:
+    """Return the policy of a page: with the player, with a picture that it carries itself."""
+    styles = " ".join(("'self'", *player_styles())) if player else "'self'"
+    pictures = "'self' data:" if own_picture else "'self'"
     return (
         "default-src 'none'; script-src 'self'; "
         f"style-src {styles}; img-src {pictures}; media-src 'self'; connect-src 'self'; "
@@ -99,7 +111,7 @@ def player_styles() -> tuple[str, ...]:
 
 def _begin() -> None:
     g.began = time.perf_counter()
-    g.request_id = secrets.token_hex(8)
+    g.request_id = new_request_id()
 
 
 def _limit_form() -> None:
@@ -120,18 +132,12 @@ def _refuse_form() -> None:
 
 def _finish(response: Response) -> Response:
     given = {name.lower() for name in response.headers.keys()}  # noqa: SIM118  (pairs otherwise)
-    response.headers.extend((n, v) for n, v in _added() if n.lower() not in given)
+    policy = content_security_policy(bool(g.get("player")), bool(g.get("own_picture")))
+    added = common(ctx().settings, g.get("request_id", ""), policy)
+    response.headers.extend((n, v) for n, v in added if n.lower() not in given)
     if request.endpoint not in KEPT_BY_BROWSERS:
         response.headers["Cache-Control"] = "no-store"
     elif "v" not in request.args:
         # A script that another script names: its address stays the same when it changes.
         response.headers["Cache-Control"] = "no-cache"
     return response
-
-
-def _added() -> Iterator[tuple[str, str]]:
-    yield from _ALWAYS.items()
-    yield "Content-Security-Policy", content_security_policy()
-    yield "X-Request-Id", g.get("request_id", "")
-    if ctx().settings.secure:
-        yield "Strict-Transport-Security", HSTS

@@ -30,6 +30,12 @@ class Figures:
             "consent_request_seconds", "Time to answer", ["endpoint"], registry=self.registry
         )
 
+    def count(self, endpoint: str, status: int, seconds: float | None) -> None:
+        """Count a request that was answered, and the time that took where it is known."""
+        self.requests.labels(endpoint, str(status)).inc()
+        if seconds is not None:
+            self.seconds.labels(endpoint).observe(seconds)
+
 
 def register(app: Flask, figures: Figures) -> None:
     """Count every request of an app; one process has the same figures for all its apps."""
@@ -72,9 +78,6 @@ def _figures() -> Figures:
 
 
 def _count(response: Any) -> Any:
-    endpoint = request.endpoint or "none"
-    figures = _figures()
-    figures.requests.labels(endpoint, str(response.status_code)).inc()
-    if "began" in g:
-        figures.seconds.labels(endpoint).observe(time.perf_counter() - g.began)
+    seconds = time.perf_counter() - g.began if "began" in g else None
+    _figures().count(request.endpoint or "none", response.status_code, seconds)
     return response

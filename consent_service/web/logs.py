@@ -42,17 +42,36 @@ def register(app: Flask) -> None:
     app.after_request(_write)
 
 
+def write_request(
+    endpoint: str | None,
+    method: str,
+    status: int,
+    seconds: float,
+    request_id: str | None,
+    account: str | None = None,
+) -> None:
+    """Write the line of one request that was answered."""
+    log.info(
+        "request",
+        endpoint=endpoint,
+        method=method,
+        status=status,
+        ms=round(seconds * 1000, 1),
+        request_id=request_id,
+        account=account,
+    )
+
+
 def _write(response: Any) -> Any:
     if request.endpoint not in UNSAID:
         now = time.perf_counter()
-        log.info(
-            "request",
-            endpoint=request.endpoint,
-            method=request.method,
-            status=response.status_code,
-            ms=round((now - g.get("began", now)) * 1000, 1),
-            request_id=g.get("request_id"),
-            account=_account(),
+        write_request(
+            request.endpoint,
+            request.method,
+            response.status_code,
+            now - g.get("began", now),
+            g.get("request_id"),
+            _account(),
         )
     return response
 

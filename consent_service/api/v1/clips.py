@@ -11,14 +11,24 @@ from consent_service.domain.roles import Permission as P
 room = Room("clips")
 
 
-@room.get("/clips/{id}/content", P.FILM_WATCH, query=ContentQuery, media=film.MEDIA, ranges=True)
+@room.get(
+    "/clips/{id}/content",
+    P.FILM_WATCH,
+    query=ContentQuery,
+    media=film.MEDIA,
+    ranges=AssetKind.CLIP,
+)
 def watch_clip(ask: Ask, id: str, query: ContentQuery) -> Response:
     """Watch a clip for a purpose; each viewing is written down."""
     return film.serve(ask, AssetKind.CLIP, id, query.purpose)
 
 
 @room.get(
-    "/stills/{id}/content", P.FILM_WATCH, query=ContentQuery, media=film.PICTURES, ranges=True
+    "/stills/{id}/content",
+    P.FILM_WATCH,
+    query=ContentQuery,
+    media=film.PICTURES,
+    ranges=AssetKind.STILL,
 )
 def see_still(ask: Ask, id: str, query: ContentQuery) -> Response:
     """Look at a still for a purpose; each viewing is written down."""

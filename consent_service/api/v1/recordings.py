@@ -153,7 +153,7 @@ def read_recording(ask: Ask, id: str) -> Answer:
     P.FILM_WATCH,
     query=ContentQuery,
     media=film.MEDIA,
-    ranges=True,
+    ranges=AssetKind.RECORDING,
 )
 def watch_recording(ask: Ask, id: str, query: ContentQuery) -> Response:
     """Watch a recording for a purpose; each viewing is written down."""
