@@ -364,3 +364,27 @@ def test_a_lost_reply_leaves_the_object(store: FolderStore) -> None:
     assert list(store.list()) == [NAME]
     with pytest.raises(NotFound):
         broken.open("other")
+
+
+def test_the_disk_begins_with_a_long_object_while_more_of_it_comes_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who sends a film waits at its end for what the disk has not begun with."""
+    told: list[tuple[int, int]] = []
+    tells = os.posix_fadvise
+
+    def tell(fd: int, start: int, length: int, advice: int) -> None:
+        assert advice == os.POSIX_FADV_DONTNEED
+        assert os.fstat(fd).st_size >= start + length, "only what is written can be begun with"
+        told.append((start, length))
+        tells(fd, start, length, advice)
+
+    monkeypatch.setattr(os, "posix_fadvise", tell)
+    half = 512 * 1024
+    store = FolderStore(tmp_path)
+    with store.put("aa.1") as sink:
+        for _ in range(5):
+            sink.write(bytes(half))
+
+    assert told == [(0, 2 * half), (2 * half, 2 * half)]
+    assert store.read_range("aa.1", 0, 6 * half) == bytes(5 * half)
