@@ -4,6 +4,7 @@ Rules kept here: a fixed number of rows whatever the size; the consent epoch mov
 streams notice.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,13 +30,18 @@ class OrderErasure:
 
 
 def order_erasure(
-    uow: UnitOfWork, actor: Actor, wanted: OrderErasure, *, identifier: str | None = None
+    uow: UnitOfWork,
+    actor: Actor,
+    wanted: OrderErasure,
+    *,
+    identifier: str | None = None,
+    also: Sequence[AuditEvent] = (),
 ) -> ErasureOrder:
     """Write an order, its fence and its steps in the caller's transaction: a fixed number of rows.
 
     The caller has ended access; the order's moment is the transaction's. The consent epoch moves,
-    so that streams of what is fenced are cut. `identifier` is given only when the journal is
-    replayed.
+    so that streams of what is fenced are cut. `identifier` is given where it is known before:
+    from the journal, or named by `also`, the events that are written down with this one.
     """
     uow.lock_involvement(wanted.involvement).consent_epoch += 1
     identifier = identifier or new_id()
@@ -57,15 +63,9 @@ def order_erasure(
     uow.session.add(order)
     _raise_fence(uow, order, wanted)
     _write_steps(uow, order)
-    uow.record(
-        AuditEvent(
-            EventKind.ERASURE_ORDERED,
-            actor,
-            order.id,
-            wanted.involvement,
-            {"reason": wanted.cause.value, "reference": order.reference},
-        )
-    )
+    details = {"reason": wanted.cause.value, "reference": order.reference}
+    ordered = AuditEvent(EventKind.ERASURE_ORDERED, actor, order.id, wanted.involvement, details)
+    uow.record_all([*also, ordered])
     return order
 
 

@@ -243,8 +243,6 @@ def _apply(
     done = _Done(act, tuple(_order(uow, caller, act, one, not_before) for one in ended))
     if not done.orders:
         erasure_journal.owe_withdrawal(uow, act)
-    for one in done.ended:
-        _record(uow, caller, request, act, one)
     uow.session.flush()
     return done
 
@@ -313,38 +311,34 @@ def _ended(uow: UnitOfWork, act: Withdrawal, part: Part, standing: Standing) -> 
 def _order(
     uow: UnitOfWork, caller: Caller, act: Withdrawal, one: _Ended, not_before: datetime
 ) -> _Ended:
-    """Order erased what may go in one involvement, if anything may."""
+    """Write down what ended in one involvement, and order erased what may go, if anything may."""
     scope = one.scope
     if not scope.assets and not scope.purposes:
+        uow.record(_recorded(caller, act, one.part, {}))
         return one
     wanted = erasure.OrderErasure(
         one.part.involvement, _cause(scope), scope, not_before, withdrawal=act.id
     )
-    return replace(one, order=erasure.order_erasure(uow, caller.actor, wanted))
+    order = new_id()
+    told = _recorded(caller, act, one.part, {"order": order})
+    made = erasure.order_erasure(uow, caller.actor, wanted, identifier=order, also=(told,))
+    return replace(one, order=made)
 
 
 def _cause(scope: OrderScope) -> OrderCause:
     return OrderCause.ASSETS_WITHDRAWN if scope.assets else OrderCause.WITHDRAWAL
 
 
-def _record(
-    uow: UnitOfWork, caller: Caller, request: WithdrawalRequest, act: Withdrawal, one: _Ended
-) -> None:
-    uow.record(
-        AuditEvent(
-            EventKind.WITHDRAWAL_RECORDED,
-            caller.actor,
-            act.id,
-            one.part.involvement,
-            {
-                "person": request.person,
-                "scope": request.scope.value,
-                "purposes": list(one.part.purposes),
-                "when": request.speed.value,
-                **({"order": one.order.id} if one.order else {}),
-            },
-        )
-    )
+def _recorded(caller: Caller, act: Withdrawal, part: Part, order: dict[str, str]) -> AuditEvent:
+    details = {
+        "person": act.person_id,
+        "scope": act.scope.value,
+        "purposes": list(part.purposes),
+        "when": act.speed.value,
+        **order,
+    }
+    kind = EventKind.WITHDRAWAL_RECORDED
+    return AuditEvent(kind, caller.actor, act.id, part.involvement, details)
 
 
 def _tell_other_guiders(uow: UnitOfWork, reach: Reach) -> None:
