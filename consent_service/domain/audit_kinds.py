@@ -94,7 +94,6 @@ class EventKind(StrEnum):
     CONSENT_KEY_SEALED = "consent.key_sealed"
     CONSENT_KEY_UNSEALED = "consent.key_unsealed"
     CONSENT_COPY_MADE = "consent.copy_made"
-    CONSENT_VIEWED = "consent.viewed"
     RECONSENT_ASKED = "reconsent.asked"
     CAPACITY_RECORDED = "capacity.recorded"
     DISPUTE_OPENED = "dispute.opened"

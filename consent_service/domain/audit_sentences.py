@@ -130,7 +130,6 @@ SENTENCES: dict[EventKind, str] = {
     K.CONSENT_KEY_SEALED: "consent key {subject} was sealed[ because of {reason}]",
     K.CONSENT_KEY_UNSEALED: "consent key {subject} was brought back[ because of {reason}]",
     K.CONSENT_COPY_MADE: "{actor} made a copy of consent act {subject}[ ({digest})]",
-    K.CONSENT_VIEWED: "{actor} opened consent act {subject}",
     K.RECONSENT_ASKED: "person {subject} has to be asked again[, form {form}]",
     K.CAPACITY_RECORDED: "{actor} recorded a capacity finding for person {subject}[: {finding}]",
     K.DISPUTE_OPENED: (
