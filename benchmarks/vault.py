@@ -239,6 +239,8 @@ def measure_range(report: Report, studio: Studio, name: str, length: int) -> Non
 class Nowhere:
     """A sink that takes everything and keeps nothing."""
 
+    waits = False
+
     def write(self, buffer: memoryview, /) -> None:
         """Take the bytes."""
 

@@ -4,7 +4,8 @@ Rules kept here:
   * the sink gets the buffers whole and in order, from one thread at a time;
   * after a failure nothing more is written, and the failure is raised in the caller, as it was
     raised by the sink;
-  * less than one buffer starts no thread; one that nobody needs any more ends.
+  * less than one buffer starts no thread, nor does a sink that never waits; a thread that nobody
+    needs any more ends.
 """
 
 from queue import SimpleQueue
@@ -19,7 +20,9 @@ _BUFFERS = 3
 class Sink(Protocol):
     """Where bytes go; called from one thread at a time, but not always from the same.
 
-    It must not keep `buffer` after it returns: the memory is used again.
+    It must not keep `buffer` after it returns: the memory is used again. A sink that only puts the
+    bytes aside says `waits = False` and is called where it is filled: to hand a buffer to another
+    thread takes longer than such a write.
     """
 
     def write(self, buffer: memoryview, /) -> int | None:
@@ -67,6 +70,7 @@ class WriteBehind:
 
     def __init__(self, sink: Sink, buffer_bytes: int) -> None:
         self._sink = sink
+        self._waits = getattr(sink, "waits", True)
         self._buffer_bytes = buffer_bytes
         self._allocated = 0
         self._free: SimpleQueue[memoryview] = SimpleQueue()
@@ -106,10 +110,21 @@ class WriteBehind:
 
     def _hand_over(self) -> None:
         self._raise_failure()
+        if not self._waits:
+            self._write_here()
+            return
         if self._thread is None:
             self._start()
         self._full.put((self._buffer, self._used))
         self._buffer = self._next_buffer()
+        self._used = 0
+
+    def _write_here(self) -> None:
+        try:
+            _write_all(self._sink, self._buffer[: self._used])
+        except BaseException as failure:
+            self._failures.append(failure)
+            raise
         self._used = 0
 
     def _start(self) -> None:

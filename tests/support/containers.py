@@ -86,8 +86,9 @@ class SinkThatFills:
 class SinkThatFails:
     """A sink whose write number `at_write` fails as on a full disk; all others succeed."""
 
-    def __init__(self, at_write: int) -> None:
+    def __init__(self, at_write: int, *, waits: bool = True) -> None:
         self._until_failure = at_write
+        self.waits = waits
         self.taken = bytearray()
 
     def write(self, buffer: memoryview, /) -> None:
@@ -101,8 +102,9 @@ class SinkThatFails:
 class CountingSink:
     """A sink that throws everything away, counts it, and notes which threads wrote."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, waits: bool = True) -> None:
         self.size = 0
+        self.waits = waits
         self.threads: set[threading.Thread] = set()
 
     def write(self, buffer: memoryview, /) -> None:

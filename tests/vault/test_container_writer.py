@@ -189,6 +189,30 @@ def test_a_small_object_starts_no_thread_and_a_large_one_ends_its_own() -> None:
     assert not any(thread.is_alive() for thread in large.threads)
 
 
+def test_a_sink_that_never_waits_is_called_where_it_is_filled() -> None:
+    """To hand a buffer over would take longer; the message is the same."""
+    sink = CountingSink(waits=False)
+
+    encrypt_stream(io.BytesIO(FILM), sink, KEY, CONTEXT)
+
+    assert sink.threads == {threading.current_thread()}
+    assert sink.size == stored_size_of(len(FILM))
+
+
+def test_nothing_follows_a_failure_of_a_sink_that_never_waits() -> None:
+    """What follows a gap would be taken for its continuation."""
+    sink = SinkThatFails(at_write=2, waits=False)
+    writer = EncryptingWriter(sink, KEY, CONTEXT)
+    with pytest.raises(OSError, match="no room"):
+        writer.write(FILM)
+    taken = bytes(sink.taken)
+
+    for again in (lambda: writer.write(FILM), writer.close):
+        with pytest.raises(OSError, match="no room"):
+            again()
+    assert bytes(sink.taken) == taken
+
+
 def test_a_writer_that_is_dropped_ends_its_thread() -> None:
     """An upload that is cancelled leaves nothing running."""
     sink = CountingSink()

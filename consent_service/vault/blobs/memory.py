@@ -106,6 +106,8 @@ class MemoryStore:
 class MemorySink:
     """Collects the bytes of one new object."""
 
+    waits = False
+
     def __init__(self) -> None:
         self.content = bytearray()
         self.closed = False

@@ -15,7 +15,9 @@ _PARTS_AT_ONCE = 2
 
 
 class S3Sink:
-    """Sends one object's parts, a few at once, each as soon as it is full."""
+    """Sends one object's parts in threads of its own: a few at once, each as soon as it is full."""
+
+    waits = False
 
     def __init__(self, upload: "Upload", expected_size: int) -> None:
         self._upload = upload
