@@ -93,7 +93,7 @@ def _get_ready(settings: Settings) -> None:
 def _serve_until_stopped(settings: Settings, workers: int) -> None:
     """Serve with granian: WSGI, threads for long ranges."""
     from granian import Granian
-    from granian.constants import Interfaces
+    from granian.constants import HTTPModes, Interfaces
     from granian.log import LogLevels
 
     take_on(settings)
@@ -102,6 +102,8 @@ def _serve_until_stopped(settings: Settings, workers: int) -> None:
         f"{APP}:create_served_app",
         factory=True,
         interface=Interfaces.WSGI,
+        # Nobody speaks HTTP/2 without TLS to us, and to look out for it costs each request a tenth.
+        http=HTTPModes.auto if tls else HTTPModes.http1,
         address=settings.listen_host,
         port=settings.listen_port,
         workers=workers,
