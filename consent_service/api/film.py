@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import structlog
 from flask import Response, request
 from werkzeug.datastructures import IfRange
+from werkzeug.wsgi import ClosingIterator
 
 from consent_service.api.operations import Ask
 from consent_service.api.problems import place_of
@@ -53,14 +54,13 @@ def serve(ask: Ask, kind: AssetKind, asset: str, purpose: str) -> Response:
     except BaseException:
         film.close()
         raise
-    response = Response(
-        sent(film, pieces),
+    # Whoever goes away before the first piece never begins `sent`, which then closes nothing.
+    return Response(
+        ClosingIterator(sent(film, pieces), film.close),
         206 if wanted else 200,
         headers_of(film, start, end, wanted is not None),
         direct_passthrough=True,
     )
-    response.call_on_close(film.close)
-    return response
 
 
 def _wanted(film: OpenFilm) -> tuple[int, int] | None:

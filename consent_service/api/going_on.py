@@ -22,7 +22,6 @@ from werkzeug.wsgi import ClosingIterator
 
 from consent_service.api import film, guard
 from consent_service.api.operations import PREFIX, Open, Operation
-from consent_service.errors import ConsentServiceError
 from consent_service.services import access, viewing
 from consent_service.services.context import Context
 from consent_service.services.tokens import caller_who_watches
@@ -36,7 +35,7 @@ _ADDRESS = re.compile(
 )
 _PURPOSE = re.compile(r"purpose=([a-z][a-z-]{0,39})")
 _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{1,18})")
-_MORE = ("HTTP_IF_RANGE", "HTTP_TRANSFER_ENCODING")
+_MORE = ("HTTP_IF_RANGE", "HTTP_TRANSFER_ENCODING", "HTTP_UPGRADE")
 """Headers that mean more than a range asked for and a token shown."""
 
 
@@ -84,8 +83,13 @@ class GoingOn:
             return self._app(environ, start_response)
         reply, body = opened
         seconds = time.perf_counter() - began
-        reply += self._answered(f"api.{asked.operation.name}", "GET", 206, seconds)
-        start_response("206 PARTIAL CONTENT", reply)
+        try:
+            reply += self._answered(f"api.{asked.operation.name}", "GET", 206, seconds)
+            start_response("206 PARTIAL CONTENT", reply)
+        except BaseException:
+            if isinstance(body, ClosingIterator):
+                body.close()
+            raise
         return body
 
     def _asked(self, environ: "WSGIEnvironment") -> _Asked | None:
@@ -114,7 +118,7 @@ class GoingOn:
                 return None
             going_on = viewing.open_going_on(self._ctx, caller, asked.asset, asked.purpose)
             return None if going_on is None else _bytes_of(going_on, asked)
-        except ConsentServiceError:
+        except Exception:  # noqa: BLE001
             # The app comes to the same, and knows how to say it and whether to write it down.
             return None
 
@@ -128,14 +132,14 @@ def _bytes_of(
         if going_on.kind is not asked.operation.ranges or start >= end:
             going_on.close()
             return None
-        pieces = going_on.iter_range(start, end)
         reply = list(film.headers_of(going_on, start, end, partial=True).items())
         if end - start > viewing.AT_ONCE:
-            return reply, ClosingIterator(film.sent(going_on, pieces), going_on.close)
+            pieces = film.sent(going_on, going_on.iter_range(start, end))
+            return reply, ClosingIterator(pieces, going_on.close)
         # One piece: a server hands a list over whole, without a stream's back and forth.
-        whole = list(pieces)
+        whole = going_on.read_now(start, end)
         going_on.close()
-        return reply, whole
+        return None if whole is None else (reply, [whole])
     except BaseException:
         going_on.close()
         raise

@@ -89,6 +89,22 @@ class OpenFilm:
         Raises RangeInvalid; while it runs Gone or Refused when the use is not permitted any more,
         ContainerCorrupt and Unavailable.
         """
+        return self._stream(self._proven(start, end))
+
+    def read_now(self, start: int, end: int) -> bytes | None:
+        """Return a range whole; None where permission would have to be asked before it.
+
+        Raises as `iter_range`, but Gone and Refused: what has to be asked, `open_film` asks.
+        """
+        pieces = self._proven(start, end)
+        return b"".join(pieces) if self._use.stands(self._use.now()) else None
+
+    def close(self) -> None:
+        """Let go of the stored object."""
+        self._closing.close()
+
+    def _proven(self, start: int, end: int) -> Iterator[bytes]:
+        """Return the pieces of a range as the store gives them, the first decrypted already."""
         if not 0 <= start <= end <= self.size:
             raise RangeInvalid("That part does not lie inside the film.", size=self.size)
         pieces = self._opened.reader.iter_range(start, end - start, self._opened.source.stride)
@@ -97,11 +113,7 @@ class OpenFilm:
         except ConsentServiceError:
             self._use.forget()
             raise
-        return self._stream(chain(first, pieces))
-
-    def close(self) -> None:
-        """Let go of the stored object."""
-        self._closing.close()
+        return chain(first, pieces)
 
     def _stream(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         at_once = AT_ONCE
@@ -147,13 +159,21 @@ class _Use:
 
     def require_standing(self) -> None:
         """Raise unless the use is still permitted; asks the database once a second at most."""
-        self._ctx.standing.require_whole()
-        now = self._ctx.clock.now()
-        epoch = _epoch(self._ctx, self._involvement, now)
-        self._ctx.viewings.touch(self._name, now)
-        if epoch != self._epoch or not _recent(self._checked_at, now):
+        now = self.now()
+        if not self.stands(now):
             self._epoch = _ask_again(self._ctx, self._caller, self._name)
             self._checked_at = now
+
+    def stands(self, now: datetime) -> bool:
+        """Tell whether what was permitted still is without asking; raises beside a bad journal."""
+        self._ctx.standing.require_whole()
+        epoch = _epoch(self._ctx, self._involvement, now)
+        self._ctx.viewings.touch(self._name, now)
+        return epoch == self._epoch and _recent(self._checked_at, now)
+
+    def now(self) -> datetime:
+        """Return the present instant."""
+        return self._ctx.clock.now()
 
     def forget(self) -> None:
         """Let the next request begin anew: what was known of the object is not true of it now."""

@@ -4,8 +4,8 @@ Rules kept here:
   * the sink gets the buffers whole and in order, from one thread at a time;
   * after a failure nothing more is written, and the failure is raised in the caller, as it was
     raised by the sink;
-  * less than one buffer starts no thread, nor does a sink that never waits; a thread that nobody
-    needs any more ends.
+  * less than one buffer starts no thread, nor does a sink that has its own or only puts bytes
+    aside; a thread that nobody needs any more ends.
 """
 
 from queue import SimpleQueue
@@ -21,8 +21,8 @@ class Sink(Protocol):
     """Where bytes go; called from one thread at a time, but not always from the same.
 
     It must not keep `buffer` after it returns: the memory is used again. A sink that only puts the
-    bytes aside says `waits = False` and is called where it is filled: to hand a buffer to another
-    thread takes longer than such a write.
+    bytes aside, or sends them in threads of its own, says `waits = False` and is called where it
+    is filled: to hand a buffer to another thread takes longer than such a write.
     """
 
     def write(self, buffer: memoryview, /) -> int | None:

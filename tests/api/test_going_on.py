@@ -23,7 +23,8 @@ from consent_service.services.access import Caller
 from consent_service.services.context import Context
 from consent_service.vault.blobs import BlobSource, Seen
 from consent_service.vault.container import CHUNK_BYTES, HEADER_BYTES
-from consent_service.web import standing
+from consent_service.web import logs, standing
+from consent_service.web.health import FIGURES
 from consent_service.web.here import PROGRAMS
 from tests.support.api import Api
 from tests.support.clinic import Clinic, Family
@@ -197,6 +198,8 @@ def test_clips_and_stills_go_on_at_their_own_addresses(api: Api, film: str, begu
         ({"headers": SEEKS, "method": "HEAD"}, 200),
         ({"headers": SEEKS, "method": "POST"}, 405),
         ({"headers": SEEKS, "data": b"x"}, 206),
+        ({"headers": SEEKS | {"Transfer-Encoding": "chunked"}}, 206),
+        ({"headers": SEEKS | {"Connection": "Upgrade", "Upgrade": "websocket"}}, 405),
         ({"headers": SEEKS, "other": "?purpose=supervision"}, 403),
         ({"headers": SEEKS, "other": "?purpose=care&purpose=care"}, 400),
         ({"headers": SEEKS, "other": "?purpose=care&more=1"}, 400),
@@ -251,6 +254,84 @@ def test_a_withdrawal_ends_it_at_once(
     assert len(api.clinic.written_down(EventKind.FILM_VIEW_REFUSED)) == 2
 
 
+def test_what_ends_while_a_range_is_read_is_refused_and_written_down_once(
+    api: Api, begun: str, home: Family, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The doors were passed; the look before the first byte is the one that counts."""
+    proves = viewing.OpenFilm._proven
+
+    def ends_meanwhile(film: viewing.OpenFilm, start: int, end: int) -> Iterator[bytes]:
+        monkeypatch.undo()
+        pieces = proves(film, start, end)
+        api.clinic.withdraws(home, home.mother)
+        api.clinic.passes(seconds=1)
+        return pieces
+
+    monkeypatch.setattr(viewing.OpenFilm, "_proven", ends_meanwhile)
+
+    assert api.get(begun, headers=SEEKS).status_code == 410
+    assert len(api.clinic.written_down(EventKind.FILM_VIEW_REFUSED)) == 1
+
+
+def test_what_nobody_foresaw_is_the_framework_s_too(
+    api: Api, begun: str, framework: Framework, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A web server would print a trace with whatever stands in it."""
+
+    def breaks(*_: object) -> int:
+        raise RuntimeError("a name")
+
+    api.clinic.passes(seconds=1)
+    monkeypatch.setattr(viewing, "_read_epoch", breaks)
+    with capture_logs() as lines:
+        answer = api.get(begun, headers=SEEKS)
+
+    assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")
+    assert framework.asked == 1
+    assert "a name" not in str(lines)
+
+
+def test_an_object_that_was_exchanged_is_opened_by_the_framework_alone(
+    api: Api, begun: str, film: str, framework: Framework
+) -> None:
+    """What was proven of one object says nothing of another that lies in its place."""
+    name = f"{film}.1"
+    stored = api.clinic.ctx.blobs.read_range(name, 0, 10**9)
+    with api.clinic.ctx.blobs.put(name, replace=True) as sink:
+        sink.write(stored[:-1] + bytes([stored[-1] ^ 1]))
+
+    assert viewing.open_going_on(api.clinic.ctx, api.clinic.guider, film, "care") is None
+    assert api.get(begun, headers=SEEKS).status_code == 503
+    assert framework.asked == 1
+
+
+@pytest.mark.parametrize("header", ["If-Range", "If-None-Match"])
+def test_either_way_closes_what_nobody_began_to_read(
+    api: Api, begun: str, lent: Lent, monkeypatch: pytest.MonkeyPatch, header: str
+) -> None:
+    """A server closes an answer that it never began; a generator that never began closes nothing."""
+    monkeypatch.setattr(viewing, "AT_ONCE", 10_000)
+    pieces = _pieces_of(api, begun, **{header: _etag(api, begun)})
+    assert lent.open_now == 1
+    pieces.close()  # type: ignore[attr-defined]
+    assert lent.open_now == 0
+
+
+def test_a_log_that_cannot_be_written_leaves_nothing_open(
+    api: Api, begun: str, lent: Lent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was answered then."""
+    monkeypatch.setattr(viewing, "AT_ONCE", 10_000)
+
+    def broken(*_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(logs, "write_request", broken)
+    with pytest.raises(BrokenPipeError):
+        _pieces_of(api, begun)
+    assert lent.open_now == 0
+
+
 def test_a_range_in_many_pieces_breaks_off_where_it_is_not_permitted_any_more(
     api: Api, begun: str, home: Family, monkeypatch: pytest.MonkeyPatch, lent: Lent
 ) -> None:
@@ -269,23 +350,11 @@ def test_a_range_in_many_pieces_breaks_off_where_it_is_not_permitted_any_more(
     assert (framework.asked, lent.open_now) == (0, 0)
 
 
-def test_who_goes_away_before_the_first_piece_leaves_nothing_open(
-    api: Api, begun: str, monkeypatch: pytest.MonkeyPatch, lent: Lent
-) -> None:
-    """A server closes what it never began to read."""
-    monkeypatch.setattr(viewing, "AT_ONCE", 10_000)
-    pieces = _pieces_of(api, begun)
-    assert lent.open_now == 1
-    pieces.close()  # type: ignore[attr-defined]
-    assert lent.open_now == 0
-
-
-def _pieces_of(api: Api, where: str) -> Iterator[bytes]:
+def _pieces_of(api: Api, where: str, **more: str) -> Iterator[bytes]:
     """Ask as a server does: whoever reads the answer takes its pieces one by one."""
-    with api.app.test_request_context(
-        f"/api/v1{where}",
-        headers={"Authorization": f"Bearer {api.token('guider')}", "Range": "bytes=0-99999"},
-    ) as asked:
+    token = f"Bearer {api.token('guider')}"
+    headers = {"Authorization": token, "Range": "bytes=0-99999", **more}
+    with api.app.test_request_context(f"/api/v1{where}", headers=headers) as asked:
         environ = asked.request.environ
     return iter(api.app.wsgi_app(environ, lambda *_: lambda _: None))
 
@@ -363,10 +432,14 @@ def test_only_a_member_of_staff_has_a_viewing(api: Api, film: str, begun: str) -
 
 def test_it_is_counted_and_written_like_every_answer(api: Api, begun: str) -> None:
     """Whoever watches the service sees these requests too."""
+    figures = api.app.extensions[PROGRAMS].extensions[FIGURES]
+    name, labels = "consent_requests_total", {"endpoint": "api.watch_recording", "status": "206"}
+    before = figures.registry.get_sample_value(name, labels)
     with capture_logs() as lines:
         short_way = api.get(begun, headers=SEEKS)
         long_way = api.get(begun)
 
+    assert figures.registry.get_sample_value(name, labels) == before + 1
     short, long = lines
     assert set(short) == set(long)
     assert (short["endpoint"], short["method"], short["status"]) == (
