@@ -170,7 +170,8 @@ def test_an_altered_film_is_refused_before_its_first_byte(clinic: Clinic, family
     name = f"{film.id}.1"
     stored = clinic.ctx.blobs.read_range(name, 0, 10**9)
 
-    for broken in (stored[:-5], stored[:-16_400], stored[:80] + b"\x00" + stored[81:]):
+    altered = stored[:80] + bytes([stored[80] ^ 1]) + stored[81:]
+    for broken in (stored[:-5], stored[:-16_400], altered):
         with clinic.ctx.blobs.put(name, replace=True) as sink:
             sink.write(broken)
         with pytest.raises(ContainerCorrupt):
