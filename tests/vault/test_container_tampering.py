@@ -280,7 +280,8 @@ def test_pieces_before_a_wrong_one_are_true_and_the_wrong_one_never_comes() -> N
 
 def test_every_wrong_object_gets_the_same_answer() -> None:
     """An answer that tells how it is wrong helps whoever forges."""
-    wrong = [SHORT[:-1], b"", SHORT[:30] + b"\0" + SHORT[31:], SHORT[:-1] + b"\0", SHORT + b"\0"]
+    inside = SHORT[:30] + bytes([SHORT[30] ^ 1]) + SHORT[31:]
+    wrong = [SHORT[:-1], b"", inside, SHORT[:-1] + bytes([SHORT[-1] ^ 1]), SHORT + b"\0"]
     answers = set()
 
     for stored in wrong:
