@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from flask import Flask, request_started
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
@@ -20,7 +19,6 @@ from consent_service.domain.roles import Permission
 from consent_service.errors import ConsentServiceError, JournalBroken
 from consent_service.services import viewing
 from consent_service.services.access import Caller
-from consent_service.services.context import Context
 from consent_service.vault.blobs import BlobSource, Seen
 from consent_service.vault.container import CHUNK_BYTES, HEADER_BYTES
 from consent_service.web import logs, standing
@@ -29,62 +27,9 @@ from consent_service.web.here import PROGRAMS
 from tests.support.api import Api
 from tests.support.clinic import Clinic, Family
 from tests.support.films import heavy_film
+from tests.support.watching_on import Framework, Lent, Says, pieces_of
 
 SEEKS = {"Range": "bytes=70000-70999"}
-
-
-class Framework:
-    """Counts what an app's framework was asked."""
-
-    def __init__(self, app: Flask) -> None:
-        self.asked = 0
-        request_started.connect(self._count, app.extensions[PROGRAMS])
-
-    def _count(self, *_: Any, **__: Any) -> None:
-        self.asked += 1
-
-
-class Lent:
-    """A store that knows how many of its objects are open."""
-
-    def __init__(self, ctx: Context) -> None:
-        self._store = ctx.blobs
-        self.open_now = 0
-
-    def open(self, name: str, seen: Seen | None = None) -> BlobSource:
-        """Open an object, and count it until it is closed."""
-        source = self._store.open(name, seen)
-        self.open_now += 1
-        closes = source.__exit__
-
-        class Counted:
-            stride, seen, size = source.stride, source.seen, source.size
-            read_into = staticmethod(source.read_into)
-
-            def __enter__(counted) -> Any:
-                return counted
-
-            def __exit__(counted, *fault: object) -> None:
-                self.open_now -= 1
-                closes(None, None, None)
-
-        return Counted()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-
-class Says:
-    """A watch of the journal that says what a test wants."""
-
-    fault: ConsentServiceError | None = None
-
-    def require_whole(self) -> None:
-        """Raise the fault."""
-        if self.fault is not None:
-            raise self.fault
-
-    require_newest = require_whole
 
 
 @pytest.fixture
@@ -311,7 +256,7 @@ def test_either_way_closes_what_nobody_began_to_read(
 ) -> None:
     """A server closes an answer that it never began; a generator that never began closes nothing."""
     monkeypatch.setattr(viewing, "AT_ONCE", 10_000)
-    pieces = _pieces_of(api, begun, **{header: _etag(api, begun)})
+    pieces = pieces_of(api, begun, **{header: _etag(api, begun)})
     assert lent.open_now == 1
     pieces.close()  # type: ignore[attr-defined]
     assert lent.open_now == 0
@@ -328,7 +273,7 @@ def test_a_log_that_cannot_be_written_leaves_nothing_open(
 
     monkeypatch.setattr(logs, "write_request", broken)
     with pytest.raises(BrokenPipeError):
-        _pieces_of(api, begun)
+        pieces_of(api, begun)
     assert lent.open_now == 0
 
 
@@ -338,7 +283,7 @@ def test_a_range_in_many_pieces_breaks_off_where_it_is_not_permitted_any_more(
     """It never ends as if it were whole, and says in the log that it did not."""
     monkeypatch.setattr(viewing, "AT_ONCE", 10_000)
     framework = Framework(api.app)
-    pieces = _pieces_of(api, begun)
+    pieces = pieces_of(api, begun)
     next(pieces)
     api.clinic.withdraws(home, home.mother)
     api.clinic.passes(seconds=1)
@@ -348,15 +293,6 @@ def test_a_range_in_many_pieces_breaks_off_where_it_is_not_permitted_any_more(
 
     assert [line["event"] for line in lines] == ["film_broken_off"]
     assert (framework.asked, lent.open_now) == (0, 0)
-
-
-def _pieces_of(api: Api, where: str, **more: str) -> Iterator[bytes]:
-    """Ask as a server does: whoever reads the answer takes its pieces one by one."""
-    token = f"Bearer {api.token('guider')}"
-    headers = {"Authorization": token, "Range": "bytes=0-99999", **more}
-    with api.app.test_request_context(f"/api/v1{where}", headers=headers) as asked:
-        environ = asked.request.environ
-    return iter(api.app.wsgi_app(environ, lambda *_: lambda _: None))
 
 
 def test_a_piece_that_was_altered_is_refused_with_a_sentence(
