@@ -36,6 +36,7 @@ _LINE = re.compile(r"(?P<thread>\d+) +(?P<call>[a-z0-9]+)\((?P<rest>.*)")
 _PLACE = re.compile(r'<(?P<open>[^>]*)>|"(?P<name>[^"]*)"')
 _SECONDS = 120
 _LET_IN = 0x59616D61  # PR_SET_PTRACER of linux/prctl.h, with PR_SET_PTRACER_ANY
+_ALL = ["-f"]  # threads and processes that it starts, too
 _FULL_STAYS = {*WRITES, "mkdir"}
 
 
@@ -56,6 +57,8 @@ class Call:
     place: str
     committed: int = 0
     """How many transactions the same connection had asked to commit before."""
+    overtaken: bool = False
+    """It is the first thread's, and a program or thread that it started came to as many before."""
 
     @property
     def is_file(self) -> bool:
@@ -64,7 +67,8 @@ class Call:
         return self.place.startswith("/") and not device
 
     def __str__(self) -> str:
-        return f"{self.name} {self.number} {Path(self.place).name if self.is_file else self.place}"
+        place = Path(self.place).name if self.is_file else self.place
+        return f"{self.name} {self.number}{' by the first' if self.overtaken else ''} {place}"
 
 
 @dataclass(frozen=True)
@@ -106,11 +110,12 @@ class Words:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child ended: its code (minus the signal), what it said, what it died of."""
+    """How a child ended: its code (minus the signal), what it said, what it died of, who it was."""
 
     code: int
     words: list[Any]
     fault: str
+    pid: int
 
 
 Act = Callable[[Callable[[Any], None]], object]
@@ -127,13 +132,15 @@ def is_possible() -> bool:
 
 def recorded(ready: Callable[[], Act], log: Path) -> tuple[Ended, list[Call]]:
     """Run undisturbed; return how it ended and every call, in the order of their first time."""
-    ended = _run(ready, ["-y", "-s", "16", "-o", str(log)])
-    return ended, _read(log)
+    ended = _run(ready, [*_ALL, "-y", "-s", "16", "-o", str(log)])
+    return ended, _read(log, str(ended.pid))
 
 
 def disturbed(ready: Callable[[], Act], point: Point) -> Ended:
     """Run with one fault."""
-    return _run(ready, ["-e", f"inject={point.injection}", "-o", "/dev/null"])
+    # Each thread counts for itself, and the fault befalls whichever comes to that number first.
+    those = [] if point.call.overtaken else _ALL
+    return _run(ready, [*those, "-e", f"inject={point.injection}", "-o", "/dev/null"])
 
 
 def points(calls: list[Call]) -> list[Point]:
@@ -192,11 +199,12 @@ def _run(ready: Callable[[], Act], options: list[str]) -> Ended:
             _trace(child, options, go)
     _, status = os.waitpid(child, 0)
     said = fault.all()
-    return Ended(os.waitstatus_to_exitcode(status), words.all(), said[0] if said else "")
+    code = os.waitstatus_to_exitcode(status)
+    return Ended(code, words.all(), said[0] if said else "", child)
 
 
 def _trace(child: int, options: list[str], go: Any) -> None:
-    command = ["strace", "-f", "-e", f"trace={_WATCHED}", *options, "-p", str(child)]
+    command = ["strace", "-e", f"trace={_WATCHED}", *options, "-p", str(child)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tracer:
         assert tracer.stderr is not None
         attached = tracer.stderr.readline()
@@ -225,20 +233,22 @@ def _child(
     os._exit(code)
 
 
-def _read(log: Path) -> list[Call]:
+def _read(log: Path, first_thread: str) -> list[Call]:
     counted: Counter[tuple[str, str]] = Counter()
     committed: Counter[str] = Counter()
-    found: dict[tuple[str, int], Call] = {}
+    found: dict[tuple[str, int, bool], Call] = {}
     for line in log.read_text(errors="replace").splitlines():
         match = _LINE.match(line)
         if match is None:  # the second half of a call, a signal, an exit
             continue
-        name = match["call"]
-        counted[match["thread"], name] += 1
-        number = counted[match["thread"], name]
+        name, thread = match["call"], match["thread"]
+        counted[thread, name] += 1
+        number = counted[thread, name]
         place = _PLACE.search(match["rest"])
         where = (place["open"] or place["name"] or "") if place else ""
-        if (name, number) not in found and not where.startswith("pipe:"):
-            found[name, number] = Call(name, number, where, committed[where])
+        overtaken = (name, number, False) in found
+        if not where.startswith("pipe:") and (thread == first_thread or not overtaken):
+            call = Call(name, number, where, committed[where], overtaken)
+            found[name, number, overtaken] = call
         committed[where] += name in _SENDS and "COMMIT" in match["rest"]
     return list(found.values())

@@ -1,10 +1,14 @@
 """A sample of the campaign that `./dev faults` runs in full, at calls of the system itself."""
 
+import signal
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.faults.calls import Call, Fault, Point, edges, is_possible
+from tests.faults.calls import Call, Fault, Point, disturbed, edges, is_possible, recorded
 from tests.faults.flow_migration import Migrating
 from tests.faults.flows import Consenting, Flow
 from tests.faults.flows_out import Purging, Withdrawing
@@ -43,6 +47,28 @@ def test_a_fault_at_any_call_loses_nothing_and_comes_to_the_same_end(
     assert sum(found.tried.values()) == POINTS
     assert found.points > 100
     assert found.missed == 0
+
+
+def test_a_call_is_met_though_a_started_program_had_made_as_many_before(tmp_path: Path) -> None:
+    """A backup is loaded by a program; what restores it acts after that, and counts from one."""
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+
+    def act(_: Callable[[Any], None]) -> None:
+        subprocess.run(["mkdir", theirs], check=True)
+        ours.mkdir()
+
+    _, calls = recorded(lambda: act, tmp_path / "calls.log")
+    ours.rmdir()
+    theirs.rmdir()
+    made = [call for call in calls if call.name == "mkdir"]
+
+    assert [(c.number, c.place, c.overtaken) for c in made] == [
+        (1, str(theirs), False),
+        (1, str(ours), True),
+    ]
+    assert disturbed(lambda: act, Point(made[1], Fault.KILL)).code == -signal.SIGKILL
+    assert theirs.exists()
+    assert not ours.exists()
 
 
 def test_a_sample_is_spread_over_the_whole_flow_and_every_fault() -> None:
