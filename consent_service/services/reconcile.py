@@ -199,7 +199,7 @@ def _parts(session: Session) -> Iterator[tuple[str, str]]:
         .where(Asset.state.in_(ARRIVING))
         .order_by(UploadPart.asset_id, UploadPart.begins)
     )
-    yield from rows.tuples()
+    yield from rows
 
 
 def _missing_parts(names: Sequence[str], parts: Mapping[str, str]) -> Iterator[Finding]:
