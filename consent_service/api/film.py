@@ -7,18 +7,17 @@ Rules kept here:
   * one pass, 256 KiB at a time, nothing put aside.
 """
 
-import re
 from collections.abc import Iterator
 
 import structlog
 from flask import Response, request
-from werkzeug.datastructures import IfRange
 from werkzeug.wsgi import ClosingIterator
 
 from consent_service.api.operations import Ask
 from consent_service.api.problems import place_of
 from consent_service.domain.assets import AssetKind
-from consent_service.errors import NotFound, RangeInvalid
+from consent_service.domain.byte_ranges import ByteRange, asked_range
+from consent_service.errors import NotFound
 from consent_service.services import viewing
 from consent_service.services.viewing import OpenFilm
 
@@ -34,7 +33,6 @@ UPLOADS = (
     "video/x-matroska",
 )
 """What a film may call itself; what it is, its bytes say."""
-_ONE_RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*")
 
 
 def serve(ask: Ask, kind: AssetKind, asset: str, purpose: str) -> Response:
@@ -46,69 +44,41 @@ def serve(ask: Ask, kind: AssetKind, asset: str, purpose: str) -> Response:
     try:
         if film.kind is not kind:
             raise NotFound("There is no such thing that you can see.", kind=kind.value)
-        wanted = _wanted(film)
-        start, end = wanted or (0, film.size)
-        if request.method == "HEAD":
-            start, end, wanted = 0, film.size, None
-        pieces = iter(()) if request.method == "HEAD" else film.iter_range(start, end)
+        wanted, pieces = _looked_at(film) if request.method == "HEAD" else _asked_of(film)
     except BaseException:
         film.close()
         raise
     # Whoever goes away before the first piece never begins `sent`, which then closes nothing.
     return Response(
         ClosingIterator(sent(film, pieces), film.close),
-        206 if wanted else 200,
-        headers_of(film, start, end, wanted is not None),
+        206 if wanted.partial else 200,
+        headers_of(film, wanted),
         direct_passthrough=True,
     )
 
 
-def _wanted(film: OpenFilm) -> tuple[int, int] | None:
-    """Return the range asked for, end not included; None for the whole. Raises RangeInvalid."""
-    header = request.headers.get("Range")
-    if header is None or not header.strip().startswith("bytes=") or not _still_the_same(film):
-        return None
-    if "," in header:
-        return None
-    match = _ONE_RANGE.fullmatch(header.strip())
-    if match is None or match.groups() == ("", ""):
-        raise _outside(film)
-    first, last = match.groups()
-    if not first:
-        start, end = max(0, film.size - int(last)), film.size
-    else:
-        start = int(first)
-        end = min(int(last) + 1, film.size) if last else film.size
-    if start >= film.size or end <= start:
-        raise _outside(film)
-    return start, end
+def _asked_of(film: OpenFilm) -> tuple[ByteRange, Iterator[bytes]]:
+    asked, version = request.headers.get("Range"), request.headers.get("If-Range")
+    wanted = asked_range(asked, version, film.etag, film.size)
+    return wanted, film.iter_range(wanted.start, wanted.end)
 
 
-def _still_the_same(film: OpenFilm) -> bool:
-    """Tell whether If-Range holds; a date never does, since film has no date of change."""
-    condition: IfRange = request.if_range
-    if condition.date is not None:
-        return False
-    return condition.etag is None or (
-        condition.etag == film.sha256 and "W/" not in request.headers.get("If-Range", "")
-    )
+def _looked_at(film: OpenFilm) -> tuple[ByteRange, Iterator[bytes]]:
+    """Return the whole and none of its bytes: of a HEAD no range is asked (RFC 9110, 14.2)."""
+    return ByteRange(0, film.size, partial=False), iter(())
 
 
-def _outside(film: OpenFilm) -> RangeInvalid:
-    return RangeInvalid("That part does not lie inside the film.", size=film.size)
-
-
-def headers_of(film: OpenFilm, start: int, end: int, partial: bool) -> dict[str, str]:
-    """Return the headers of these bytes of a film, `end` not included."""
+def headers_of(film: OpenFilm, wanted: ByteRange) -> dict[str, str]:
+    """Return the headers of these bytes of a film."""
     headers = {
         "Content-Type": film.media_type,
-        "Content-Length": str(end - start),
+        "Content-Length": str(wanted.length),
         "Accept-Ranges": "bytes",
         "ETag": film.etag,
         "Content-Disposition": f'inline; filename="{film.filename}"',
     }
-    if partial:
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{film.size}"
+    if wanted.partial:
+        headers["Content-Range"] = wanted.content_range(film.size)
     return headers
 
 

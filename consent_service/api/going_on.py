@@ -22,6 +22,7 @@ from werkzeug.wsgi import ClosingIterator
 
 from consent_service.api import film, guard
 from consent_service.api.operations import PREFIX, Open, Operation
+from consent_service.domain.byte_ranges import ByteRange
 from consent_service.services import access, viewing
 from consent_service.services.context import Context
 from consent_service.services.tokens import caller_who_watches
@@ -132,7 +133,8 @@ def _bytes_of(
         if going_on.kind is not asked.operation.ranges or start >= end:
             going_on.close()
             return None
-        reply = list(film.headers_of(going_on, start, end, partial=True).items())
+        wanted = ByteRange(start, end, partial=True)
+        reply = list(film.headers_of(going_on, wanted).items())
         if end - start > viewing.AT_ONCE:
             pieces = film.sent(going_on, going_on.iter_range(start, end))
             return reply, ClosingIterator(pieces, going_on.close)

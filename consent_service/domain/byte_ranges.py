@@ -1,9 +1,10 @@
 """Which bytes of an object a request asks for (RFC 9110, sections 13.1.5 and 14). Pure.
 
 Rules kept here:
-  * one range at a time: several, another unit or nonsense count as no range at all, as the RFC lets
-    a server do;
-  * a range that begins outside the object is refused, never answered with something else;
+  * one range at a time: several, or another unit, count as no range at all, as the RFC lets a
+    server do;
+  * a range that begins outside the object, or is none, is refused and never answered with something
+    else;
   * a range meant for another version of the object gets the whole of this one.
 """
 
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 
 from consent_service.errors import RangeInvalid
 
-_ONE_RANGE = re.compile(r"bytes=[ \t]*(\d{0,18})-(\d{0,18})[ \t]*", re.IGNORECASE)
+_UNIT = "bytes="
+_ONE_RANGE = re.compile(r"[ \t]*(\d{0,18})-(\d{0,18})")
 
 
 @dataclass(frozen=True)
@@ -36,24 +38,26 @@ class ByteRange:
 def asked_range(header: str | None, if_range: str | None, etag: str, size: int) -> ByteRange:
     """Return what the headers Range and If-Range ask of an object with this quoted ETag and size.
 
-    Raises RangeInvalid (details `size`) for a range that begins at or after the end.
+    Raises RangeInvalid (details `size`) for a range that begins at or after the end, or is none.
     """
-    whole = ByteRange(0, size, partial=False)
-    found = _ONE_RANGE.fullmatch(header or "")
-    if found is None or (if_range is not None and if_range.strip() != etag):
-        return whole
-    first, last = found.groups()
-    if not first and not last:
-        return whole
-    if not first:
-        length = min(int(last), size)
-        return _within(size - length, size, size)
-    if last and int(last) < int(first):
-        return whole
-    return _within(int(first), min(int(last) + 1, size) if last else size, size)
+    asked = (header or "").strip()
+    several = "," in asked
+    if not asked.lower().startswith(_UNIT) or several or if_range not in (None, etag):
+        return ByteRange(0, size, partial=False)
+    found = _ONE_RANGE.fullmatch(asked, len(_UNIT))
+    first, last = found.groups() if found else ("", "")
+    if first:
+        return _within(int(first), min(int(last) + 1, size) if last else size, size)
+    if last:
+        return _within(max(0, size - int(last)), size, size)
+    raise _outside(size)
 
 
 def _within(start: int, end: int, size: int) -> ByteRange:
     if start >= size or end <= start:
-        raise RangeInvalid("That part does not lie inside the film.", size=size)
+        raise _outside(size)
     return ByteRange(start, end, partial=True)
+
+
+def _outside(size: int) -> RangeInvalid:
+    return RangeInvalid("That part does not lie inside the film.", size=size)
