@@ -69,6 +69,7 @@ from consent_service.web import (
     users,
     withdrawals,
 )
+from consent_service.web.little_unsent import LittleUnsent
 from consent_service.web.method_said import MethodSaid
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ def create_served_app() -> Flask:
     context = wiring.build_context(settings)
     startup.require_ready(context)
     app = create_app(context)
+    app.wsgi_app = LittleUnsent(app.wsgi_app)  # type: ignore[method-assign]
     watch = JournalWatch(context)
     standing.register(app, watch)
     standing.watch_on(watch)

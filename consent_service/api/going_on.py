@@ -23,7 +23,7 @@ from werkzeug.wsgi import ClosingIterator
 from consent_service.api import film, guard
 from consent_service.api.operations import PREFIX, Open, Operation
 from consent_service.domain.byte_ranges import ByteRange
-from consent_service.services import access, viewing
+from consent_service.services import access, pace, viewing
 from consent_service.services.context import Context
 from consent_service.services.tokens import caller_who_watches
 from consent_service.services.viewing import OpenFilm
@@ -135,7 +135,7 @@ def _bytes_of(
             return None
         wanted = ByteRange(start, end, partial=True)
         reply = list(film.headers_of(going_on, wanted).items())
-        if end - start > viewing.AT_ONCE:
+        if end - start > pace.AT_ONCE:
             pieces = film.sent(going_on, going_on.iter_range(start, end))
             return reply, ClosingIterator(pieces, going_on.close)
         # One piece: a server hands a list over whole, without a stream's back and forth.

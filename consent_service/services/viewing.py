@@ -50,13 +50,6 @@ from consent_service.vault.container import ContainerReader
 
 VIEWING_ENDS_AFTER = timedelta(minutes=15)
 ASKED_AGAIN_AFTER = timedelta(minutes=1)
-AT_ONCE = 256 * 1024
-AT_ONCE_SLOWLY = 64 * 1024
-QUICK = 0.05
-"""So many bytes go out between two looks: fewer to who took longer than so many seconds for the
-last. A web server holds some pieces of every stream, and what it holds is still sent after an end
-(4 MiB with pieces of 1 MiB, measured); to who reads quickly that is nothing, and larger pieces
-serve a film a quarter faster."""
 _seconds = time.monotonic
 FILE_ENDINGS = {"video/mp4": "mp4", "video/webm": "webm", "image/jpeg": "jpg"}
 
@@ -82,8 +75,7 @@ class OpenFilm:
         self._closing = closing
 
     def iter_range(self, start: int, end: int) -> Iterator[bytes]:
-        """Yield the bytes from `start` up to, not including, `end`, `AT_ONCE` at most at a time,
-        and `AT_ONCE_SLOWLY` to who reads slowly.
+        """Yield the bytes from `start` up to, not including, `end`, in pieces as `pace` says.
 
         The store is asked for more at a time, and the first of it is decrypted before this returns.
         Raises RangeInvalid; while it runs Gone or Refused when the use is not permitted any more,
@@ -116,15 +108,15 @@ class OpenFilm:
         return chain(first, pieces)
 
     def _stream(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        at_once = AT_ONCE
+        pace = self._use.pace
         for piece in pieces:
             start = 0
             while start < len(piece):
                 self._use.require_standing()
-                begun = _seconds()
-                yield piece[start : start + at_once]
-                start += at_once
-                at_once = AT_ONCE if _seconds() - begun < QUICK else AT_ONCE_SLOWLY
+                part, begun = piece[start : start + pace.at_once], _seconds()
+                yield part
+                start += len(part)
+                pace.took(len(part), _seconds() - begun)
 
     def __enter__(self) -> Self:
         return self
@@ -156,6 +148,7 @@ class _Use:
         self._involvement = held.facts.involvement
         self._epoch = held.epoch
         self._checked_at = held.checked_at
+        self.pace = held.pace
 
     def require_standing(self) -> None:
         """Raise unless the use is still permitted; asks the database once a second at most."""

@@ -12,11 +12,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from consent_service.domain.assets import AssetKind
+from consent_service.services.pace import Pace
 from consent_service.vault.blobs import Seen
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Held:
     checked_at: datetime
     seen: Seen | None = None
     """The object whose last chunk was authenticated with this key; None before that."""
+    pace: Pace = field(default_factory=Pace)
 
 
 class Recent(Generic[T]):
@@ -106,6 +108,7 @@ class _Slot:
         self.epoch = held.epoch
         self.checked_at = held.checked_at
         self.seen = held.seen
+        self.pace = held.pace
         self.key = bytearray(held.key)
         self.used_at = at
 
@@ -146,7 +149,8 @@ class ViewingKeys:
                 return None
             slot.used_at = at
             self._slots.move_to_end(name)
-            return Held(slot.facts, bytes(slot.key), slot.epoch, slot.checked_at, slot.seen)
+            key = bytes(slot.key)
+            return Held(slot.facts, key, slot.epoch, slot.checked_at, slot.seen, slot.pace)
 
     def touch(self, name: ViewName, at: datetime) -> None:
         """Count bytes that flow as a use of the viewing's key, if it is held."""

@@ -17,7 +17,7 @@ from consent_service.app import create_app
 from consent_service.domain.audit import EventKind
 from consent_service.domain.roles import Permission
 from consent_service.errors import ConsentServiceError, JournalBroken
-from consent_service.services import viewing
+from consent_service.services import pace, viewing
 from consent_service.services.access import Caller
 from consent_service.vault.blobs import BlobSource, Seen
 from consent_service.vault.container import CHUNK_BYTES, HEADER_BYTES
@@ -72,12 +72,12 @@ def begun(api: Api, film: str) -> str:
     return where
 
 
-@pytest.mark.parametrize("at_once", [viewing.AT_ONCE, 10_000])
+@pytest.mark.parametrize("at_once", [pace.AT_ONCE, 10_000])
 def test_the_next_range_is_the_same_without_the_framework(
     api: Api, begun: str, monkeypatch: pytest.MonkeyPatch, lent: Lent, at_once: int
 ) -> None:
     """The same bytes under the same headers, in one piece or in many."""
-    monkeypatch.setattr(viewing, "AT_ONCE", at_once)
+    monkeypatch.setattr(pace, "AT_ONCE", at_once)
     whole = api.get(begun).data
     long_way = api.get(
         begun, headers={"Range": "bytes=70000-170999", "If-Range": _etag(api, begun)}
@@ -255,7 +255,7 @@ def test_either_way_closes_what_nobody_began_to_read(
     api: Api, begun: str, lent: Lent, monkeypatch: pytest.MonkeyPatch, header: str
 ) -> None:
     """A server closes an answer that it never began; a generator that never began closes nothing."""
-    monkeypatch.setattr(viewing, "AT_ONCE", 10_000)
+    monkeypatch.setattr(pace, "AT_ONCE", 10_000)
     pieces = pieces_of(api, begun, **{header: _etag(api, begun)})
     assert lent.open_now == 1
     pieces.close()  # type: ignore[attr-defined]
@@ -266,7 +266,7 @@ def test_a_log_that_cannot_be_written_leaves_nothing_open(
     api: Api, begun: str, lent: Lent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing was answered then."""
-    monkeypatch.setattr(viewing, "AT_ONCE", 10_000)
+    monkeypatch.setattr(pace, "AT_ONCE", 10_000)
 
     def broken(*_: object) -> None:
         raise BrokenPipeError
@@ -281,7 +281,7 @@ def test_a_range_in_many_pieces_breaks_off_where_it_is_not_permitted_any_more(
     api: Api, begun: str, home: Family, monkeypatch: pytest.MonkeyPatch, lent: Lent
 ) -> None:
     """It never ends as if it were whole, and says in the log that it did not."""
-    monkeypatch.setattr(viewing, "AT_ONCE", 10_000)
+    monkeypatch.setattr(pace, "AT_ONCE", 10_000)
     framework = Framework(api.app)
     pieces = pieces_of(api, begun)
     next(pieces)
@@ -327,12 +327,12 @@ def test_a_piece_that_was_altered_is_refused_with_a_sentence(
     assert (framework.asked, lent.open_now) == (1, 0)
 
 
-@pytest.mark.parametrize("at_once", [viewing.AT_ONCE, 100])
+@pytest.mark.parametrize("at_once", [pace.AT_ONCE, 100])
 def test_nothing_goes_on_beside_a_journal_that_cannot_be_trusted(
     api: Api, film: str, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
     """A viewing may have ended there, and nobody here would know."""
-    monkeypatch.setattr(viewing, "AT_ONCE", at_once)
+    monkeypatch.setattr(pace, "AT_ONCE", at_once)
     says = Says()
     standing.register(api.app, says)  # type: ignore[arg-type]
     framework = Framework(api.app)

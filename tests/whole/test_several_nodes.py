@@ -20,8 +20,9 @@ from tests.support.nodes import Nodes, comes_true, several_nodes
 from tests.support.running import Running
 
 CUT_WITHIN = 5.0
-PIECE = 65536
-PACE = 0.025
+PIECE = 8192
+PACE = 0.1
+"""80 kB a second: a telephone at the edge of its network."""
 AMISS = {
     "database": {"database", "schema", "keyring", "keys"},
     "store": {"store"},
