@@ -1,7 +1,7 @@
 """What a consent-ended line says, appended to a database that has lost it: one kind of act each.
 
 Rules kept here: what is appended says that it came from the journal; an act is appended whole, with
-all that it ended in every involvement known here.
+all that it ended in every involvement, and of everybody, known here.
 """
 
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from consent_service.db.models.consent import ConsentEnding
 from consent_service.db.models.erasure import ErasureOrder, Withdrawal
 from consent_service.db.queries.erasure import OrderScope
 from consent_service.db.unit_of_work import UnitOfWork
-from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
+from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.consent import EndingKind
 from consent_service.domain.withdrawal import Route, Speed, WithdrawalScope
 from consent_service.ids import new_id
 from consent_service.services import revocation
+from consent_service.services.journal_people import REPLAYER, known_people, said_in
 
-REPLAYER = Actor(ActorKind.SYSTEM, "journal-replay")
 FROM_JOURNAL = "Placed again from the journal after a restore."
 FROM_JOURNAL_ENDED = "Ended again from the journal after a restore."
 
@@ -41,11 +41,9 @@ def append_withdrawal(
     given = body["withdrawal"]
     if uow.session.get(Withdrawal, given["id"]) is not None:
         return
-    # The involvement that it was said in may have come after the backup, and another not.
-    named = given.get("involvement", body["involvement"])
     row = Withdrawal(
         id=given["id"],
-        involvement_id=named if named in ended or not ended else body["involvement"],
+        involvement_id=said_in(body, ended),
         person_id=given["person"],
         by_person_id=given["by"],
         scope=WithdrawalScope(given["scope"]),
@@ -80,7 +78,8 @@ def append_withdrawal(
 
 def append_refusal(uow: UnitOfWork, involvement: str, refusal: Mapping[str, Any]) -> None:
     """Append the no of an act that this database has lost: all that is known of it."""
-    for one in refusal["refused"]:
+    known = known_people(uow, [one["person"] for one in refusal["refused"]])
+    for one in (one for one in refusal["refused"] if one["person"] in known):
         ending = _ending(uow, EndingKind.REFUSED, involvement, one["person"], one["purpose"])
         ending.by_person_id, ending.by_user_id = refusal["by"], refusal["recorded_by"]
         ending.ref, ending.may_overrule = refusal["act"], one["overrules"]

@@ -3,10 +3,11 @@
 Rules kept here:
   * reading the same line twice changes nothing, and each line is one transaction;
   * what is about people or film that this database does not know is counted, never half done;
+  * whoever spoke need not be known: what they ended for somebody who is known ends all the same;
   * a hold on film that this database does not know holds all of the family, which is more.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,7 +20,7 @@ from consent_service.db.models.consent import ConsentAct, ConsentEnding
 from consent_service.db.models.erasure import ErasureOrder, Withdrawal
 from consent_service.db.models.jobs import JournalMark
 from consent_service.db.models.links import OwnLink
-from consent_service.db.models.people import Involvement, Person
+from consent_service.db.models.people import Involvement
 from consent_service.db.models.recordings import Asset
 from consent_service.db.models.retention import Hold
 from consent_service.db.queries.erasure import OrderScope
@@ -33,11 +34,13 @@ from consent_service.services import (
     erasure,
     invalidation,
     journal_endings,
+    journal_people,
     withdrawal_undo,
 )
 from consent_service.services.audit import checkpoint_of_line
 from consent_service.services.context import Context
-from consent_service.services.journal_endings import FROM_JOURNAL, REPLAYER
+from consent_service.services.journal_endings import FROM_JOURNAL
+from consent_service.services.journal_people import REPLAYER
 from consent_service.vault.journal import JournalLine, LineKind
 
 RESTORING = "restoring"
@@ -79,12 +82,12 @@ def _consent_ended(ctx: Context, line: JournalLine, report: ReplayReport) -> Non
     with ctx.begin() as uow:
         if _is_known(uow, body):
             return
-        unknown = _is_unknown(uow, body["involvement"], _people_of(body))
-        if unknown or _is_void_of_nothing(uow, body):
+        if _is_about_nothing_here(uow, body):
             report.count("unknown_here")
             return
         ended = _known_among(uow, _ended_in(body))
         reached = disputes.lock_reached(uow, body["involvement"], *ended)
+        journal_people.stand_in_for_speakers(uow, body, journal_people.said_in(body, ended))
         if body.get("withdrawal") is not None:
             journal_endings.append_withdrawal(uow, body, ended)
         if body.get("dispute") is not None:
@@ -121,14 +124,6 @@ def _is_known(uow: UnitOfWork, body: Mapping[str, Any]) -> bool:
     return uow.session.scalar(ending.limit(1)) is not None
 
 
-def _people_of(body: Mapping[str, Any]) -> list[str]:
-    """Return everyone an act names: whoever spoke, and whoever it is about."""
-    given, settled, refused = (body.get(k) for k in ("withdrawal", "dispute", "refusal"))
-    people = [given["person"], given["by"]] if given else []
-    people += [settled["person"]] if settled else []
-    return people + ([refused["by"], *(r["person"] for r in refused["refused"])] if refused else [])
-
-
 def _ended_in(body: Mapping[str, Any]) -> Mapping[str, list[str]]:
     """Return the purposes that a withdrawal ended, by involvement."""
     given = body.get("withdrawal")
@@ -146,11 +141,13 @@ def _known_among(uow: UnitOfWork, ended: Mapping[str, list[str]]) -> dict[str, l
     return {involvement: ended[involvement] for involvement in sorted(known)}
 
 
-def _is_unknown(uow: UnitOfWork, involvement: str, people: Sequence[str]) -> bool:
-    """Tell whether the act is about a family, or someone in it, that came after the backup."""
-    if uow.session.get(Involvement, involvement) is None:
+def _is_about_nothing_here(uow: UnitOfWork, body: Mapping[str, Any]) -> bool:
+    """Tell whether an act is about a family, people or an act that came after the backup."""
+    if uow.session.get(Involvement, body["involvement"]) is None:
         return True
-    return any(uow.session.get(Person, person) is None for person in people)
+    if _is_void_of_nothing(uow, body):
+        return True
+    return not journal_people.is_about_somebody_here(uow, body)
 
 
 def _is_void_of_nothing(uow: UnitOfWork, body: Mapping[str, Any]) -> bool:
@@ -202,7 +199,7 @@ def _hold_placed(ctx: Context, line: JournalLine, report: ReplayReport) -> None:
     with ctx.begin() as uow:
         if uow.session.get(Hold, body["hold"]) is not None:
             return
-        if _is_unknown(uow, body["involvement"], []):
+        if uow.session.get(Involvement, body["involvement"]) is None:
             report.count("unknown_here")
             return
         uow.lock_involvement(body["involvement"]).consent_epoch += 1

@@ -26,7 +26,7 @@ from consent_service.services import keys
 from consent_service.services.at_once import at_once
 from consent_service.services.audit import LOG_NAME
 from consent_service.services.context import Context
-from consent_service.services.journal_endings import REPLAYER
+from consent_service.services.journal_people import REPLAYER
 from consent_service.services.journal_replay import (
     RESTORING,
     ReplayReport,

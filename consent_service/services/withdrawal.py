@@ -37,6 +37,7 @@ from consent_service.services import disputes, erasure, erasure_journal, erasure
 from consent_service.services.access import Caller, involvement_for
 from consent_service.services.at_once import at_once
 from consent_service.services.context import Context
+from consent_service.services.journal_people import require_named
 from consent_service.services.notices import notify
 from consent_service.services.withdrawal_checks import Part, Standing, faults_of, standing_of
 from consent_service.services.withdrawal_outcome import (
@@ -157,8 +158,8 @@ def cancel(
 ) -> WithdrawalView:
     """Cancel a withdrawal, wherever it reached, within its undo window, by who withdrew.
 
-    `also` is done in the same transaction. Raises Refused `not_who_withdrew`, Conflict `too_late`
-    or `already_cancelled`.
+    `also` is done in the same transaction. Raises Refused `not_who_withdrew`, or `name_lost` for
+    somebody whose record a restore has lost, Conflict `too_late` or `already_cancelled`.
     """
     # The orders' lines first, or a line written late would order anew what was cancelled.
     erasure_journal.write_missing_lines(ctx)
@@ -168,6 +169,7 @@ def cancel(
             raise Refused(
                 "Only the person who withdrew can change their mind.", code="not_who_withdrew"
             )
+        require_named(uow.session, row.by_person_id)
         ended = ended_by(uow.session, row)
         reached = disputes.lock_reached(uow, *ended)
         uow.session.refresh(row)

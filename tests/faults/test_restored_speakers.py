@@ -1,0 +1,302 @@
+"""The database from before somebody joined a family is put back: what they stopped stays stopped.
+
+Their name was in the database alone and is lost with it; that they said stop is in the journal.
+"""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from consent_service.db.models.consent import ConsentEnding
+from consent_service.db.models.erasure import Certificate, Withdrawal
+from consent_service.db.models.people import Person
+from consent_service.domain.assets import AssetState
+from consent_service.domain.consent import ConsentState
+from consent_service.domain.consent_ends import RevokedBecause
+from consent_service.domain.erasure import OrderState
+from consent_service.domain.people import Basis, FamilyRole
+from consent_service.domain.withdrawal import Speed, WithdrawalScope
+from consent_service.errors import Gone, Refused
+from consent_service.services import (
+    assets,
+    audit,
+    consent,
+    depicted,
+    disputes,
+    erasure,
+    involvements,
+    papers,
+    people,
+    revocation,
+    startup,
+    withdrawal,
+)
+from tests.support.backups import DatabaseBackup
+from tests.support.clinic import Clinic, Family
+
+
+@pytest.fixture
+def family(clinic: Clinic) -> Family:
+    """A family who agreed, an hour ago, to being filmed."""
+    found = clinic.family()
+    clinic.both_consent(found)
+    clinic.passes(hours=1)
+    return found
+
+
+def _backup(clinic: Clinic, folder: Path) -> DatabaseBackup:
+    audit.seal(clinic.ctx)
+    audit.publish_checkpoint(clinic.ctx)
+    startup.replay(clinic.ctx)
+    found = DatabaseBackup.take(clinic.ctx.engine, folder)
+    clinic.passes(minutes=5)
+    return found
+
+
+def _restore(clinic: Clinic, backup: DatabaseBackup) -> startup.ReplayReport:
+    audit.seal(clinic.ctx)
+    audit.publish_checkpoint(clinic.ctx)
+    backup.put_back()
+    clinic.passes(minutes=5)
+    return startup.require_ready(clinic.ctx)
+
+
+def _joins(
+    clinic: Clinic, family: Family, basis: Basis | None, *, role: FamilyRole = FamilyRole.CARER
+) -> str:
+    """Somebody comes to the family who was not written down before; on `basis` for the baby."""
+    born = clinic.today if role is FamilyRole.SIBLING else None
+    details = people.PersonDetails(clinic.team, "Noor Invented", born)
+    person = people.create_person(clinic.ctx, clinic.guider, details).id
+    member = involvements.Member(person, role)
+    involvements.add_member(clinic.ctx, clinic.guider, family.involvement, member)
+    if basis is not None:
+        held = people.ResponsibilityDetails(family.baby, person, basis, clinic.today)
+        people.record_responsibility(clinic.ctx, clinic.guider, held)
+    return person
+
+
+def _care(clinic: Clinic, person: str) -> ConsentState:
+    now = clinic.clock.now()
+    views = consent.state(clinic.ctx, clinic.ig, person, now, now)
+    return next(v.state for v in views if v.purpose == "care")
+
+
+def _count(clinic: Clinic, what: type, *where: object) -> int:
+    with clinic.ctx.read() as session:
+        return session.scalar(select(func.count()).select_from(what).where(*where)) or 0
+
+
+def _is_gone(clinic: Clinic, film: str) -> None:
+    with pytest.raises(Gone):
+        clinic.watches(film)
+
+
+def test_film_locked_by_somebody_new_stays_locked_and_then_goes(
+    clinic: Clinic, family: Family, tmp_path: Path
+) -> None:
+    """The film of a child in care must not play again since a backup knows no social worker."""
+    film = clinic.stores_film(family).id
+    backup = _backup(clinic, tmp_path)
+    newcomer = _joins(clinic, family, Basis.LOCAL_AUTHORITY)
+    done = clinic.withdraws(family, family.baby, by=newcomer, speed=Speed.SEVEN_DAYS)
+    assert done.erasure_order is not None
+    _is_gone(clinic, film)
+
+    report = _restore(clinic, backup)
+
+    assert report.restored == {"consent_ended": 1}
+    _is_gone(clinic, film)
+    clinic.stores_film(family, depicted=(family.mother,))
+    _is_gone(clinic, film)
+    view = withdrawal.withdrawal(clinic.ctx, clinic.ig, done.id)
+    assert (view.by, view.undo_until, view.erasure_order) == (
+        newcomer,
+        done.undo_until,
+        done.erasure_order,
+    )
+    assert not startup.replay(clinic.ctx).restored
+    clinic.passes(days=8)
+    erasure.work(clinic.ctx, "later")
+    assert assets.asset(clinic.ctx, clinic.ig, film).state is AssetState.ERASED
+
+
+def test_film_ended_at_once_by_somebody_new_is_certified_as_erased(
+    clinic: Clinic, family: Family, tmp_path: Path
+) -> None:
+    """The order outlives the name of who asked: film that is gone has to have its certificate."""
+    film = clinic.stores_film(family).id
+    backup = _backup(clinic, tmp_path)
+    newcomer = _joins(clinic, family, Basis.LOCAL_AUTHORITY)
+    done = clinic.withdraws(family, family.baby, by=newcomer)
+    erasure.work(clinic.ctx, "before")
+
+    _restore(clinic, backup)
+    erasure.work(clinic.ctx, "after")
+
+    _is_gone(clinic, film)
+    assert done.erasure_order is not None
+    order = erasure.order(clinic.ctx, clinic.ig, done.erasure_order)
+    assert (order.state, order.reference) == (OrderState.DONE, done.reference)
+    assert _count(clinic, Certificate) == 1
+    audit.seal(clinic.ctx)
+    assert audit.verify(clinic.ctx, clinic.ig).ok
+
+
+@pytest.mark.parametrize("basis", [Basis.BIRTH_MOTHER, Basis.COURT_ORDER])
+def test_somebody_new_who_disagreed_still_disagrees(
+    clinic: Clinic, family: Family, tmp_path: Path, basis: Basis
+) -> None:
+    """Film frozen by one parent more is frozen still, and settled against it goes."""
+    film = clinic.stores_film(family).id
+    backup = _backup(clinic, tmp_path)
+    newcomer = _joins(clinic, family, basis)
+    clinic.withdraws(family, family.baby, by=newcomer)
+
+    _restore(clinic, backup)
+
+    assert _care(clinic, family.baby) is ConsentState.DISPUTED
+    with pytest.raises(Refused) as refused:
+        clinic.watches(film)
+    assert refused.value.code == "access_frozen"
+    for one in disputes.standing(clinic.ctx, clinic.ig, family.involvement):
+        disputes.resolve(clinic.ctx, clinic.ig, one.id, give=False, reason="Heard them all.")
+    erasure.work(clinic.ctx, "after")
+    assert assets.asset(clinic.ctx, clinic.ig, film).state is AssetState.ERASED
+
+
+def test_nobody_else_can_take_back_what_somebody_with_a_lost_name_stopped(
+    clinic: Clinic, family: Family, tmp_path: Path
+) -> None:
+    """A lost name opens nothing; once their record is complete again they may change their mind."""
+    film = clinic.stores_film(family).id
+    backup = _backup(clinic, tmp_path)
+    newcomer = _joins(clinic, family, Basis.LOCAL_AUTHORITY)
+    done = clinic.withdraws(family, family.baby, by=newcomer, speed=Speed.SEVEN_DAYS)
+    _restore(clinic, backup)
+
+    for by, code in (
+        ("", "not_who_withdrew"),
+        (family.baby, "not_who_withdrew"),
+        (family.mother, "not_who_withdrew"),
+        (newcomer, "name_lost"),
+    ):
+        with pytest.raises(Refused) as refused:
+            withdrawal.cancel(clinic.ctx, clinic.guider, done.id, by)
+        assert refused.value.code == code
+    _is_gone(clinic, film)
+
+    [lost] = people.find_people(clinic.ctx, clinic.guider, "lost in a restore")
+    assert lost.id == newcomer
+    details = people.PersonDetails(clinic.team, "Noor Invented")
+    people.change_person(clinic.ctx, clinic.guider, newcomer, details, lost.version)
+    withdrawal.cancel(clinic.ctx, clinic.guider, done.id, newcomer)
+    assert clinic.watches(film)
+
+
+def test_what_somebody_new_took_back_in_time_stays_cancelled(
+    clinic: Clinic, family: Family, tmp_path: Path
+) -> None:
+    """Their stop and their change of mind are both replayed, in that order."""
+    film = clinic.stores_film(family).id
+    backup = _backup(clinic, tmp_path)
+    newcomer = _joins(clinic, family, Basis.LOCAL_AUTHORITY)
+    done = clinic.withdraws(family, family.baby, by=newcomer, speed=Speed.SEVEN_DAYS)
+    withdrawal.cancel(clinic.ctx, clinic.guider, done.id, newcomer)
+
+    report = _restore(clinic, backup)
+
+    assert report.restored == {"consent_ended": 1, "undo": 1}
+    assert clinic.watches(film)
+
+
+def test_the_receipt_of_a_stop_says_that_the_name_was_lost(
+    clinic: Clinic, family: Family, tmp_path: Path
+) -> None:
+    """Who spoke belongs to the family still: its pages and papers name everybody by membership."""
+    backup = _backup(clinic, tmp_path)
+    newcomer = _joins(clinic, family, Basis.LOCAL_AUTHORITY)
+    done = clinic.withdraws(family, family.baby, by=newcomer, speed=Speed.SEVEN_DAYS)
+
+    _restore(clinic, backup)
+
+    view = involvements.family(clinic.ctx, clinic.guider, family.involvement)
+    assert [p.full_name for _, p in view.people if p.id == newcomer] == ["Name lost in a restore"]
+    paper = papers.withdrawal_receipt(clinic.ctx, clinic.guider, done.id)
+    words = subprocess.run(["pdftotext", "-", "-"], input=paper, capture_output=True, check=True)
+    assert "Name lost in a restore" in words.stdout.decode()
+
+
+def test_a_refusal_of_somebody_new_counts_for_whom_it_is_known_to_be_about(
+    clinic: Clinic, family: Family, tmp_path: Path
+) -> None:
+    """A no for a known baby holds, though a brother or sister in the same act came later."""
+    film = clinic.stores_film(family).id
+    backup = _backup(clinic, tmp_path)
+    newcomer = _joins(clinic, family, Basis.LOCAL_AUTHORITY)
+    sibling = _joins(clinic, family, None, role=FamilyRole.SIBLING)
+    held = people.ResponsibilityDetails(sibling, newcomer, Basis.LOCAL_AUTHORITY, clinic.today)
+    people.record_responsibility(clinic.ctx, clinic.guider, held)
+    family.issues[newcomer] = clinic.gives_leaflet(family.involvement, newcomer)
+    clinic.captures(family, newcomer, clinic.answers(family, newcomer))
+    clinic.passes(minutes=1)
+    refused = frozenset({"CARE.FILM.CHILD"})
+    clinic.captures(family, newcomer, clinic.answers(family, newcomer, no=refused))
+    assert _care(clinic, family.baby) is ConsentState.DECLINED
+    assert _care(clinic, sibling) is ConsentState.DECLINED
+
+    report = _restore(clinic, backup)
+
+    assert report.restored == {"consent_ended": 1}
+    assert _care(clinic, family.baby) is ConsentState.DECLINED
+    assert _count(clinic, ConsentEnding, ConsentEnding.person_id == sibling) == 0
+    with pytest.raises(Refused):
+        clinic.watches(film)
+
+
+def test_a_film_taken_back_by_somebody_seen_in_it_since_does_not_return(
+    clinic: Clinic, family: Family, tmp_path: Path
+) -> None:
+    """The film is known though whom it shows too is not: an end that names it counts."""
+    film = clinic.stores_film(family, depicted=(family.mother,)).id
+    backup = _backup(clinic, tmp_path)
+    newcomer = _joins(clinic, family, None, role=FamilyRole.PARENT)
+    family.issues[newcomer] = clinic.gives_leaflet(family.involvement, newcomer)
+    clinic.captures(family, newcomer, clinic.answers(family, newcomer))
+    depicted.add_depicted(clinic.ctx, clinic.guider, film, newcomer)
+    clinic.withdraws(
+        family, newcomer, scope=WithdrawalScope.ASSETS, assets=(film,), speed=Speed.SEVEN_DAYS
+    )
+
+    report = _restore(clinic, backup)
+
+    assert report.restored == {"consent_ended": 1}
+    _is_gone(clinic, film)
+    clinic.passes(days=8)
+    erasure.work(clinic.ctx, "later")
+    assert assets.asset(clinic.ctx, clinic.ig, film).state is AssetState.ERASED
+
+
+def test_ends_about_somebody_that_the_backup_does_not_know_are_counted(
+    clinic: Clinic, family: Family, tmp_path: Path
+) -> None:
+    """No film here shows them, and a consent that is not here cannot end: the service comes up."""
+    backup = _backup(clinic, tmp_path)
+    newcomer = _joins(clinic, family, None, role=FamilyRole.PARENT)
+    family.issues[newcomer] = clinic.gives_leaflet(family.involvement, newcomer)
+    clinic.captures(family, newcomer, clinic.answers(family, newcomer))
+    clinic.passes(minutes=1)
+    because = RevokedBecause.SERVICE_ENDED
+    revocation.revoke(
+        clinic.ctx,
+        clinic.ig,
+        revocation.RevokeConsent(family.involvement, newcomer, because, "It is over."),
+    )
+    clinic.withdraws(family, newcomer)
+
+    report = _restore(clinic, backup)
+
+    assert report.restored == {"unknown_here": 2}
+    assert _count(clinic, Withdrawal) == _count(clinic, Person, Person.id == newcomer) == 0
