@@ -17,7 +17,7 @@ from consent_service.domain.consent import EndingKind
 from consent_service.domain.withdrawal import Route, Speed, WithdrawalScope
 from consent_service.ids import new_id
 from consent_service.services import revocation
-from consent_service.services.journal_people import REPLAYER, known_people, said_in
+from consent_service.services.journal_people import REPLAYER
 
 FROM_JOURNAL = "Placed again from the journal after a restore."
 FROM_JOURNAL_ENDED = "Ended again from the journal after a restore."
@@ -35,15 +35,15 @@ def append_revocation(uow: UnitOfWork, body: Mapping[str, Any]) -> None:
 
 
 def append_withdrawal(
-    uow: UnitOfWork, body: Mapping[str, Any], ended: Mapping[str, list[str]]
+    uow: UnitOfWork, body: Mapping[str, Any], ended: Mapping[str, list[str]], place: str
 ) -> None:
-    """Append the act and all that it ended, unless another line of it was read before."""
+    """Append the act, as said in `place`, and all that it ended, unless a line before did so."""
     given = body["withdrawal"]
     if uow.session.get(Withdrawal, given["id"]) is not None:
         return
     row = Withdrawal(
         id=given["id"],
-        involvement_id=said_in(body, ended),
+        involvement_id=place,
         person_id=given["person"],
         by_person_id=given["by"],
         scope=WithdrawalScope(given["scope"]),
@@ -76,23 +76,21 @@ def append_withdrawal(
     )
 
 
-def append_refusal(uow: UnitOfWork, involvement: str, refusal: Mapping[str, Any]) -> None:
-    """Append the no of an act that this database has lost: all that is known of it."""
-    known = known_people(uow, [one["person"] for one in refusal["refused"]])
-    for one in (one for one in refusal["refused"] if one["person"] in known):
-        ending = _ending(uow, EndingKind.REFUSED, involvement, one["person"], one["purpose"])
+def append_refusal(uow: UnitOfWork, refusal: Mapping[str, Any], places: Mapping[str, str]) -> None:
+    """Append the no of an act that this database has lost: all that is known of it.
+
+    `places` says for each known person in which involvement.
+    """
+    for one in (one for one in refusal["refused"] if one["person"] in places):
+        place = places[one["person"]]
+        ending = _ending(uow, EndingKind.REFUSED, place, one["person"], one["purpose"])
         ending.by_person_id, ending.by_user_id = refusal["by"], refusal["recorded_by"]
         ending.ref, ending.may_overrule = refusal["act"], one["overrules"]
         ending.event_at = datetime.fromisoformat(refusal["event_at"])
-    uow.record(
-        AuditEvent(
-            EventKind.CONSENT_DECLINED,
-            REPLAYER,
-            refusal["act"],
-            involvement,
-            {"person": str(refusal["by"]), "route": Route.JOURNAL_REPLAY.value},
-        )
-    )
+    details = {"person": str(refusal["by"]), "route": Route.JOURNAL_REPLAY.value}
+    for place in sorted(set(places.values())):
+        kind = EventKind.CONSENT_DECLINED
+        uow.record(AuditEvent(kind, REPLAYER, refusal["act"], place, details))
 
 
 def append_settlement(uow: UnitOfWork, involvement: str, settled: Mapping[str, Any]) -> None:

@@ -9,14 +9,16 @@ Rules kept here:
     said to be them, and nothing is taken back in their name.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from consent_service.clock import london_day
 from consent_service.db.models.people import Involvement, InvolvementPerson, Person
 from consent_service.db.models.recordings import Asset
+from consent_service.db.queries.people import belonging
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.people import FamilyRole
@@ -51,15 +53,19 @@ def is_about_somebody_here(uow: UnitOfWork, body: Mapping[str, Any]) -> bool:
     return any(uow.session.get(Asset, asset) is not None for asset in named)
 
 
-def said_in(body: Mapping[str, Any], ended: Collection[str]) -> str:
-    """Return in which known involvement an act was said, or which one its line is about.
+def places_of_refused(uow: UnitOfWork, body: Mapping[str, Any]) -> dict[str, str]:
+    """Return in which known involvement the no about each known person is to be written down.
 
-    `ended` are the known involvements in which it ended anything: the one that it was said in may
-    have come after the backup, and another not.
+    In the one where it was said, or where that came after the backup, in a child's first open one:
+    a no for a child holds in all of them.
     """
-    here: str = body["involvement"]
-    named: str = (body.get("withdrawal") or {}).get("involvement", here)
-    return named if named in ended or not ended else here
+    refused = body.get("refusal")
+    people = known_people(uow, [one["person"] for one in refused["refused"]] if refused else ())
+    if uow.session.get(Involvement, body["involvement"]) is not None:
+        return dict.fromkeys(people, body["involvement"])
+    belongs = belonging(uow.session, people, london_day(uow.at))
+    open_ones = {child: sorted(belongs.open_ones_of(child)) for child in belongs.children}
+    return {child: places[0] for child, places in open_ones.items() if places}
 
 
 def stand_in_for_speakers(uow: UnitOfWork, body: Mapping[str, Any], family: str) -> None:

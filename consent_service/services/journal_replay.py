@@ -3,11 +3,12 @@
 Rules kept here:
   * reading the same line twice changes nothing, and each line is one transaction;
   * what is about people or film that this database does not know is counted, never half done;
-  * whoever spoke need not be known: what they ended for somebody who is known ends all the same;
+  * whoever spoke need not be known, nor where: what ended for somebody in an involvement that are
+    known ends all the same;
   * a hold on film that this database does not know holds all of the family, which is more.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -82,25 +83,21 @@ def _consent_ended(ctx: Context, line: JournalLine, report: ReplayReport) -> Non
     with ctx.begin() as uow:
         if _is_known(uow, body):
             return
-        if _is_about_nothing_here(uow, body):
+        ended = _known_among(uow, _ended_in(body))
+        refused = journal_people.places_of_refused(uow, body)
+        place = _place(uow, body, [*ended, *sorted(refused.values())])
+        if place is None or _is_about_nothing_here(uow, body):
             report.count("unknown_here")
             return
-        ended = _known_among(uow, _ended_in(body))
-        reached = disputes.lock_reached(uow, body["involvement"], *ended)
-        journal_people.stand_in_for_speakers(uow, body, journal_people.said_in(body, ended))
+        reached = disputes.lock_reached(uow, place, *ended, *refused.values())
+        journal_people.stand_in_for_speakers(uow, body, place)
         if body.get("withdrawal") is not None:
-            journal_endings.append_withdrawal(uow, body, ended)
-        if body.get("dispute") is not None:
-            journal_endings.append_settlement(uow, body["involvement"], body["dispute"])
+            journal_endings.append_withdrawal(uow, body, ended, place)
         if body.get("refusal") is not None:
-            journal_endings.append_refusal(uow, body["involvement"], body["refusal"])
-        if body.get("invalidated") is not None:
-            invalidation.void_again(ctx, uow, REPLAYER, body["invalidated"])
+            journal_endings.append_refusal(uow, body["refusal"], refused)
         uow.session.flush()
-        if body["order"] is not None:
-            _order_again(uow, line)
-        if body.get("revoked") is not None:
-            journal_endings.append_revocation(uow, body)
+        if _is_here(uow, body["involvement"]):
+            _done_there(ctx, uow, line)
         disputes.open_where_parents_disagree(ctx, uow, reached)
         # Keys follow once every line is read: a later one may end what this one leaves given.
         uow.effects.clear()
@@ -109,11 +106,39 @@ def _consent_ended(ctx: Context, line: JournalLine, report: ReplayReport) -> Non
         report.count("consent_ended")
 
 
+def _done_there(ctx: Context, uow: UnitOfWork, line: JournalLine) -> None:
+    """Do again what an act did in the involvement that its line is about, and in no other."""
+    body = line.body
+    if body.get("dispute") is not None:
+        journal_endings.append_settlement(uow, body["involvement"], body["dispute"])
+    if body.get("invalidated") is not None:
+        invalidation.void_again(ctx, uow, REPLAYER, body["invalidated"])
+    uow.session.flush()
+    if body["order"] is not None:
+        _order_again(uow, line)
+    if body.get("revoked") is not None:
+        journal_endings.append_revocation(uow, body)
+
+
+def _place(uow: UnitOfWork, body: Mapping[str, Any], reached: Sequence[str]) -> str | None:
+    """Return in which known involvement an act is written down as said; None where in none.
+
+    The one that it was said in, or that its line is about, may have come after the backup, and
+    another that it reached not: what it ended there ends all the same.
+    """
+    here: str = body["involvement"]
+    said_in: str = (body.get("withdrawal") or {}).get("involvement", here)
+    known = [*reached, here] if _is_here(uow, here) else reached
+    return next((one for one in (said_in, here, *reached) if one in known), None)
+
+
 def _is_known(uow: UnitOfWork, body: Mapping[str, Any]) -> bool:
     """Tell whether this database has the act already."""
-    if body["order"] is not None:
+    withdrawn = body.get("withdrawal") is not None
+    # Of a withdrawal in an involvement that came after the backup, its order is never written here.
+    if body["order"] is not None and (not withdrawn or _is_here(uow, body["involvement"])):
         return uow.session.get(ErasureOrder, body["order"]) is not None
-    if body.get("withdrawal") is not None:
+    if withdrawn:
         return uow.session.get(Withdrawal, body["withdrawal"]["id"]) is not None
     if body.get("invalidated") is not None:
         return invalidation.is_void(uow, body["invalidated"]["id"])
@@ -142,12 +167,13 @@ def _known_among(uow: UnitOfWork, ended: Mapping[str, list[str]]) -> dict[str, l
 
 
 def _is_about_nothing_here(uow: UnitOfWork, body: Mapping[str, Any]) -> bool:
-    """Tell whether an act is about a family, people or an act that came after the backup."""
-    if uow.session.get(Involvement, body["involvement"]) is None:
-        return True
-    if _is_void_of_nothing(uow, body):
-        return True
-    return not journal_people.is_about_somebody_here(uow, body)
+    """Tell whether an act is about people, film or an act that came after the backup."""
+    return _is_void_of_nothing(uow, body) or not journal_people.is_about_somebody_here(uow, body)
+
+
+def _is_here(uow: UnitOfWork, involvement: str) -> bool:
+    """Tell whether this database knows an involvement."""
+    return uow.session.get(Involvement, involvement) is not None
 
 
 def _is_void_of_nothing(uow: UnitOfWork, body: Mapping[str, Any]) -> bool:
@@ -199,7 +225,7 @@ def _hold_placed(ctx: Context, line: JournalLine, report: ReplayReport) -> None:
     with ctx.begin() as uow:
         if uow.session.get(Hold, body["hold"]) is not None:
             return
-        if uow.session.get(Involvement, body["involvement"]) is None:
+        if not _is_here(uow, body["involvement"]):
             report.count("unknown_here")
             return
         uow.lock_involvement(body["involvement"]).consent_epoch += 1

@@ -35,6 +35,7 @@ from consent_service.services import (
 )
 from tests.support.backups import DatabaseBackup
 from tests.support.clinic import Clinic, Family
+from tests.support.week import joins
 
 
 @pytest.fixture
@@ -63,21 +64,6 @@ def _restore(clinic: Clinic, backup: DatabaseBackup) -> startup.ReplayReport:
     return startup.require_ready(clinic.ctx)
 
 
-def _joins(
-    clinic: Clinic, family: Family, basis: Basis | None, *, role: FamilyRole = FamilyRole.CARER
-) -> str:
-    """Somebody comes to the family who was not written down before; on `basis` for the baby."""
-    born = clinic.today if role is FamilyRole.SIBLING else None
-    details = people.PersonDetails(clinic.team, "Noor Invented", born)
-    person = people.create_person(clinic.ctx, clinic.guider, details).id
-    member = involvements.Member(person, role)
-    involvements.add_member(clinic.ctx, clinic.guider, family.involvement, member)
-    if basis is not None:
-        held = people.ResponsibilityDetails(family.baby, person, basis, clinic.today)
-        people.record_responsibility(clinic.ctx, clinic.guider, held)
-    return person
-
-
 def _care(clinic: Clinic, person: str) -> ConsentState:
     now = clinic.clock.now()
     views = consent.state(clinic.ctx, clinic.ig, person, now, now)
@@ -100,7 +86,7 @@ def test_film_locked_by_somebody_new_stays_locked_and_then_goes(
     """The film of a child in care must not play again since a backup knows no social worker."""
     film = clinic.stores_film(family).id
     backup = _backup(clinic, tmp_path)
-    newcomer = _joins(clinic, family, Basis.LOCAL_AUTHORITY)
+    newcomer = joins(clinic, family, Basis.LOCAL_AUTHORITY)
     done = clinic.withdraws(family, family.baby, by=newcomer, speed=Speed.SEVEN_DAYS)
     assert done.erasure_order is not None
     _is_gone(clinic, film)
@@ -129,7 +115,7 @@ def test_film_ended_at_once_by_somebody_new_is_certified_as_erased(
     """The order outlives the name of who asked: film that is gone has to have its certificate."""
     film = clinic.stores_film(family).id
     backup = _backup(clinic, tmp_path)
-    newcomer = _joins(clinic, family, Basis.LOCAL_AUTHORITY)
+    newcomer = joins(clinic, family, Basis.LOCAL_AUTHORITY)
     done = clinic.withdraws(family, family.baby, by=newcomer)
     erasure.work(clinic.ctx, "before")
 
@@ -152,7 +138,7 @@ def test_somebody_new_who_disagreed_still_disagrees(
     """Film frozen by one parent more is frozen still, and settled against it goes."""
     film = clinic.stores_film(family).id
     backup = _backup(clinic, tmp_path)
-    newcomer = _joins(clinic, family, basis)
+    newcomer = joins(clinic, family, basis)
     clinic.withdraws(family, family.baby, by=newcomer)
 
     _restore(clinic, backup)
@@ -173,7 +159,7 @@ def test_nobody_else_can_take_back_what_somebody_with_a_lost_name_stopped(
     """A lost name opens nothing; once their record is complete again they may change their mind."""
     film = clinic.stores_film(family).id
     backup = _backup(clinic, tmp_path)
-    newcomer = _joins(clinic, family, Basis.LOCAL_AUTHORITY)
+    newcomer = joins(clinic, family, Basis.LOCAL_AUTHORITY)
     done = clinic.withdraws(family, family.baby, by=newcomer, speed=Speed.SEVEN_DAYS)
     _restore(clinic, backup)
 
@@ -202,7 +188,7 @@ def test_what_somebody_new_took_back_in_time_stays_cancelled(
     """Their stop and their change of mind are both replayed, in that order."""
     film = clinic.stores_film(family).id
     backup = _backup(clinic, tmp_path)
-    newcomer = _joins(clinic, family, Basis.LOCAL_AUTHORITY)
+    newcomer = joins(clinic, family, Basis.LOCAL_AUTHORITY)
     done = clinic.withdraws(family, family.baby, by=newcomer, speed=Speed.SEVEN_DAYS)
     withdrawal.cancel(clinic.ctx, clinic.guider, done.id, newcomer)
 
@@ -217,7 +203,7 @@ def test_the_receipt_of_a_stop_says_that_the_name_was_lost(
 ) -> None:
     """Who spoke belongs to the family still: its pages and papers name everybody by membership."""
     backup = _backup(clinic, tmp_path)
-    newcomer = _joins(clinic, family, Basis.LOCAL_AUTHORITY)
+    newcomer = joins(clinic, family, Basis.LOCAL_AUTHORITY)
     done = clinic.withdraws(family, family.baby, by=newcomer, speed=Speed.SEVEN_DAYS)
 
     _restore(clinic, backup)
@@ -235,8 +221,8 @@ def test_a_refusal_of_somebody_new_counts_for_whom_it_is_known_to_be_about(
     """A no for a known baby holds, though a brother or sister in the same act came later."""
     film = clinic.stores_film(family).id
     backup = _backup(clinic, tmp_path)
-    newcomer = _joins(clinic, family, Basis.LOCAL_AUTHORITY)
-    sibling = _joins(clinic, family, None, role=FamilyRole.SIBLING)
+    newcomer = joins(clinic, family, Basis.LOCAL_AUTHORITY)
+    sibling = joins(clinic, family, None, role=FamilyRole.SIBLING)
     held = people.ResponsibilityDetails(sibling, newcomer, Basis.LOCAL_AUTHORITY, clinic.today)
     people.record_responsibility(clinic.ctx, clinic.guider, held)
     family.issues[newcomer] = clinic.gives_leaflet(family.involvement, newcomer)
@@ -262,7 +248,7 @@ def test_a_film_taken_back_by_somebody_seen_in_it_since_does_not_return(
     """The film is known though whom it shows too is not: an end that names it counts."""
     film = clinic.stores_film(family, depicted=(family.mother,)).id
     backup = _backup(clinic, tmp_path)
-    newcomer = _joins(clinic, family, None, role=FamilyRole.PARENT)
+    newcomer = joins(clinic, family, None, role=FamilyRole.PARENT)
     family.issues[newcomer] = clinic.gives_leaflet(family.involvement, newcomer)
     clinic.captures(family, newcomer, clinic.answers(family, newcomer))
     depicted.add_depicted(clinic.ctx, clinic.guider, film, newcomer)
@@ -284,7 +270,7 @@ def test_ends_about_somebody_that_the_backup_does_not_know_are_counted(
 ) -> None:
     """No film here shows them, and a consent that is not here cannot end: the service comes up."""
     backup = _backup(clinic, tmp_path)
-    newcomer = _joins(clinic, family, None, role=FamilyRole.PARENT)
+    newcomer = joins(clinic, family, None, role=FamilyRole.PARENT)
     family.issues[newcomer] = clinic.gives_leaflet(family.involvement, newcomer)
     clinic.captures(family, newcomer, clinic.answers(family, newcomer))
     clinic.passes(minutes=1)

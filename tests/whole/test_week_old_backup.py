@@ -71,7 +71,8 @@ def test_a_backup_of_last_week_brings_nothing_back(clinic: Clinic, tmp_path: Pat
     require_nothing_back(clinic, week, report)
     clinic.passes(days=3)
     erasure.work(clinic.ctx, "when the seven days are over")
-    assert assets.asset(clinic.ctx, clinic.ig, week.locked).state is AssetState.ERASED
+    for gone in (week.locked, week.locked_by_newcomer):
+        assert assets.asset(clinic.ctx, clinic.ig, gone).state is AssetState.ERASED
 
 
 def test_a_node_that_serves_notices_a_restored_database_and_a_cut_journal(
