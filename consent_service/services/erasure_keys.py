@@ -4,9 +4,11 @@ Rules kept here:
   * the journal's line is durable before a key goes;
   * where a hold or the health-record class keeps something, consent keys are sealed instead; which
     of the two is settled once, under the lock, so that a hold either wins or is told "too late";
-  * whatever was sealed or destroyed is in the audit log, also after a crash in between.
+  * whatever was sealed or destroyed is in the audit log, also after a crash in between;
+  * what an order sealed stays sealed: where an older keyring was put in place, it is sealed again.
 """
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -18,6 +20,7 @@ from consent_service.db.queries.erasure import (
     OrderScope,
     any_must_be_sealed,
     consent_keys_ended,
+    yeses_under_seal,
 )
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.erasure import OrderState
@@ -25,6 +28,8 @@ from consent_service.services import erasure_journal, keys
 from consent_service.services.context import Context
 from consent_service.vault.journal import LineKind
 from consent_service.vault.keyring_values import KeyStatus
+
+_log = logging.getLogger(__name__)
 
 ERASER = Actor(ActorKind.JOB, "carry-out-erasures")
 
@@ -50,6 +55,42 @@ def seal_waiting(ctx: Context) -> int:
     for order, key_ids in waiting:
         seal_keys(ctx, order, key_ids)
     return len(waiting)
+
+
+def live_though_sealed(ctx: Context) -> dict[str, list[str]]:
+    """Return the consent keys that an order had sealed and that are live all the same: by order.
+
+    The database tells which: sealing leaves no line in the journal, and a keyring put back from
+    before it knows nothing of it. Where all is well, two statements and one look at the keyring.
+    """
+    with ctx.read() as session:
+        said = yeses_under_seal(session, ctx.clock.now())
+    status = ctx.keyring.status(sorted({key for yeses in said.values() for key in yeses}))
+    live = {key for key, state in status.items() if state is KeyStatus.LIVE}
+    suspect = [order for order, yeses in said.items() if live & set(yeses)]
+    if not suspect:
+        return {}
+    found = {}
+    with ctx.read() as session:
+        for order in suspect:
+            row = session.get_one(ErasureOrder, order)
+            found[order] = consent_key_ids(ctx, session, row, ctx.clock.now())
+    wrong = {order: [key for key in ended if key in live] for order, ended in found.items()}
+    return {order: key_ids for order, key_ids in wrong.items() if key_ids}
+
+
+def seal_again(ctx: Context) -> list[str]:
+    """Seal what an order had sealed and a keyring put back has made live; returns those keys.
+
+    Safe to run at any time. Raises Unavailable while the key server is away.
+    """
+    found = live_though_sealed(ctx)
+    for order, key_ids in found.items():
+        seal_keys(ctx, order, key_ids)
+    again = sorted({key for key_ids in found.values() for key in key_ids})
+    if again:
+        _log.warning("consent keys that had been sealed were live, and are sealed: %d", len(again))
+    return again
 
 
 def seal_keys(ctx: Context, order: str, key_ids: Sequence[str]) -> None:

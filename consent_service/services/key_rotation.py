@@ -16,7 +16,7 @@ from consent_service.db import schema
 from consent_service.db.models.audit import AuditEntry
 from consent_service.domain.audit import AuditEvent, EventKind, parse_body
 from consent_service.domain.roles import ADMINISTRATOR, Permission
-from consent_service.services import certificates
+from consent_service.services import certificates, erasure_keys
 from consent_service.services.access import Caller, require, require_fresh
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
@@ -87,7 +87,9 @@ def backup(ctx: Context, caller: Caller, out: BinaryIO, recipient: str) -> KeyBa
 def restore(ctx: Context, caller: Caller, source: BinaryIO, identity: str) -> RestoredKeys:
     """Put the keys of a key backup back, save every one that the journal says was destroyed since.
 
-    `identity` is an age identity. Raises IntegrityFault for a file that it does not open.
+    Those that an order has sealed since are sealed again; where the database is lost too, the next
+    start sees to it. `identity` is an age identity. Raises IntegrityFault for a file that it does
+    not open, Unavailable while the key server is away: the same again then does the rest.
     """
     require(ctx, caller, Permission.BACKUPS_MANAGE)
     require_fresh(caller)
@@ -100,6 +102,7 @@ def restore(ctx: Context, caller: Caller, source: BinaryIO, identity: str) -> Re
         details = {"restored": restored.restored, "refused": restored.refused}
         with ctx.begin() as uow:
             uow.record(AuditEvent(EventKind.KEYS_RESTORED, caller.actor, details=details))
+        erasure_keys.seal_again(ctx)
     return restored
 
 

@@ -49,6 +49,7 @@ class Fault(StrEnum):
     KEY_MISSING = "key_missing"
     WRAP_WITHOUT_RIGHT = "wrap_without_right"
     CONSENT_KEY_WITHOUT_RIGHT = "consent_key_without_right"
+    SEALED_KEY_LIVE = "sealed_key_live"
     CONSENT_WITHOUT_KEY = "consent_without_key"
     UNKNOWN_KEY = "unknown_key"
 
@@ -276,17 +277,24 @@ def _wraps(ctx: Context, repair: bool) -> Iterator[Finding]:
 
 
 def _consent_keys(ctx: Context, repair: bool) -> Iterator[Finding]:
-    """Find keys that are live although nobody agrees any more: after a no, or past the last day."""
+    """Find keys that are live although nobody agrees any more, and people who have none."""
+    told = set()
     with ctx.read() as session:
         asked = session.scalars(select(ConsentDecision.involvement_id).distinct()).all()
     for involvement in sorted(asked):
         wrong = keys.live_without_right(ctx, involvement)
         if wrong and repair:
             keys.settle(ctx, involvement)
+        told |= set(wrong)
         for key in wrong:
             yield Finding(Fault.CONSENT_KEY_WITHOUT_RIGHT, key, repair)
         for person, _ in sorted(keys.given_without_key(ctx, involvement)):
             yield Finding(Fault.CONSENT_WITHOUT_KEY, person, False)
+    ended = {key for some in erasure_keys.live_though_sealed(ctx).values() for key in some}
+    if ended and repair:
+        erasure_keys.seal_again(ctx)
+    for key in sorted(ended - told):
+        yield Finding(Fault.SEALED_KEY_LIVE, key, repair)
 
 
 def _unknown_keys(ctx: Context, reported: frozenset[str], repair: bool) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ Rules kept here:
   * of all processes on one database one replays at a time, and whoever starts waits for it;
   * a journal that is missing, cut or forked is refused, and so is an edited published policy: it
     must hold every line that this database remembers, by number and where it can by hash;
+  * keys that an order had sealed are sealed again where an older keyring was put in place;
   * what is replayed for people or film that a restored backup does not know is counted, not lost;
   * everything replayed is idempotent: reading the same line twice changes nothing.
 """
@@ -22,7 +23,7 @@ from consent_service.db.one_at_a_time import one_at_a_time
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.roles import ADMINISTRATOR, IG_OFFICER
 from consent_service.errors import Unavailable
-from consent_service.services import keys
+from consent_service.services import erasure_keys, keys
 from consent_service.services.at_once import at_once
 from consent_service.services.audit import LOG_NAME
 from consent_service.services.context import Context
@@ -52,7 +53,9 @@ def require_ready(ctx: Context) -> ReplayReport:
     """
     require_schema(ctx)
     require_unedited(ctx)
-    return replay(ctx)
+    report = replay(ctx)
+    at_once(ctx, erasure_keys.seal_again)
+    return report
 
 
 def require_schema(ctx: Context) -> None:
@@ -82,6 +85,9 @@ def replay(ctx: Context) -> ReplayReport:
     for involvement in sorted(report.involvements):
         # What the key server forbids to a web process must not stop it halfway: the worker may.
         at_once(ctx, keys.settle, involvement)
+    # After what was cancelled is cancelled again. No journal line tells what had been sealed.
+    if report.found_restore:
+        at_once(ctx, erasure_keys.seal_again)
     return report
 
 

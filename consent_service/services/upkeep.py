@@ -32,6 +32,7 @@ from consent_service.domain.retention import NO_SUMMARY_WARNING
 from consent_service.domain.roles import IG_OFFICER
 from consent_service.errors import JournalBroken, Unavailable
 from consent_service.services import (
+    erasure_keys,
     jobs,
     keys,
     link_drafts,
@@ -54,8 +55,9 @@ def make_keys(ctx: Context, since: datetime) -> int:
     """Make keys and wraps follow the consents of every involvement that changed since `since`.
 
     A crash between a commit and its keys, or a key server that was away or forbids it to the web,
-    leaves this to do; returns involvements looked at. Raises, after all of them, Unavailable where
-    the key of an upload cannot be had yet, and what forbids to destroy a key that is to go.
+    leaves this to do; returns involvements looked at. What an order had sealed is sealed again
+    first, where an older keyring was put in place. Raises, after all of them, Unavailable where the
+    key of an upload cannot be had yet, and what forbids to seal, or to destroy a key that is to go.
     """
     with ctx.read() as session:
         changed = set(
@@ -82,6 +84,10 @@ def make_keys(ctx: Context, since: datetime) -> int:
             )
         )
     left: JournalBroken | Unavailable | None = None
+    try:
+        erasure_keys.seal_again(ctx)
+    except (JournalBroken, Unavailable) as fault:
+        left = fault
     for involvement in sorted(changed):
         keys.settle_but_destroy_nothing(ctx, involvement)
         for rest in (superseded_keys.destroy, upload_keys.settle):

@@ -37,6 +37,10 @@ MEANINGS = {
         "A key was open although nobody agrees any more",
         "It is locked away at once.",
     ),
+    Fault.SEALED_KEY_LIVE: (
+        "A key that had been locked away was open again",
+        "It is locked away at once. Find out which copy of the keyring was put back.",
+    ),
     Fault.CONSENT_WITHOUT_KEY: (
         "Somebody's consent stands, but its key is gone",
         "Their film stays shut. Ask this person again: a new yes makes a new key.",

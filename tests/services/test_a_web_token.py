@@ -289,3 +289,22 @@ def test_a_stop_is_taken_and_others_go_on_being_carried_out_while_the_key_server
         ).values()
     )
     away.ctx.keyring.close()
+
+
+def test_what_a_keyring_put_back_made_live_is_the_workers_to_seal_where_the_web_may_not(
+    clinic: Clinic, worker: Worker, family: Family
+) -> None:
+    """No start waits for it: access has ended anyway, and whoever may seal is asked to."""
+    clinic.stores_film(family)
+    clinic.withdraws(family, family.mother, speed=Speed.SEVEN_DAYS)
+    sealed = [entry.key_id for entry in clinic.ctx.keyring.list_keys(Zone.ESCROW)]
+    assert clinic.ctx.keyring.unseal(sealed, clinic.clock.now()) == set(sealed)
+    live, escrow = _providers(clinic)
+    web = _with(clinic, live, _Nothing(escrow))
+
+    startup.require_ready(web.ctx)
+
+    assert set(clinic.ctx.keyring.status(sealed).values()) == {KeyStatus.LIVE}
+    _does_its_work(clinic, worker)
+    assert set(clinic.ctx.keyring.status(sealed).values()) == {KeyStatus.SEALED}
+    web.ctx.keyring.close()

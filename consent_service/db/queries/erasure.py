@@ -1,5 +1,6 @@
 """Reading what an erasure order is about: its scope, its holdings, its next step."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,13 +11,14 @@ from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day
 from consent_service.db.models.consent import ConsentDecision
+from consent_service.db.models.erasure import ErasureOrder
 from consent_service.db.models.recordings import Asset, DepictedPerson
 from consent_service.db.models.retention import Hold
 from consent_service.db.queries.consent import findings, states_now
 from consent_service.db.queries.stories import Question
 from consent_service.domain.assets import AssetKind, AssetState, Depiction, RecordClass
 from consent_service.domain.consent import Answer, ConsentState, Finding
-from consent_service.domain.erasure import Holding, cascade
+from consent_service.domain.erasure import Holding, OrderState, cascade
 from consent_service.domain.purposes import Purpose, split_use
 
 
@@ -101,6 +103,48 @@ def consent_keys_ended(
     uses = _purposes_spelt(session, involvement, purposes) if ended else []
     states = states_now(session, involvement, scope.persons, uses, at)
     return sorted(ended - {key for finding in states.values() for key in finding.granting})
+
+
+def yeses_under_seal(session: Session, at: datetime) -> dict[str, list[str]]:
+    """Return every yes that an order is about whose keys were sealed and are not to go: by order.
+
+    In two statements, for all orders. It takes in more than the order ends, since what grants
+    something all the same is not looked up: `consent_keys_ended` tells.
+    """
+    sealed = select(ErasureOrder.id, ErasureOrder.involvement_id, ErasureOrder.scope).where(
+        ErasureOrder.sealed_at.is_not(None),
+        ErasureOrder.keys_going_at.is_(None),
+        ErasureOrder.state != OrderState.CANCELLED,
+    )
+    said = defaultdict(list)
+    for row in session.execute(
+        select(
+            ConsentDecision.id,
+            ConsentDecision.involvement_id,
+            ConsentDecision.person_id,
+            ConsentDecision.purpose,
+            ConsentDecision.named,
+            ConsentDecision.event_at,
+        ).where(
+            ConsentDecision.involvement_id.in_(
+                sealed.with_only_columns(ErasureOrder.involvement_id)
+            ),
+            ConsentDecision.purpose.is_not(None),
+            ConsentDecision.answer == Answer.YES,
+        )
+    ):
+        said[row.involvement_id].append(row)
+    found: dict[str, list[str]] = {}
+    for order, involvement, value in session.execute(sealed):
+        scope = OrderScope.from_json(value)
+        found[order] = [
+            row.id
+            for row in said[involvement]
+            if row.person_id in scope.persons
+            and row.event_at <= (scope.ended_at or at)
+            and _ends(scope, row.purpose or "", row.named)
+        ]
+    return found
 
 
 def _ends(scope: OrderScope, base: str, named: Sequence[str]) -> bool:
