@@ -8,6 +8,7 @@ Rules kept here:
   * their yes makes the wraps again; their no, or the end of the time to ask them, orders erasure;
   * while the clock is in doubt nothing goes for want of an answer;
   * a key is replaced, and the old one destroyed, only after a good look at the journal;
+  * the old key goes before anything else is written down: until then an old sidecar opens the film;
   * everything here is idempotent: it runs right after a commit and again by a job.
 """
 
@@ -28,9 +29,8 @@ from consent_service.domain.consent import ConsentState, Finding
 from consent_service.domain.erasure import OrderCause
 from consent_service.domain.purposes import CARE
 from consent_service.ids import new_id
-from consent_service.services import erasure, keys
+from consent_service.services import erasure, keys, replaced_keys
 from consent_service.services.context import Context
-from consent_service.vault.journal import LineKind
 from consent_service.vault.keyring import KeyKind
 from consent_service.vault.wraps import Wrap, open_wrap
 
@@ -76,9 +76,11 @@ def settle(ctx: Context, involvement: str) -> int:
 def settle_awaiting(ctx: Context, involvement: str | None = None) -> dict[str, int]:
     """Bring every film that waits for somebody's answer to its end, if it has one (rule 12).
 
+    First goes every replaced key that a crash, or a journal out of reach, left alive.
     Yes: it can be watched again. No, or no answer in the days that policy gives: erasure is
     ordered and carried out. Where parents disagree it goes on waiting. Returns figures.
     """
+    replaced_keys.destroy(ctx)
     with ctx.read() as session:
         waiting = [involvement] if involvement else unsettled_involvements(session)
     figures = {"settled": 0, "refused": 0}
@@ -206,21 +208,21 @@ def _replace_key(
 ) -> int:
     """Put a new key in the place of the asset's, with its wraps, and destroy the old one."""
     replaced = _write_replacement(ctx, asset, scene, fresh, wraps)
+    replaced_keys.destroy(ctx)
     if replaced:
-        asset.asset_key_id, gone = fresh, asset.asset_key_id
+        # A sidecar that still names the old key opens nothing; reconciliation writes it anew.
+        asset.asset_key_id = fresh
         keys.write_sidecar(ctx, asset, wraps)
-    else:
-        gone = fresh
-    now = ctx.clock.now()
-    ctx.journal.append(LineKind.KEY_DESTROYED, {"order": asset.id, "keys": [gone]}, now)
-    ctx.keyring.destroy([gone], asset.id, now)
     return int(replaced)
 
 
 def _write_replacement(
     ctx: Context, asset: Asset, scene: _Scene, fresh: str, wraps: Sequence[Wrap]
 ) -> bool:
-    """Write key, wraps and state down, unless anything changed since they were prepared."""
+    """Write key, wraps and state down, unless anything changed since they were prepared.
+
+    Either way it is noted which of the two keys is to go.
+    """
     with ctx.begin() as uow:
         involvement = uow.lock_involvement(asset.involvement_id)
         row = uow.session.get_one(Asset, asset.id)
@@ -233,7 +235,9 @@ def _write_replacement(
             or {p: findings.get((p, CARE)) for p in people}
             != {p: scene.findings.get((p, CARE)) for p in people}
         ):
+            replaced_keys.owe(uow, asset.id, fresh)
             return False
+        replaced_keys.owe(uow, asset.id, row.asset_key_id)
         row.asset_key_id = fresh
         uow.session.execute(delete(AssetWrap).where(AssetWrap.asset_id == asset.id))
         uow.session.add_all(keys.wrap_row(wrap, uow) for wrap in wraps)

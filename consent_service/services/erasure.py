@@ -34,7 +34,13 @@ from consent_service.domain.erasure import (
 from consent_service.domain.paging import Page, PageAsk
 from consent_service.domain.roles import ADMINISTRATOR, Permission
 from consent_service.errors import ConsentServiceError, JournalBroken, NotFound, Unavailable
-from consent_service.services import erasure_again, erasure_journal, erasure_keys, erasure_steps
+from consent_service.services import (
+    erasure_again,
+    erasure_journal,
+    erasure_keys,
+    erasure_steps,
+    replaced_keys,
+)
 from consent_service.services.access import Caller, involvement_for, require, teams_reached
 from consent_service.services.context import Context
 from consent_service.services.erasure_keys import ERASER
@@ -141,6 +147,7 @@ def work(ctx: Context, worker: str, limit: int = 1000) -> dict[str, int]:
     Returns figures; a step that fails is written down and tried again later.
     """
     erasure_journal.write_missing_lines(ctx)
+    replaced_keys.destroy(ctx)
     if not is_any_due(ctx):
         return {"steps_done": 0, "steps_failed": 0}
     ctx.standing.require_newest()

@@ -67,9 +67,16 @@ def owe_refusal(uow: UnitOfWork, act: ConsentAct) -> None:
 
 
 def pay(ctx: Context) -> int:
-    """Write every line that is owed, oldest first; returns how many."""
+    """Write every line that is owed, oldest first; returns how many.
+
+    Not those of keys that are to go: a line without its key's end is for `replaced_keys` alone.
+    """
     with ctx.read() as session:
-        rows = session.scalars(select(JournalDue).order_by(JournalDue.due_at, JournalDue.id)).all()
+        rows = session.scalars(
+            select(JournalDue)
+            .where(JournalDue.kind != LineKind.KEY_DESTROYED.value)
+            .order_by(JournalDue.due_at, JournalDue.id)
+        ).all()
     for row in rows:
         ctx.journal.append(LineKind(row.kind), row.body, row.due_at)
         with ctx.begin() as uow:

@@ -33,7 +33,7 @@ from consent_service.domain.erasure import (
     plan,
 )
 from consent_service.errors import Unavailable
-from consent_service.services import certificates, keys
+from consent_service.services import certificates, keys, replaced_keys
 from consent_service.services.context import Context
 from consent_service.services.erasure_keys import (
     ERASER,
@@ -115,7 +115,8 @@ def _or_gone(line: PlanLine, noise: Set[str]) -> PlanLine:
 
 
 def destroy_asset_keys(ctx: Context, order: str) -> dict[str, int]:
-    """Destroy the asset key of everything that goes."""
+    """Destroy the asset key of everything that goes, and every one that a newer has replaced."""
+    replaced_keys.destroy(ctx)
     with ctx.read() as session:
         ids = [i.asset_key_id for i in _going(session, order) if i.key_destroyed_at is None]
     for batch in _batches(ids):

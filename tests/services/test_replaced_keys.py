@@ -1,0 +1,223 @@
+"""The key that a film had before somebody was noticed in it goes, whatever breaks on the way."""
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import func, select
+
+from consent_service.db.models.jobs import JournalDue
+from consent_service.errors import JournalBroken, Unavailable
+from consent_service.jobs.catalogue import CATALOGUE
+from consent_service.services import (
+    depicted,
+    depicted_keys,
+    erasure,
+    erasure_journal,
+    replaced_keys,
+)
+from consent_service.services.context import Context, Standing
+from consent_service.vault.journal import Journal, JournalLine, LineKind, MemoryJournal
+from consent_service.vault.keyring import KeyKind, KeyStatus
+from consent_service.vault.wraps import open_wrap, parse_sidecar
+from tests.services.test_standing import Says
+from tests.support.clinic import Clinic, Family
+from tests.support.faulty_store import HappeningStore
+from tests.support.kept_film import asset_row
+
+
+class Killed(BaseException):
+    """The process ends here: nothing of ours may catch it."""
+
+
+class Ends(MemoryJournal):
+    """The clinic's own journal, which takes no line any more."""
+
+    def __init__(self, real: Journal, fault: BaseException) -> None:
+        assert isinstance(real, MemoryJournal)
+        super().__init__(real._signer, real._public_keys)
+        self._lines = real._lines
+        self._fault = fault
+
+    def append(self, *_: object) -> JournalLine:
+        """Raise what it was told."""
+        raise self._fault
+
+
+class Meanwhile(Says):
+    """A watch in whose first look somebody else does something."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        super().__init__()
+        self._happens = happens
+
+    def require_newest(self) -> None:
+        """Let it happen, once."""
+        happens, self._happens = self._happens, lambda: None
+        happens()
+
+
+@pytest.fixture
+def family(clinic: Clinic) -> Family:
+    """A family in which the mother has said yes, for herself and for the baby."""
+    found = clinic.family()
+    clinic.captures(found, found.mother, clinic.answers(found, found.mother))
+    return found
+
+
+@pytest.fixture
+def film(clinic: Clinic, family: Family) -> str:
+    """A film of mother and baby in which, it turns out, the father can be heard."""
+    asset = clinic.stores_film(family, depicted=(family.mother, family.baby)).id
+    clinic.passes(minutes=1)
+    return asset
+
+
+def _without_sidecars(ctx: Context, fault: BaseException) -> Context:
+    """The same service where the next sidecar that is begun meets this."""
+
+    def fails() -> None:
+        raise fault
+
+    return dataclasses.replace(ctx, blobs=HappeningStore(ctx.blobs, ".json", fails))  # type: ignore[arg-type]
+
+
+def _owed(clinic: Clinic) -> int:
+    with clinic.ctx.read() as session:
+        return session.scalar(select(func.count()).select_from(JournalDue)) or 0
+
+
+def _lines(clinic: Clinic) -> list[JournalLine]:
+    return [line for line in clinic.ctx.journal.lines() if line.kind is LineKind.KEY_DESTROYED]
+
+
+def _sidecar_opens(clinic: Clinic, film: str) -> bool:
+    """Tell whether what stands beside the film opens it with keys that are live."""
+    sidecar = parse_sidecar(clinic.ctx.blobs.read_range(f"{film}.json", 0, 100_000))
+    wanted = {sidecar.asset_key_id, *(k for wrap in sidecar.wraps for k in wrap.key_ids)}
+    live = clinic.ctx.keyring.read(sorted(wanted))
+    return sidecar.asset_key_id in live and any(
+        open_wrap(wrap, live[sidecar.asset_key_id], live)
+        for wrap in sidecar.wraps
+        if live.keys() >= set(wrap.key_ids)
+    )
+
+
+def test_a_store_that_takes_no_sidecar_leaves_no_old_key_alive(
+    clinic: Clinic, family: Family, film: str
+) -> None:
+    """Somebody who was not asked is in it: the old sidecar must open nothing from then on."""
+    old = asset_row(clinic, film).asset_key_id
+    assert _sidecar_opens(clinic, film)
+    ctx = _without_sidecars(clinic.ctx, Unavailable("The store is away."))
+
+    depicted.add_depicted(ctx, clinic.guider, film, family.father)
+
+    assert clinic.ctx.keyring.status([old]) == {old: KeyStatus.DESTROYED}
+    assert not _sidecar_opens(clinic, film)
+    assert [line.body for line in _lines(clinic)] == [{"order": film, "keys": [old]}]
+    assert _owed(clinic) == 0
+
+
+@pytest.mark.parametrize("job", ["settle-awaiting", "erasure"])
+def test_a_process_that_is_killed_before_the_old_key_goes_leaves_it_to_the_worker(
+    clinic: Clinic, family: Family, film: str, job: str
+) -> None:
+    """The new key is committed, so nothing else would ever look for the old one."""
+    old = asset_row(clinic, film).asset_key_id
+
+    dying = dataclasses.replace(clinic.ctx, journal=Ends(clinic.ctx.journal, Killed()))
+    with pytest.raises(Killed):
+        depicted.add_depicted(dying, clinic.guider, film, family.father)
+    assert clinic.ctx.keyring.status([old]) == {old: KeyStatus.LIVE}
+    assert erasure_journal.write_missing_lines(clinic.ctx) == 0, "a line alone ends no key"
+    assert (_owed(clinic), _lines(clinic)) == (1, [])
+
+    if job == "erasure":
+        erasure.work(clinic.ctx, "worker")
+    else:
+        CATALOGUE[job].act(clinic.ctx)
+
+    assert clinic.ctx.keyring.status([old]) == {old: KeyStatus.DESTROYED}
+    assert [line.body for line in _lines(clinic)] == [{"order": film, "keys": [old]}]
+    assert _owed(clinic) == 0
+    assert replaced_keys.destroy(clinic.ctx) == 0
+
+
+def test_a_process_that_is_killed_between_line_and_key_ends_the_key_with_the_next(
+    clinic: Clinic, family: Family, film: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The note goes last; a line that stands twice is what replay reads as one."""
+    old = asset_row(clinic, film).asset_key_id
+
+    def dies(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(clinic.ctx.keyring, "destroy", dies)
+        with pytest.raises(Killed):
+            depicted.add_depicted(clinic.ctx, clinic.guider, film, family.father)
+
+    depicted_keys.settle_awaiting(clinic.ctx)
+
+    assert clinic.ctx.keyring.status([old]) == {old: KeyStatus.DESTROYED}
+    assert [line.body["keys"] for line in _lines(clinic)] == [[old], [old]]
+
+
+def test_an_old_key_waits_for_a_good_look_at_the_journal(
+    clinic: Clinic, family: Family, film: str
+) -> None:
+    """The first look was good and the second not: the note stays until one is good again."""
+    old = asset_row(clinic, film).asset_key_id
+    says = Says()
+    broken = JournalBroken("It was cut.")
+    ctx = dataclasses.replace(clinic.ctx, journal=Ends(clinic.ctx.journal, broken))
+    depicted.add_depicted(ctx, clinic.guider, film, family.father)
+    clinic.ctx.standing.follow(says)
+    says.fault = broken
+    with pytest.raises(JournalBroken):
+        depicted_keys.settle_awaiting(clinic.ctx)
+    assert (clinic.ctx.keyring.status([old]), _lines(clinic)) == ({old: KeyStatus.LIVE}, [])
+
+    says.fault = None
+    depicted_keys.settle_awaiting(clinic.ctx)
+
+    assert clinic.ctx.keyring.status([old]) == {old: KeyStatus.DESTROYED}
+
+
+def test_a_key_that_came_too_late_goes_and_the_one_in_use_stays(
+    clinic: Clinic, family: Family, film: str
+) -> None:
+    """Two processes settle the same film: one key is used, the other must not be left over."""
+    clinic.captures(family, family.father, clinic.answers(family, family.father))
+    clinic.passes(minutes=1)
+    old = asset_row(clinic, film).asset_key_id
+    another = dataclasses.replace(clinic.ctx, standing=Standing())
+    clinic.ctx.standing.follow(Meanwhile(lambda: depicted_keys.settle(another, family.involvement)))
+
+    depicted.add_depicted(clinic.ctx, clinic.guider, film, family.father)
+
+    used = asset_row(clinic, film).asset_key_id
+    first, second = (line.body["keys"] for line in _lines(clinic))
+    assert first == [old]
+    assert second not in ([old], [used])
+    states = clinic.ctx.keyring.status([old, used, *second])
+    assert states.pop(used) is KeyStatus.LIVE
+    assert set(states.values()) == {KeyStatus.DESTROYED}
+    assert _sidecar_opens(clinic, film)
+
+
+def test_no_erasure_is_done_while_a_replaced_key_lives(
+    clinic: Clinic, family: Family, film: str
+) -> None:
+    """Its certificate would say that no key opens the film, and an older sidecar's does."""
+    older = "ab" * 16
+    clinic.ctx.keyring.create(older, KeyKind.ASSET, 0, clinic.clock.now())
+    done = clinic.withdraws(family, family.mother)
+    with clinic.ctx.begin() as uow:
+        replaced_keys.owe(uow, film, older)
+
+    assert done.erasure_order is not None
+    assert erasure.carry_out(clinic.ctx, done.erasure_order, "worker")
+
+    assert clinic.ctx.keyring.status([older]) == {older: KeyStatus.DESTROYED}
