@@ -196,11 +196,14 @@ def make_wraps(
 
 def write_sidecar(ctx: Context, asset: Asset, wraps: Iterable[Wrap]) -> None:
     """Write the asset's sidecar anew, so that blobs and keyring alone suffice for recovery."""
-    content = sidecar_bytes(
-        Sidecar(asset.id, asset.generation, asset.kind.value, asset.asset_key_id, tuple(wraps))
-    )
     with ctx.blobs.put(sidecar_name(asset.id), replace=True) as sink:
-        sink.write(content)
+        sink.write(sidecar_of(asset, wraps))
+
+
+def sidecar_of(asset: Asset, wraps: Iterable[Wrap]) -> bytes:
+    """Return what stands in an asset's sidecar with these wraps."""
+    place = (asset.id, asset.generation, asset.kind.value, asset.asset_key_id)
+    return sidecar_bytes(Sidecar(*place, tuple(wraps)))
 
 
 def sidecar_name(asset: str) -> str:
@@ -293,9 +296,8 @@ def _to_make(granting: Iterable[Sequence[str]], status: Mapping[str, KeyStatus])
 
 
 def _live_key(finding: Finding | None, live: Mapping[str, bytes]) -> str | None:
-    if finding is None:
-        return None
-    return next((key for key in finding.granting if key in live), None)
+    granting = finding.granting if finding is not None else ()
+    return next((key for key in granting if key in live), None)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 Rules kept here: only what is certainly ours to remove is removed (leftovers of erased film, wraps
 of destroyed keys, keys that the ledger says are gone); an object or key that no row knows goes
-only when it was reported a day before; whatever is missing is reported, never papered over.
+only when it was reported a day before; whatever is missing is reported, never papered over, but
+for a sidecar, which holds nothing that the database does not.
 """
 
 from collections import Counter
@@ -23,7 +24,7 @@ from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.erasure import Outcome
 from consent_service.domain.roles import ADMINISTRATOR, Permission
 from consent_service.ids import is_id
-from consent_service.services import consent_papers, erasure_keys, keys
+from consent_service.services import consent_papers, erasure_keys, keys, sidecars
 from consent_service.services.access import Caller, require
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
@@ -48,6 +49,7 @@ class Fault(StrEnum):
     KEY_ALIVE = "key_alive"
     KEY_MISSING = "key_missing"
     WRAP_WITHOUT_RIGHT = "wrap_without_right"
+    SIDECAR_WRONG = "sidecar_wrong"
     CONSENT_KEY_WITHOUT_RIGHT = "consent_key_without_right"
     SEALED_KEY_LIVE = "sealed_key_live"
     CONSENT_WITHOUT_KEY = "consent_without_key"
@@ -119,6 +121,7 @@ def reconcile(ctx: Context, caller: Caller, *, repair: bool = True) -> Report:
         *_ledger(ctx, repair),
         *_keys_of_assets(ctx, assets.values()),
         *_wraps(ctx, repair),
+        *(Finding(Fault.SIDECAR_WRONG, a, repair) for a in sidecars.compare(ctx, repair=repair)),
         *_consent_keys(ctx, repair),
         *_unknown_keys(ctx, reported, repair),
     ]

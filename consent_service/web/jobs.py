@@ -33,6 +33,10 @@ MEANINGS = {
         "Put the newest key backup back. Without it nobody can open this film again.",
     ),
     Fault.WRAP_WITHOUT_RIGHT: ("A wrapped key stood on a key that is gone", "It goes at once."),
+    Fault.SIDECAR_WRONG: (
+        "What stands beside a film in the store was missing or out of date",
+        "It is written anew at once. If it comes back often, see whether the store was away.",
+    ),
     Fault.CONSENT_KEY_WITHOUT_RIGHT: (
         "A key was open although nobody agrees any more",
         "It is locked away at once.",

@@ -12,7 +12,7 @@ from consent_service.db.models.recordings import Asset, DepictedPerson
 from consent_service.db.models.reviews import SessionSummary, SharedReview
 from consent_service.domain.assets import AssetKind, AssetState, Depiction, RecordClass
 from consent_service.ids import new_id
-from consent_service.services import retention_dates
+from consent_service.services import keys, retention_dates
 from consent_service.vault.keyring import KeyKind
 from tests.support.clinic import Clinic, Family
 
@@ -72,6 +72,7 @@ def keep_film(clinic: Clinic, family: Family, kept: Kept | None = None) -> str:
         shard = row.shard
         retention_dates.recompute(ctx, uow, row.id)
     ctx.keyring.create(key, KeyKind.ASSET, shard, clinic.clock.now())
+    keys.write_sidecar(ctx, asset_row(clinic, identifier), ())
     return identifier
 
 
