@@ -57,6 +57,7 @@ class ReplayReport:
     log_ended: Checkpoint | None = None
     involvements: set[str] = field(default_factory=set)
     keys_line: JournalLine | None = None
+    backups_line: JournalLine | None = None
 
     def count(self, kind: str) -> None:
         """Note one thing brought back."""
@@ -307,6 +308,10 @@ def _key_destroyed(ctx: Context, line: JournalLine, report: ReplayReport) -> Non
     report.keys_line = line
 
 
+def _key_backup_made(ctx: Context, line: JournalLine, report: ReplayReport) -> None:
+    report.backups_line = line
+
+
 _Replay = Callable[[Context, JournalLine, ReplayReport], None]
 
 _LINES: Mapping[LineKind, _Replay] = {
@@ -317,6 +322,7 @@ _LINES: Mapping[LineKind, _Replay] = {
     LineKind.ACCESS_REVOKED: _access_revoked,
     LineKind.CHECKPOINT: _checkpoint_published,
     LineKind.KEY_DESTROYED: _key_destroyed,
+    LineKind.KEY_BACKUP_MADE: _key_backup_made,
 }
 
 

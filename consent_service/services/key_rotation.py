@@ -50,10 +50,9 @@ def rotate(ctx: Context, caller: Caller, force: bool = False) -> Rotated:
     """
     require(ctx, caller, Permission.KEYS_ROTATE)
     require_fresh(caller)
-    dirty = len(ctx.keyring.dirty_shards())
-    if dirty or force:
+    if force or ctx.keyring.awaits_rotation():
+        details = {"dirty": len(ctx.keyring.dirty_shards())}
         with ctx.begin() as uow:
-            details = {"dirty": dirty}
             uow.record(AuditEvent(EventKind.KEYS_ROTATION_STARTED, caller.actor, details=details))
     report = ctx.keyring.rotate(ctx.clock.now(), force=force, now=ctx.clock.now)
     for one in _not_written_down(ctx, report):
@@ -94,9 +93,10 @@ def restore(ctx: Context, caller: Caller, source: BinaryIO, identity: str) -> Re
     require(ctx, caller, Permission.BACKUPS_MANAGE)
     require_fresh(caller)
     now = ctx.clock.now()
+    # Before the keys come: who goes on from here if we are killed knows what can open them.
+    ctx.keyring.backups.remember(known_backups(ctx.journal.lines()))
     # Buried first: then a key is refused, and never stands for a moment before it goes again.
     ctx.keyring.purge_tombstoned(now, list(tombstones(ctx.journal.lines())))
-    ctx.keyring.backups.remember(_known_backups(ctx.journal.lines()))
     restored = ctx.keyring.backups.restore(source, identity, now)
     if schema.is_current(ctx.engine):
         details = {"restored": restored.restored, "refused": restored.refused}
@@ -114,7 +114,7 @@ def tombstones(lines: Iterable[JournalLine]) -> Iterator[Tombstone]:
                 yield Tombstone(key, None, line.at, line.body["order"])
 
 
-def _known_backups(lines: Iterable[JournalLine]) -> list[KeyBackup]:
+def known_backups(lines: Iterable[JournalLine]) -> list[KeyBackup]:
     """Return every key backup the journal knows: nothing is irrecoverable while one holds it."""
     known: dict[str, KeyBackup] = {}
     for line in lines:

@@ -8,6 +8,8 @@ Rules kept here:
     must hold every line that this database remembers, by number and where it can by hash;
   * keys that an order had sealed are sealed again where an older keyring was put in place;
   * what is replayed for people or film that a restored backup does not know is counted, not lost;
+  * a key backup that the journal knows is registered, so that nothing is called irrecoverable while
+    it can open it;
   * everything replayed is idempotent: reading the same line twice changes nothing.
 """
 
@@ -35,6 +37,7 @@ from consent_service.services.journal_replay import (
     replay_line,
     set_mark,
 )
+from consent_service.services.key_rotation import known_backups
 from consent_service.services.notices import notify
 from consent_service.services.policies import require_unedited
 from consent_service.vault.journal import JournalLine, LineKind
@@ -43,6 +46,7 @@ from consent_service.vault.keyring_values import KeyStatus, Tombstone
 
 MARK = "replayed"
 KEYS_MARK = "key-destroyed"
+BACKUPS_MARK = "key-backup-made"
 _REPLAY_LOCK = 0x7265706C6179  # any fixed number: "replay"
 
 
@@ -100,12 +104,13 @@ def _replay(ctx: Context) -> ReplayReport:
         replay_line(ctx, line, report)
         report.lines += 1
         last = line
+    _remember_backups(ctx, marks, report)
     _destroy_keys_again(ctx, marks, report)
     if report.found_restore:
         _report_restore(ctx, report)
     # Last, so that a crash before it leads to another replay and never to a half-told restore.
     if last is not None:
-        _move_marks(ctx, last, report.keys_line)
+        _move_marks(ctx, last, report)
     return report
 
 
@@ -129,6 +134,23 @@ def _require_whole_journal(ctx: Context) -> dict[str, JournalMark]:
     return marks
 
 
+def _remember_backups(ctx: Context, marks: Mapping[str, JournalMark], report: ReplayReport) -> None:
+    """Register the key backups that a keyring which was put back, or made anew, does not know.
+
+    Only when it lacks the newest is the journal read: a keyring from before some moment lacks every
+    one since. What was destroyed is beyond recovery only once each that may hold it is gone.
+    """
+    newest = report.backups_line or _marked(ctx, marks, BACKUPS_MARK)
+    backups = ctx.keyring.backups
+    if newest is None or newest.body["backup"] in {one.backup_id for one in backups.registered()}:
+        return
+    backups.remember(known_backups(ctx.journal.lines()))
+
+
+def _marked(ctx: Context, marks: Mapping[str, JournalMark], name: str) -> JournalLine | None:
+    return next(ctx.journal.lines(marks[name].number - 1)) if name in marks else None
+
+
 def _destroy_keys_again(
     ctx: Context, marks: Mapping[str, JournalMark], report: ReplayReport
 ) -> None:
@@ -140,9 +162,7 @@ def _destroy_keys_again(
     a journal is long. Where no other line is amiss nothing was restored: somebody was killed
     between the line and the key, or is at it.
     """
-    marked = None
-    if KEYS_MARK in marks:
-        marked = next(ctx.journal.lines(marks[KEYS_MARK].number - 1))
+    marked = _marked(ctx, marks, KEYS_MARK)
     newest = report.keys_line or marked
     if newest is None or _honoured(ctx, newest):
         return
@@ -167,11 +187,12 @@ def _honoured(ctx: Context, line: JournalLine) -> bool:
     return all(state is KeyStatus.DESTROYED for state in states.values())
 
 
-def _move_marks(ctx: Context, line: JournalLine, keys_line: JournalLine | None) -> None:
+def _move_marks(ctx: Context, line: JournalLine, report: ReplayReport) -> None:
+    newest = {MARK: line, KEYS_MARK: report.keys_line, BACKUPS_MARK: report.backups_line}
     with ctx.begin() as uow:
-        set_mark(uow, MARK, line)
-        if keys_line is not None:
-            set_mark(uow, KEYS_MARK, keys_line)
+        for name, reached in newest.items():
+            if reached is not None:
+                set_mark(uow, name, reached)
 
 
 def _report_restore(ctx: Context, report: ReplayReport) -> None:

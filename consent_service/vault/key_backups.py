@@ -103,7 +103,7 @@ class KeyBackups:
         """
         secrets, fences, stones = _parse(_decrypted(source, identity))
         with self._database.write() as connection:
-            rows.bury(connection, stones)
+            rows.take_over(connection, stones)
             rows.fence(connection, fences, at)
         restored = refused = 0
         for batch in t.batches(list(secrets)):
@@ -277,8 +277,6 @@ def _stone_of(line: dict[str, Any]) -> Tombstone:
 
 
 def _gone_since(row: t.AnyRow, made: list[KeyBackup]) -> datetime | None:
-    if row.fingerprint is None:
-        return row.destroyed_at  # type: ignore[no-any-return]
     if row.finished_at is None or row.assurance == Assurance.UNLINKED_ONLY:
         return None
     ends = [one.expired_at for one in made if one.made_at <= row.destroyed_at]

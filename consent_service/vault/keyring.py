@@ -130,7 +130,7 @@ class Keyring:
         tombstones of the keys that had come back.
         """
         with self._database.write() as connection:
-            back = rows.bury(connection, replayed)
+            back = rows.take_over(connection, replayed)
             back |= rows.bury(connection, rows.come_back(connection, at))
         self._database.empty_log()
         return list(self.tombstones(back).values())
@@ -139,8 +139,8 @@ class Keyring:
         """Return for each tombstoned id since when no copy of its key can be opened.
 
         None while a rotation or the end of a key backup is awaited, and for ever when the file
-        system gives no better assurance than *unlinked only*. An id that never had a key is
-        irrecoverable from its tombstone on.
+        system gives no better assurance than *unlinked only*. An id without a key is no exception:
+        its key may have stood in a keyring that was lost, or in one that was put back.
         """
         return self.backups.irrecoverable_since(key_ids)
 
@@ -206,6 +206,11 @@ class Keyring:
         with self._database.read() as connection:
             return rows.dirty_places(connection)
 
+    def awaits_rotation(self) -> bool:
+        """Tell whether a rotation would do anything: a dirty shard, a tombstone not covered yet."""
+        with self._database.read() as connection:
+            return rows.awaits_rotation(connection)
+
     def rotate(
         self,
         at: datetime,
@@ -216,7 +221,7 @@ class Keyring:
     ) -> RotationReport:
         """Give dirty shards new keys and replace the master keys; see `rotation`.
 
-        Does nothing when no shard is dirty, unless `force`. `now` reads the clock at the end, when
+        Does nothing when nothing awaits it, unless `force`. `now` reads the clock at the end, when
         the old master keys are gone; without it `at` is also the end. Raises Conflict (code
         `rotation_running`) beside another rotation.
         """

@@ -2,7 +2,8 @@
 
 Rules kept here:
 - a tombstone is written and its key deleted in one transaction, and nothing lifts a tombstone;
-- whatever takes a key out of a shard marks that shard dirty.
+- whatever takes a key out of a shard marks that shard dirty; what was destroyed elsewhere, where
+  nobody knows its shard, marks them all.
 """
 
 import hashlib
@@ -115,6 +116,20 @@ def bury(connection: Connection, stones: Iterable[Tombstone]) -> set[str]:
     return gone
 
 
+def take_over(connection: Connection, stones: Collection[Tombstone]) -> set[str]:
+    """Bury what the journal or another keyring destroyed; return the ids that had a key here.
+
+    A key that this keyring lacks may stand in another copy of it, under any shard key of today: so
+    the next rotation replaces them all.
+    """
+    named = {stone.key_id for stone in stones}
+    known = ids_in(connection, t.tombstones, named) | ids_in(connection, t.keys, named)
+    gone = bury(connection, stones)
+    if named - known:
+        connection.execute(update(t.shard_keys).values(dirty=True))
+    return gone
+
+
 def move(connection: Connection, rows: Sequence[NewRow]) -> None:
     """Put already held keys where their new rows say; the shards that they leave become dirty."""
     if not rows:
@@ -162,6 +177,11 @@ def mark_dirty(connection: Connection, places: Iterable[Place]) -> None:
             .where(t.shard_keys.c.zone == zone, t.shard_keys.c.shard.in_(mine))
             .values(dirty=True)
         )
+
+
+def awaits_rotation(connection: Connection) -> bool:
+    """Tell whether a shard is dirty, or a tombstone covered by no rotation."""
+    return any(connection.execute(one).first() is not None for one in _AWAITING)
 
 
 def drop_empty_pockets(connection: Connection) -> None:
@@ -240,6 +260,10 @@ HELD_WITH_SHARD = select(
 _HELD_PLACES = select(t.keys.c.key_id, t.keys.c.zone, t.keys.c.shard, t.keys.c.fingerprint)
 DIRTY_SHARDS = SHARD_COLUMNS.where(t.shard_keys.c.dirty).order_by(
     t.shard_keys.c.zone, t.shard_keys.c.shard
+)
+_AWAITING = (
+    DIRTY_SHARDS.limit(1),
+    select(t.tombstones.c.key_id).where(t.tombstones.c.rotation.is_(None)).limit(1),
 )
 _MOVED = ("zone", "shard", "wrapped", "sealed_at")
 _MOVE = (

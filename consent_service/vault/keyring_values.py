@@ -71,7 +71,7 @@ class Tombstone:
 
 @dataclass(frozen=True)
 class RotationReport:
-    """What a rotation did; `idle` when nothing was dirty and nothing was done.
+    """What a rotation did; `idle` when nothing awaited it and nothing was done.
 
     `old_master_versions_destroyed` maps a zone to the versions that went; `assurance` is the weaker
     of the two providers'. Figures of a rotation that was interrupted count all its runs.

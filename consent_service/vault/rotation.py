@@ -28,7 +28,7 @@ from consent_service.vault import keyring_tables as t
 from consent_service.vault import rotation_log as log
 from consent_service.vault.key_providers import Assurance, master_version_of
 from consent_service.vault.keyring_database import KeyringDatabase, rotation_runs
-from consent_service.vault.keyring_rows import DIRTY_SHARDS, drop_empty_pockets
+from consent_service.vault.keyring_rows import awaits_rotation, drop_empty_pockets
 from consent_service.vault.keyring_values import KEY_BYTES, RotationReport, Zone, shard_place
 from consent_service.vault.shard_keys import (
     SHARD_COLUMNS,
@@ -86,7 +86,7 @@ class Rotation:
             newest = self._newest()
             if newest is not None and newest.finished_at is None:
                 report = self._carry_through(end)
-            if self._any_dirty() or (force and report is None):
+            if self._is_awaited() or (force and report is None):
                 self._start(at)
                 report = self._carry_through(end)
         return report or self._idle(at)
@@ -217,9 +217,9 @@ class Rotation:
             finished_at=at,
         )
 
-    def _any_dirty(self) -> bool:
+    def _is_awaited(self) -> bool:
         with self._database.read() as connection:
-            return connection.execute(DIRTY_SHARDS.limit(1)).first() is not None
+            return awaits_rotation(connection)
 
     def _newest(self) -> t.AnyRow | None:
         with self._database.read() as connection:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from consent_service.ids import new_id
 from consent_service.vault.key_providers import Assurance
-from consent_service.vault.keyring import KeyKind, Keyring, Zone
+from consent_service.vault.keyring import KeyKind, Keyring, Tombstone, Zone
 from consent_service.vault.rotation import RotationStep
 from consent_service.vault.wraps import Sidecar, kek_info, make_wrap, sidecar_bytes
 from tests.support.keyrings import (
@@ -83,12 +83,41 @@ def test_irrecoverable_is_when_the_old_master_key_is_gone(keyring: Keyring) -> N
     assert keyring.irrecoverable_since([*family.gone, never_made, family.live[0]]) == {
         family.gone[0]: None,
         family.gone[1]: None,
-        never_made: AT,
+        never_made: None,
     }
 
     keyring.rotate(AT, now=lambda: LATER)
 
-    assert set(keyring.irrecoverable_since(family.gone).values()) == {LATER}
+    assert set(keyring.irrecoverable_since([*family.gone, never_made]).values()) == {LATER}
+    assert keyring.irrecoverable_since([family.live[0]]) == {}
+
+
+def test_what_was_destroyed_without_a_key_has_a_rotation_too(keyring: Keyring) -> None:
+    """Its key may have stood in a keyring that was lost: the master key of that one must go."""
+    make_keys(keyring, 1)
+    keyring.destroy(["elsewhere"], "order", AT)
+    assert keyring.dirty_shards() == []
+    assert keyring.awaits_rotation()
+
+    report = keyring.rotate(LATER)
+
+    assert report.old_master_versions_destroyed == {"live": [1], "escrow": [1]}
+    assert keyring.irrecoverable_since(["elsewhere"]) == {"elsewhere": LATER}
+    assert not keyring.awaits_rotation()
+    assert keyring.rotate(LATER).idle
+
+
+def test_an_older_keyring_wraps_nothing_under_shard_keys_that_a_newer_one_used(
+    keyring: Keyring,
+) -> None:
+    """A copy of the newer one has the destroyed key under a shard key that stands here."""
+    make_keys(keyring, 2, shard=7)
+    stones = [Tombstone("made later", None, AT, "order")]
+
+    for dirty in ([(Zone.LIVE, 7)], []):
+        keyring.purge_tombstoned(LATER, stones)
+        assert keyring.dirty_shards() == dirty
+        keyring.rotate(LATER)
 
 
 def test_where_old_blocks_survive_nothing_is_promised(home: KeyringHome) -> None:
