@@ -157,6 +157,6 @@ def _decide(ctx: Context, order: str) -> tuple[list[str], bool]:
 
 def destroy_keys(ctx: Context, order: str, key_ids: Sequence[str]) -> None:
     """Write the journal's line, durable, and only then let the keys go."""
-    now = ctx.clock.now()
-    ctx.journal.append(LineKind.KEY_DESTROYED, {"order": order, "keys": list(key_ids)}, now)
-    ctx.keyring.destroy(key_ids, order, now)
+    body = {"order": order, "keys": list(key_ids)}
+    ctx.journal.append(LineKind.KEY_DESTROYED, body, ctx.clock.now())
+    ctx.keyring.destroy(key_ids, order, ctx.clock.now())  # not before the line stands

@@ -35,10 +35,9 @@ def destroy(ctx: Context) -> int:
     if rows:
         ctx.standing.require_newest()
     for row in rows:
-        now = ctx.clock.now()
-        ctx.journal.append(LineKind.KEY_DESTROYED, row.body, now)
-        # The asset stands where an order would: it is why the key went.
-        ctx.keyring.destroy(row.body["keys"], row.body["order"], now)
+        ctx.journal.append(LineKind.KEY_DESTROYED, row.body, ctx.clock.now())
+        # The asset stands where an order would: it is why the key went. Not before the line stands.
+        ctx.keyring.destroy(row.body["keys"], row.body["order"], ctx.clock.now())
         with ctx.begin() as uow:
             uow.session.execute(delete(JournalDue).where(JournalDue.id == row.id))
     return len(rows)

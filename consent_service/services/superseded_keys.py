@@ -48,11 +48,12 @@ def destroy(ctx: Context, involvement: str) -> list[str]:
     if not _to_go(ctx, involvement):
         return []
     ctx.standing.require_newest()
-    replaced, now = _to_go(ctx, involvement), ctx.clock.now()  # what was forgotten may ask for one
+    replaced = _to_go(ctx, involvement)  # what was forgotten may ask for one
     for key, act in replaced.items():
         # The yes that took its place stands where an order would: it is why the key went.
-        ctx.journal.append(LineKind.KEY_DESTROYED, {"order": act, "keys": [key]}, now)
-        ctx.keyring.destroy([key], act, now)
+        body = {"order": act, "keys": [key]}
+        ctx.journal.append(LineKind.KEY_DESTROYED, body, ctx.clock.now())
+        ctx.keyring.destroy([key], act, ctx.clock.now())  # not before the line stands
     if replaced:
         with ctx.begin() as uow:
             for key in replaced:

@@ -7,6 +7,8 @@ because until then it can open what was destroyed meanwhile.
 Rules kept here:
 - a backup is registered before its first byte leaves, so none exists that is not known of;
 - keys never touch the disk in the clear: the lines are made and encrypted in memory;
+- a destroyed key is beyond recovery once its rotation has ended and every backup begun before that
+  end is gone: each that can hold the key is among them;
 - restoring refuses every id and every fingerprint that has a tombstone, here or in the backup.
 """
 
@@ -279,7 +281,9 @@ def _stone_of(line: dict[str, Any]) -> Tombstone:
 def _gone_since(row: t.AnyRow, made: list[KeyBackup]) -> datetime | None:
     if row.finished_at is None or row.assurance == Assurance.UNLINKED_ONLY:
         return None
-    ends = [one.expired_at for one in made if one.made_at <= row.destroyed_at]
+    # Not by when the key went: a backup begun just before has it, whatever the clocks say. One that
+    # was made later, and before the rotation, is waited for in vain, and seldom for long.
+    ends = [one.expired_at for one in made if one.made_at <= row.finished_at]
     known = [end for end in ends if end is not None]
     return max([row.finished_at, *known]) if len(known) == len(ends) else None
 

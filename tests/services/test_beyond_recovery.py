@@ -2,8 +2,11 @@
 
 import dataclasses
 import io
+import json
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyrage
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from consent_service.services import certificates, erasure, key_rotation, startup
 from consent_service.services.access import job_caller
 from consent_service.services.viewing_keys import ViewingKeys
+from consent_service.vault.journal import LineKind
 from consent_service.vault.key_backups import LIFETIME
 from consent_service.vault.key_providers import MemoryKeyProvider
 from consent_service.vault.keyring import Keyring
@@ -121,3 +125,27 @@ def test_an_older_keyring_learns_of_later_backups_though_nothing_was_destroyed(
         startup.replay(clinic.ctx)
         known = [one.backup_id for one in another.backups.registered()]
         assert known == [first.backup_id, second.backup_id]
+
+
+def test_a_backup_made_between_the_journals_line_and_the_key_counts(
+    clinic: Clinic, family: Family, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal may take a while to answer: the key is there until it has."""
+    append, written = clinic.ctx.journal.append, []
+
+    def slow(kind: LineKind, *rest: Any) -> Any:
+        line = append(kind, *rest)
+        written.append(kind)
+        if kind is LineKind.KEY_DESTROYED and written.count(kind) == 2:  # consent's, then film's
+            backed_up(clinic, io.BytesIO())
+        return line
+
+    clinic.passes(hours=1)
+    monkeypatch.setattr(clinic.ctx.journal, "append", slow)
+    order = erased(clinic, family)
+
+    goes_after_its_days(clinic, order)
+    view = certificates.certificate(clinic.ctx, clinic.ig, order)
+    [made] = clinic.ctx.keyring.backups.registered()
+    told = [datetime.fromisoformat(key["destroyed_at"]) for key in json.loads(view.body)["keys"]]
+    assert [moment > made.made_at for moment in sorted(told)] == [False, False, False, True]

@@ -181,6 +181,19 @@ def test_irrecoverable_waits_for_the_last_backup_that_held_the_key(keyring: Keyr
     assert keyring.irrecoverable_since([gone, later]) == {gone: ended}
 
 
+def test_a_backup_made_while_keys_were_on_their_way_out_counts(keyring: Keyring) -> None:
+    """Destroyed by the clock, still there for the backup: what counts is that a rotation came."""
+    [gone] = make_keys(keyring, 1)
+    keyring.backups.make(file := io.BytesIO(), RECIPIENT, LATER)
+    keyring.destroy([gone], "order", AT)
+    keyring.rotate(LATER)
+
+    assert gone.encode() in pyrage.decrypt(file.getvalue(), [OWNER])
+    assert keyring.irrecoverable_since([gone]) == {gone: None}
+    keyring.backups.expire(LATER + LIFETIME)
+    assert keyring.irrecoverable_since([gone]) == {gone: LATER + LIFETIME}
+
+
 # What is no backup
 
 
