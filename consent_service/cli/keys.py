@@ -137,21 +137,41 @@ def public(as_json: bool) -> None:
         click.echo(key.as_json()["pem"] or "", nl=False)
 
 
+KEPT = (
+    "{count} things stay that this database does not know: it was put back, or a hold may cover"
+    " them. Restore the newer backup that knows them. If there is none, run `consent-service"
+    " reconcile --confirm-unknown`."
+)
+
+
 @click.command()
+@click.option(
+    "--confirm-unknown",
+    is_flag=True,
+    help="No newer backup will be restored: destroy what this one does not know, a day after it"
+    " was first reported. What a hold may cover stays.",
+)
 @dry_run_option
+@yes_option
 @json_option
 @plain_errors
-def reconcile(dry_run: bool, as_json: bool) -> None:
+def reconcile(confirm_unknown: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Compare store, database, ledger and keyring; mend leftovers, report what is missing.
 
     Exit code 1 when something needs a person. Example: consent-service reconcile --dry-run
     """
-    report = comparison.reconcile(open_context(), operator(), repair=not dry_run)
+    if confirm_unknown and not dry_run:
+        confirm("Destroy for ever film and keys that no row of this database knows?", yes=yes)
+    report = comparison.reconcile(
+        open_context(), operator(), repair=not dry_run, confirm_unknown=confirm_unknown
+    )
     if as_json:
         print_json(report)
     elif report.findings:
         print_rows(report.findings, FINDING_COLUMNS, as_json=False)
     else:
         click.echo(f"All fits: {report.objects} objects, {report.assets} rows, {report.keys} keys.")
+    if report.kept and not as_json:
+        click.echo(KEPT.format(count=report.kept), err=True)
     if report.open:
         raise click.exceptions.Exit(1)

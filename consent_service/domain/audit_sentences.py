@@ -251,7 +251,10 @@ SENTENCES: dict[EventKind, str] = {
     K.SCHEDULE_FIRED: "schedule {subject} fired[ for {fire_at}]",
     K.JOB_RUN: "{actor} ran job {subject}[: {outcome}]",
     K.JOB_FAILED: "job {subject} failed[ with {reason}][, attempt {attempt}]",
-    K.RECONCILE_REPORTED: "reconciliation compared stores, ledger and keys[: {findings} findings]",
+    K.RECONCILE_REPORTED: (
+        "reconciliation compared stores, ledger and keys[: {findings} findings]"
+        "[, {confirmed} unknown things went as {actor} confirmed]"
+    ),
     K.CLOCK_PAUSED: (
         "automatic destruction was paused because the clock jumped[ by {seconds} seconds]"
     ),

@@ -48,6 +48,7 @@ SENTENCES: Mapping[str, str] = {
     "disposition_waiting": "Something is due and waits for your decision.",
     "reconcile_finding": "Film, records and keys do not fit together. See what is missing.",
     "reconcile_unknown_object": "Something that nobody knows of goes tomorrow. Look at it.",
+    "reconcile_unknown_kept": "A database that was put back lacks what is kept. See what to do.",
     "clock_paused": "The clock jumped. Automatic destruction waits until you confirm the time.",
 }
 UNKNOWN = "Something needs your attention."

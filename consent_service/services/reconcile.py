@@ -2,7 +2,8 @@
 
 Rules kept here: only what is certainly ours to remove is removed (leftovers of erased film, wraps
 of destroyed keys, keys that the ledger says are gone); an object or key that no row knows goes
-only when it was reported a day before; whatever is missing is reported, never papered over, but
+only when it was reported a day before, and where the database was put back only when a person
+confirms it besides (`unknown_things`); whatever is missing is reported, never papered over, but
 for a sidecar, which holds nothing that the database does not.
 """
 
@@ -25,9 +26,10 @@ from consent_service.domain.erasure import Outcome
 from consent_service.domain.roles import ADMINISTRATOR, Permission
 from consent_service.ids import is_id
 from consent_service.services import consent_papers, erasure_keys, keys, sidecars
-from consent_service.services.access import Caller, require
+from consent_service.services.access import Caller, require, require_fresh
 from consent_service.services.context import Context
 from consent_service.services.notices import notify
+from consent_service.services.unknown_things import UnknownThings
 from consent_service.vault.keyring_values import KeyStatus
 
 GRACE = timedelta(days=1)
@@ -36,6 +38,7 @@ MOST_TOLD = 50
 """So many things that need a person stand in the log by id; more are counted."""
 HELD_STATES = (AssetState.STORED, AssetState.AWAITING_CONSENT, AssetState.RESTRICTED)
 _NOTICE = "reconcile_unknown_object"
+_NOTICE_OF_KEPT = "reconcile_unknown_kept"
 _FINDING = "reconcile_finding"
 
 
@@ -54,10 +57,18 @@ class Fault(StrEnum):
     SEALED_KEY_LIVE = "sealed_key_live"
     CONSENT_WITHOUT_KEY = "consent_without_key"
     UNKNOWN_KEY = "unknown_key"
+    KEPT_OBJECT = "kept_object"
+    KEPT_KEY = "kept_key"
 
 
-UNKNOWN = frozenset({Fault.UNKNOWN_OBJECT, Fault.UNKNOWN_KEY})
-"""What nothing stands for: removed a day after it was reported, if it is still so."""
+UNKNOWN = {
+    Fault.UNKNOWN_OBJECT: _NOTICE,
+    Fault.UNKNOWN_KEY: _NOTICE,
+    Fault.KEPT_OBJECT: _NOTICE_OF_KEPT,
+    Fault.KEPT_KEY: _NOTICE_OF_KEPT,
+}
+"""What nothing stands for, and how people are told, once: the first two are removed a day later,
+if it is still so; the others may belong to a database that is still to be put back, or are held."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +90,16 @@ class Report:
     findings: tuple[Finding, ...]
 
     @property
+    def kept(self) -> int:
+        """How many unknown things a person is asked about."""
+        return sum(f.fault in (Fault.KEPT_OBJECT, Fault.KEPT_KEY) for f in self.findings)
+
+    @property
+    def gone(self) -> int:
+        """How many unknown things were destroyed."""
+        return sum(f.repaired for f in self.findings if f.fault in UNKNOWN)
+
+    @property
     def open(self) -> tuple[Finding, ...]:
         """Findings that need a person."""
         return tuple(f for f in self.findings if not f.repaired)
@@ -86,6 +107,14 @@ class Report:
     def figures(self) -> dict[str, int]:
         """Return how many of each fault were found."""
         return dict(Counter(f.fault.value for f in self.findings))
+
+
+@dataclass(frozen=True)
+class _Unknown:
+    """How what no row knows is dealt with: `reported` was told of long enough ago to go."""
+
+    things: UnknownThings
+    reported: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -100,21 +129,30 @@ class _Known:
     settled: bool
 
 
-def reconcile(ctx: Context, caller: Caller, *, repair: bool = True) -> Report:
+def reconcile(
+    ctx: Context, caller: Caller, *, repair: bool = True, confirm_unknown: bool = False
+) -> Report:
     """Compare everything both ways; mend what is safe to mend, report the rest.
+
+    `confirm_unknown`: no newer database will be put back, so that what this one does not know may
+    go. Only what was reported a day before and no hold may cover goes; no job may say it.
 
     Raises JournalBroken and Unavailable where something is to be mended and the journal forbids it.
     """
     require(ctx, caller, Permission.ERASURE_RUN)
+    if confirm_unknown:
+        require(ctx, caller, Permission.DISPOSITION_DECIDE)
+        require_fresh(caller)
     if repair:
         ctx.standing.require_newest()
     names = list(ctx.blobs.list())
     with ctx.read() as session:
         assets = _known(ctx, session)
-        reported = _reported_before(ctx, session)
+        reported = _reported_before(ctx, session, confirm_unknown)
         parts = dict(_parts(session))
+    unknown = _Unknown(UnknownThings(ctx, confirmed=confirm_unknown), reported)
     findings = [
-        *_objects(ctx, names, assets, reported, repair),
+        *_objects(ctx, names, assets, unknown, repair),
         *_missing_objects(names, assets.values()),
         *_missing_parts(names, parts),
         *_unfinished(ctx, assets, repair),
@@ -123,10 +161,10 @@ def reconcile(ctx: Context, caller: Caller, *, repair: bool = True) -> Report:
         *_wraps(ctx, repair),
         *(Finding(Fault.SIDECAR_WRONG, a, repair) for a in sidecars.compare(ctx, repair=repair)),
         *_consent_keys(ctx, repair),
-        *_unknown_keys(ctx, reported, repair),
+        *_unknown_keys(ctx, unknown, repair),
     ]
     report = Report(len(names), len(assets), len({a.key for a in assets.values()}), tuple(findings))
-    _write_down(ctx, caller, report)
+    _write_down(ctx, caller, report, confirm_unknown)
     return report
 
 
@@ -155,10 +193,12 @@ def _known(ctx: Context, session: Session) -> dict[str, _Known]:
     }
 
 
-def _reported_before(ctx: Context, session: Session) -> frozenset[str]:
+def _reported_before(ctx: Context, session: Session, confirmed: bool) -> frozenset[str]:
+    """Return what was said to go tomorrow; once that is confirmed, also what was said to stay."""
+    kinds = {_NOTICE, _NOTICE_OF_KEPT} if confirmed else {_NOTICE}
     rows = session.scalars(
         select(Notice.subject).where(
-            Notice.kind == _NOTICE, Notice.created_at <= ctx.clock.now() - GRACE
+            Notice.kind.in_(kinds), Notice.created_at <= ctx.clock.now() - GRACE
         )
     )
     return frozenset(name for name in rows if name)
@@ -168,13 +208,15 @@ def _objects(
     ctx: Context,
     names: Sequence[str],
     assets: dict[str, _Known],
-    reported: frozenset[str],
+    unknown: _Unknown,
     repair: bool,
 ) -> Iterator[Finding]:
     for name in names:
         asset = assets.get(name.split(".")[0])
-        if asset is None:
-            mend = repair and name in reported
+        if asset is None and not unknown.things.object_may_go():
+            yield Finding(Fault.KEPT_OBJECT, name, False)
+        elif asset is None:
+            mend = repair and name in unknown.reported
             yield _removed(ctx, Fault.UNKNOWN_OBJECT, name, mend)
         elif asset.state is AssetState.ERASED:
             yield _removed(ctx, Fault.OBJECT_OF_ERASED, name, repair)
@@ -300,27 +342,28 @@ def _consent_keys(ctx: Context, repair: bool) -> Iterator[Finding]:
         yield Finding(Fault.SEALED_KEY_LIVE, key, repair)
 
 
-def _unknown_keys(ctx: Context, reported: frozenset[str], repair: bool) -> Iterator[Finding]:
+def _unknown_keys(ctx: Context, unknown: _Unknown, repair: bool) -> Iterator[Finding]:
     """Find keys that no row stands for: what a restored database lost, or a crash left behind.
 
     Rows come before their keys, but where a key is replaced: so nothing is done within a day.
     """
     # Read first: whatever is written meanwhile is in the ledger when that is read.
-    ids = [entry.key_id for entry in ctx.keyring.list_keys()]
+    entries = list(ctx.keyring.list_keys())
     with ctx.read() as session:
         known = set(session.scalars(select(Asset.asset_key_id)))
         known |= set(session.scalars(select(ConsentDecision.id)))
         known |= set(session.scalars(select(ErasureItem.asset_key_id)))
         known |= set(map(consent_papers.key_of, session.scalars(select(ConsentPaper.paper_id))))
-    for key in ids:
-        if key not in known:
-            mend = repair and key in reported
-            if mend:
-                erasure_keys.destroy_keys(ctx, key, [key])
-            yield Finding(Fault.UNKNOWN_KEY, key, mend)
+    lost = [entry for entry in entries if entry.key_id not in known]
+    going = unknown.things.keys_that_may_go(lost)
+    for key in (entry.key_id for entry in lost):
+        mend = repair and key in going and key in unknown.reported
+        if mend:
+            erasure_keys.destroy_keys(ctx, key, [key])
+        yield Finding(Fault.UNKNOWN_KEY if key in going else Fault.KEPT_KEY, key, mend)
 
 
-def _write_down(ctx: Context, caller: Caller, report: Report) -> None:
+def _write_down(ctx: Context, caller: Caller, report: Report, confirmed: bool) -> None:
     named = [f"{f.fault.value}/{f.subject}" for f in report.open if is_id(f.subject.split(".")[0])]
     with ctx.begin() as uow:
         uow.record(
@@ -330,17 +373,25 @@ def _write_down(ctx: Context, caller: Caller, report: Report) -> None:
                 details={
                     "findings": len(report.findings),
                     **report.figures(),
+                    **({"confirmed": report.gone} if confirmed else {}),
                     **({"open": named[:MOST_TOLD]} if named else {}),
                 },
             )
         )
-        told = set(uow.session.scalars(select(Notice.subject).where(Notice.kind == _NOTICE)))
+        told = _told_of_unknown(uow.session)
         for finding in report.open:
-            if finding.fault in UNKNOWN:
-                if finding.subject not in told and len(finding.subject) <= 80:
-                    notify(uow, _NOTICE, role=ADMINISTRATOR, subject=finding.subject)
+            if kind := UNKNOWN.get(finding.fault):
+                if (kind, finding.subject) not in told and len(finding.subject) <= 80:
+                    notify(uow, kind, role=ADMINISTRATOR, subject=finding.subject)
             else:
                 notify(uow, _FINDING, role=ADMINISTRATOR, subject=finding.subject)
+
+
+def _told_of_unknown(session: Session) -> set[tuple[str, str | None]]:
+    rows = session.execute(
+        select(Notice.kind, Notice.subject).where(Notice.kind.in_(set(UNKNOWN.values())))
+    )
+    return {(row.kind, row.subject) for row in rows}
 
 
 def _batches(items: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -204,7 +204,13 @@ def _report_restore(ctx: Context, report: ReplayReport) -> None:
                 EventKind.JOURNAL_REPLAYED,
                 REPLAYER,
                 "journal",
-                details={"lines": report.lines, "acts": total, **report.restored},
+                details={
+                    "lines": report.lines,
+                    "acts": total,
+                    **report.restored,
+                    # What the replay that was killed brought back is not among these figures.
+                    **({"resumed": True} if report.resumed else {}),
+                },
             )
         )
         uow.session.execute(delete(JournalMark).where(JournalMark.name == RESTORING))

@@ -201,6 +201,11 @@ class Keyring:
             yield from map(entry_of, page)
             last = page[-1].key_id
 
+    def held_since(self, key_ids: Collection[str]) -> dict[str, datetime]:
+        """Return since when each held key among `key_ids` is here: made, or put back, then."""
+        with self._database.read() as connection:
+            return rows.since_of(connection, key_ids)
+
     def dirty_shards(self) -> list[tuple[Zone, int]]:
         """Return the shards whose key still opens something destroyed or moved away."""
         with self._database.read() as connection:

@@ -73,6 +73,16 @@ def states_of(connection: Connection, key_ids: Collection[str]) -> dict[str, Key
     return states
 
 
+def since_of(connection: Connection, key_ids: Collection[str]) -> dict[str, datetime]:
+    """Return since when each held key among `key_ids` has its row."""
+    wanted = select(t.keys.c.key_id, t.keys.c.created_at)
+    return {
+        row.key_id: row.created_at
+        for batch in t.batches(list(key_ids))
+        for row in connection.execute(wanted.where(t.keys.c.key_id.in_(batch)))
+    }
+
+
 def require_no_tombstone(connection: Connection, key_ids: Collection[str]) -> None:
     """Raise KeyDestroyed, naming ids, when one of `key_ids` was destroyed."""
     if dead := sorted(ids_in(connection, t.tombstones, key_ids)):

@@ -16,8 +16,8 @@ MEANINGS = {
     ),
     Fault.UNKNOWN_OBJECT: (
         "An object that no film stands for",
-        "It goes a day after it was first reported. If it belongs to a database that was restored"
-        " by mistake, stop the service and put the right one back before then.",
+        "It goes a day after it was first reported. If somebody may miss it, stop the service"
+        " before then and find out whose it is.",
     ),
     Fault.LEFTOVER_UPLOAD: ("Something was left of an upload", "It is deleted at once."),
     Fault.OBJECT_MISSING: (
@@ -52,6 +52,17 @@ MEANINGS = {
     Fault.UNKNOWN_KEY: (
         "A key that neither a film nor a yes stands for",
         "It goes a day after it was first reported, as an unknown object does.",
+    ),
+    Fault.KEPT_OBJECT: (
+        "An object that the database which was put back does not know",
+        "It may be newer film and stays. If a newer backup is the right one, restore it. If there"
+        " is none, run `consent-service reconcile --confirm-unknown`. It stays even then while a"
+        " hold may cover it.",
+    ),
+    Fault.KEPT_KEY: (
+        "A key that the database which was put back does not know",
+        "It may open newer film and stays until the right backup is restored, or until somebody"
+        " confirms that it may go, as for an object.",
     ),
 }
 """What each fault means, and what is or must be done about it."""

@@ -26,7 +26,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "appraisals approve": ("nothing", "--yes"),
     "holds release": (NOBODY, "--as", "nobody@clinic.example", "--confirm", "--yes"),
     "keys rotate": ("--yes",),
-    "reconcile": (),
+    "reconcile": ("--confirm-unknown", "--yes"),
 }
 """Every verb that destroys, orders or ends what cannot be begun again, with what it asks for."""
 
@@ -94,7 +94,7 @@ def test_each_verb_that_asks_before_it_acts_is_among_these(ready: CommandLine) -
     """A new verb must not be forgotten."""
     asking = {name for name, verb in _verbs() if any(o.name == "yes" for o in verb.params)}
 
-    assert asking == {*VERBS, *OTHERS} - {"withdrawals cancel", "reconcile"}
+    assert asking == {*VERBS, *OTHERS} - {"withdrawals cancel"}
 
 
 def _verbs() -> Iterator[tuple[str, click.Command]]:

@@ -10,7 +10,7 @@ import pytest
 from consent_service.errors import ConsentServiceError, Gone, JournalBroken
 from consent_service.services import audit, erasure, reconcile, startup, withdrawal
 from consent_service.services.access import job_caller
-from consent_service.vault.keyring_values import KeyStatus
+from consent_service.vault.keyring_values import KeyKind, KeyStatus
 from consent_service.wiring import build_context
 from tests.faults import story as stories
 from tests.support.installation import Story, close, copy_sqlite
@@ -74,6 +74,27 @@ def test_a_keyring_put_back_loses_its_keys_again(told: Story) -> None:
     assert set(again.clinic.ctx.keyring.status(gone).values()) == {KeyStatus.DESTROYED}
     assert {s.order_id for s in again.clinic.ctx.keyring.tombstones(gone).values()} == {order}
     assert not startup.replay(again.clinic.ctx).found_restore
+    close(again.clinic)
+
+
+def test_a_keyring_put_back_alone_leaves_an_unknown_key_to_go_as_any_other(told: Story) -> None:
+    """The database was never away: no newer one can be missed, and nobody has to be asked."""
+    _erased(told)
+    close(told.clinic)
+    place = Path("keyring", "keyring.sqlite3")
+    copy_sqlite(_before(told, str(place)), told.folder / place)
+    again = _opened_again(told)
+    ctx, stray = again.clinic.ctx, "cd" * 16
+    ctx.keyring.create(stray, KeyKind.CONSENT, 0, again.clinic.clock.now())
+    assert startup.require_ready(ctx).restored.keys() == {"key_destroyed"}
+
+    found = []
+    for _ in range(2):
+        again.clinic.passes(days=1)
+        found.append(reconcile.reconcile(ctx, job_caller("reconcile")))
+
+    assert [f.fault for f in found[0].open] == [reconcile.Fault.UNKNOWN_KEY]
+    assert ctx.keyring.status([stray])[stray] is KeyStatus.DESTROYED
     close(again.clinic)
 
 

@@ -31,6 +31,17 @@ def test_an_involvement_has_one_shard() -> None:
 # Live keys
 
 
+def test_it_tells_since_when_a_key_is_here(keyring: Keyring) -> None:
+    """What a database that was put back may have forgotten is told by its age; sealing is none."""
+    sealed, gone = new_id(), new_id()
+    create(keyring, sealed)
+    create(keyring, gone)
+    keyring.seal([sealed], LATER)
+    keyring.destroy([gone], "order", LATER)
+
+    assert keyring.held_since([sealed, gone, new_id()]) == {sealed: AT}
+
+
 def test_a_key_is_made_once(keyring: Keyring) -> None:
     """The key-maker runs after the commit and again as a job."""
     key_id = new_id()

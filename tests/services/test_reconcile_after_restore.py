@@ -1,0 +1,231 @@
+"""A database was put back: what it does not know is asked about, and goes when somebody says so."""
+
+import dataclasses
+import io
+from pathlib import Path
+
+import pyrage
+import pytest
+
+from consent_service.cli.terminal import operator
+from consent_service.domain.audit import EventKind
+from consent_service.domain.holds import HoldKind
+from consent_service.errors import Gone, Refused
+from consent_service.services import audit, holds, key_rotation, startup
+from consent_service.services.access import Caller, job_caller
+from consent_service.services.reconcile import Fault, Report, reconcile
+from consent_service.vault.keyring import KeyKind, KeyStatus, shard_of
+from tests.support.backups import DatabaseBackup
+from tests.support.clinic import Clinic, Family
+from tests.support.kept_film import asset_row
+from tests.support.safe import consenting_family, encrypts_to, made_backup, open_safe, restored
+
+JOB = job_caller("reconcile")
+OPERATOR = operator()
+GOES = {Fault.UNKNOWN_KEY, Fault.UNKNOWN_OBJECT}
+KEPT = {Fault.KEPT_KEY, Fault.KEPT_OBJECT}
+
+
+@pytest.fixture
+def family(clinic: Clinic) -> Family:
+    """A family who agreed, an hour ago, to being filmed."""
+    return consenting_family(clinic)
+
+
+def _backup(clinic: Clinic, folder: Path) -> DatabaseBackup:
+    audit.seal(clinic.ctx)
+    audit.publish_checkpoint(clinic.ctx)
+    startup.replay(clinic.ctx)
+    folder.mkdir(exist_ok=True)
+    found = DatabaseBackup.take(clinic.ctx.engine, folder)
+    clinic.passes(minutes=5)
+    return found
+
+
+def _put_back(clinic: Clinic, backup: DatabaseBackup) -> None:
+    audit.seal(clinic.ctx)
+    audit.publish_checkpoint(clinic.ctx)
+    backup.put_back()
+    clinic.passes(minutes=5)
+    startup.require_ready(clinic.ctx)
+
+
+def _nights(clinic: Clinic, count: int = 3) -> list[Report]:
+    reports = []
+    for _ in range(count):
+        reports.append(reconcile(clinic.ctx, JOB))
+        clinic.passes(days=1)
+    return reports
+
+
+def _confirm(clinic: Clinic) -> Report:
+    return reconcile(clinic.ctx, OPERATOR, confirm_unknown=True)
+
+
+def _subjects(report: Report, faults: set[Fault], *, repaired: bool) -> set[str]:
+    return {f.subject for f in report.findings if f.fault in faults and f.repaired is repaired}
+
+
+def test_a_backup_restored_by_mistake_costs_no_newer_film(
+    clinic: Clinic, family: Family, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Somebody takes the wrong folder, and days pass before it is seen: the right one heals it."""
+    safe = open_safe(clinic, tmp_path_factory.mktemp("safe"))
+    clinic.stores_film(family)
+    first = made_backup(clinic, safe)
+    film = clinic.stores_film(family).id
+    watched = clinic.watches(film)
+    second = made_backup(clinic, safe)
+    restored(clinic, safe, first, replace=True)
+    key = _key_left_behind(clinic)
+
+    for report in _nights(clinic):
+        assert _subjects(report, KEPT, repaired=False) == {key, f"{film}.1", f"{film}.json"}
+        assert not _subjects(report, GOES, repaired=True)
+    restored(clinic, safe, second, replace=True)
+
+    assert clinic.watches(film) == watched
+    assert not reconcile(clinic.ctx, JOB).findings
+
+
+def _key_left_behind(clinic: Clinic) -> str:
+    """Return the one key that a database which was put back does not know."""
+    looked = reconcile(clinic.ctx, JOB, repair=False)
+    [key] = [f.subject for f in looked.findings if f.fault in {Fault.KEPT_KEY, Fault.UNKNOWN_KEY}]
+    return key
+
+
+def test_what_came_after_a_backup_goes_once_somebody_confirms_it(
+    clinic: Clinic, family: Family, tmp_path: Path
+) -> None:
+    """The newer database is lost for good: a lost yes must not keep its key for ever."""
+    backup = _backup(clinic, tmp_path)
+    film = clinic.stores_film(family).id
+    key = asset_row(clinic, film).asset_key_id
+    _put_back(clinic, backup)
+
+    early = _confirm(clinic)
+    clinic.passes(days=1)
+    looked = reconcile(clinic.ctx, OPERATOR, repair=False, confirm_unknown=True)
+    assert clinic.ctx.keyring.status([key])[key] is KeyStatus.LIVE
+    clinic.passes(minutes=1)
+    done = _confirm(clinic)
+
+    mine = {key, f"{film}.1", f"{film}.json"}
+    assert _subjects(early, GOES, repaired=False) == mine, "somebody has a day to say no"
+    assert _subjects(looked, GOES, repaired=False) == mine
+    assert _subjects(done, GOES, repaired=True) == mine
+    assert clinic.ctx.keyring.status([key])[key] is KeyStatus.DESTROYED
+    assert not clinic.objects()
+    told = clinic.written_down(EventKind.RECONCILE_REPORTED)[-1].event
+    assert (told.actor, told.details["confirmed"]) == (OPERATOR.actor, 3)
+
+
+@pytest.mark.parametrize("who", [JOB, dataclasses.replace(OPERATOR, fresh=False)])
+def test_only_a_person_who_signed_in_just_now_confirms(clinic: Clinic, who: Caller) -> None:
+    """It cannot be taken back, so no job does it by itself."""
+    with pytest.raises(Refused):
+        reconcile(clinic.ctx, who, confirm_unknown=True)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_a_hold_may_cover_stays_though_somebody_confirms(
+    clinic: Clinic, family: Family, tmp_path: Path, whole: bool
+) -> None:
+    """An inquiry asked for film that only the newer database knows; others' keys may go."""
+    one, two = tmp_path / "1", tmp_path / "2"
+    first = _backup(clinic, one)
+    film = clinic.stores_film(family).id
+    key = asset_row(clinic, film).asset_key_id
+    other = _elsewhere(clinic, family)
+    theirs = clinic.stores_film(other).id
+    their_key = asset_row(clinic, theirs).asset_key_id
+    second = _backup(clinic, two)
+    asset = None if whole else film
+    place = holds.PlaceHold(family.involvement, HoldKind.INQUIRY, "Asked for.", asset=asset)
+    holds.place(clinic.ctx, clinic.ig, place)
+    _put_back(clinic, first)
+    _nights(clinic)
+
+    done = _confirm(clinic)
+
+    assert {key, f"{film}.1", f"{theirs}.1"} <= _subjects(done, KEPT, repaired=False)
+    assert their_key in _subjects(done, GOES, repaired=True)
+    _put_back(clinic, second)
+    assert clinic.watches(film)
+    with pytest.raises(Gone):
+        clinic.watches(theirs)
+
+
+def test_a_hold_on_a_family_that_the_backup_does_not_know_keeps_their_film(
+    clinic: Clinic, family: Family, tmp_path: Path
+) -> None:
+    """No row can tell of it here: the journal does."""
+    backup = _backup(clinic, tmp_path)
+    newer = consenting_family(clinic)
+    film = clinic.stores_film(newer).id
+    key = asset_row(clinic, film).asset_key_id
+    place = holds.PlaceHold(newer.involvement, HoldKind.COMPLAINT, "A complaint.")
+    kept = holds.place(clinic.ctx, clinic.ig, place).id
+    again = tmp_path / "again"
+    with_hold = _backup(clinic, again)
+    _put_back(clinic, backup)
+    _nights(clinic)
+
+    assert not _subjects(_confirm(clinic), GOES, repaired=True)
+
+    _put_back(clinic, with_hold)
+    holds.ask_release(clinic.ctx, clinic.ig, kept, "Answered.")
+    holds.confirm_release(clinic.ctx, clinic.ig2, kept)
+    _put_back(clinic, backup)
+    _nights(clinic)
+    assert {key, f"{film}.1"} <= _subjects(_confirm(clinic), GOES, repaired=True)
+
+
+def test_a_key_made_after_the_restore_goes_as_any_other(
+    clinic: Clinic, family: Family, tmp_path: Path
+) -> None:
+    """It can be of no film that the backup forgot: nobody has to be asked."""
+    _forgets_a_family(clinic, tmp_path)
+    stray = "cd" * 16
+    clinic.ctx.keyring.create(stray, KeyKind.CONSENT, 0, clinic.clock.now())
+
+    first, second, third = _nights(clinic)
+
+    assert _subjects(first, GOES, repaired=False) == {stray}
+    assert _subjects(second, GOES, repaired=True) == {stray}
+    assert not third.findings
+
+
+def test_a_key_put_back_after_the_restore_is_asked_about(
+    clinic: Clinic, family: Family, tmp_path: Path
+) -> None:
+    """A key backup does not tell when its keys were made: they may be of film that is forgotten."""
+    _forgets_a_family(clinic, tmp_path)
+    stray = "cd" * 16
+    clinic.ctx.keyring.create(stray, KeyKind.CONSENT, 0, clinic.clock.now())
+    pair = pyrage.x25519.Identity.generate()
+    encrypts_to(clinic, str(pair.to_public()))
+    held = io.BytesIO()
+    clinic.ctx.keyring.backups.make(held, str(pair.to_public()), clinic.clock.now())
+    held.seek(0)
+    key_rotation.restore(clinic.ctx, OPERATOR, held, str(pair))
+
+    for report in _nights(clinic):
+        assert _subjects(report, KEPT, repaired=False) == {stray}
+
+
+def _forgets_a_family(clinic: Clinic, folder: Path) -> None:
+    """Put the database back from before a family came who gave no consent and has no film."""
+    backup = _backup(clinic, folder)
+    clinic.family()
+    _put_back(clinic, backup)
+    clinic.passes(minutes=1)
+
+
+def _elsewhere(clinic: Clinic, family: Family) -> Family:
+    """Return a consenting family whose keys lie in another shard."""
+    while True:
+        found = consenting_family(clinic)
+        if shard_of(found.involvement) != shard_of(family.involvement):
+            return found
