@@ -4,10 +4,15 @@ Rules kept here:
   * a derived asset has its own key, class, date and end, and never allows more than its source;
   * everyone in the source counts as in what is made of it (narrowing: `depicted`);
   * its title and note belong to it and go with it;
-  * none is made while somebody in it has to be asked again on a newer form (rule 10).
+  * none is made while somebody in it has to be asked again on a newer form (rule 10);
+  * the source is read no further once watching it would be refused.
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
 
 from consent_service import media
 from consent_service.db.models.recordings import Asset
@@ -24,8 +29,9 @@ from consent_service.services import film_keys, film_objects, permission, recons
 from consent_service.services.access import Caller
 from consent_service.services.assets import AssetView, asset_for, read_view
 from consent_service.services.context import Context
-from consent_service.services.film_objects import ObjectPlace
+from consent_service.services.film_objects import Film, ObjectPlace
 from consent_service.services.recordings import facts_of
+from consent_service.services.standing_use import StandingUse
 from consent_service.vault.container import new_data_key
 
 STILL_TYPE = "image/jpeg"
@@ -80,7 +86,7 @@ def clip(ctx: Context, caller: Caller, request: MakeClip) -> AssetView:
     cut = _begin(ctx, caller, ground, request)
     with storing.or_given_up(ctx, caller, cut.place):
         with (
-            film_objects.reading(ctx, _source_place(cut), _source_key(ctx, cut)) as film,
+            _source(ctx, caller, cut) as film,
             film_objects.writing(ctx, cut.target, cut.data_key) as writer,
         ):
             made = media.clip(
@@ -111,7 +117,7 @@ def still(ctx: Context, caller: Caller, request: MakeStill) -> AssetView:
     ground = film_keys.ground_for(ctx, caller, request.source, CARE, Permission.FILM_CUT)
     cut = _begin(ctx, caller, ground, request)
     with storing.or_given_up(ctx, caller, cut.place):
-        with film_objects.reading(ctx, _source_place(cut), _source_key(ctx, cut)) as film:
+        with _source(ctx, caller, cut) as film:
             jpeg = media.still(film, request.at_ms / 1000, request.max_width)
         with film_objects.writing(ctx, cut.target, cut.data_key, expected_size=len(jpeg)) as writer:
             writer.write(jpeg)
@@ -227,13 +233,17 @@ def _derived(
     return row
 
 
-def _source_place(cut: _Cut) -> ObjectPlace:
+def _source(ctx: Context, caller: Caller, cut: _Cut) -> AbstractContextManager[Film]:
+    """Open the film that is cut; reading it raises once watching it would be refused."""
     facts = cut.ground.facts
-    return film_objects.film_place(facts.asset, facts.kind, facts.generation)
 
+    def ask(session: Session, at: datetime) -> None:
+        row = session.get_one(Asset, facts.asset)
+        permission.require_permitted(ctx, session, row, CARE, at, caller)
 
-def _source_key(ctx: Context, cut: _Cut) -> bytes:
-    return film_keys.data_key_of(ctx, cut.ground)
+    look = StandingUse(ctx, facts.involvement, cut.ground.epoch, ask)
+    place = film_objects.film_place(facts.asset, facts.kind, facts.generation)
+    return film_objects.reading(ctx, place, film_keys.data_key_of(ctx, cut.ground), look)
 
 
 def _made(caller: Caller, cut: _Cut, kind: EventKind) -> AuditEvent:

@@ -3,7 +3,8 @@
 Names of objects: `<asset>.0` is an upload as received, `<asset>.<generation>` what is served,
 `<asset>.json` the sidecar. Rules kept here:
   * the upload's own data key lives in the memory of the request that receives it, nowhere else;
-  * what cannot be finished never appears in the store.
+  * what cannot be finished never appears in the store;
+  * before each piece that is written or read, whoever works on it may say that it must end.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -79,10 +80,14 @@ def upload_place(asset: str) -> ObjectPlace:
 
 
 class Film:
-    """A stored film that the film worker may read at any place."""
+    """A stored film that the film worker may read at any place.
 
-    def __init__(self, reader: ContainerReader) -> None:
+    `on_read` is called before each read; what it raises ends the reading.
+    """
+
+    def __init__(self, reader: ContainerReader, on_read: Callable[[], None]) -> None:
         self._reader = reader
+        self._on_read = on_read
 
     @property
     def size(self) -> int:
@@ -91,6 +96,7 @@ class Film:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset`."""
+        self._on_read()
         return self._reader.read(offset, length)
 
 
@@ -124,20 +130,26 @@ def written(place: ObjectPlace, writer: EncryptingWriter) -> StoredObject:
 
 
 @contextmanager
-def reading(ctx: Context, place: ObjectPlace, key: bytes) -> Iterator[Film]:
-    """Open an object as a film for the worker."""
+def reading(
+    ctx: Context, place: ObjectPlace, key: bytes, on_read: Callable[[], None]
+) -> Iterator[Film]:
+    """Open an object as a film for the worker; what `on_read` raises ends the reading."""
     with ctx.blobs.open(place.name) as source:
-        yield Film(ContainerReader(source, key, place.context))
+        yield Film(ContainerReader(source, key, place.context), on_read)
 
 
-def take_in(ctx: Context, asset: str, upload: Upload) -> tuple[StoredObject, bytes]:
+def take_in(
+    ctx: Context, asset: str, upload: Upload, on_piece: Callable[[], None]
+) -> tuple[StoredObject, bytes]:
     """Encrypt an upload as it arrives; return its object and its key, which nothing else holds.
 
-    Raises TooLarge once it is longer than the service takes, and whatever the stream raises.
+    Raises TooLarge once it is longer than the service takes, and whatever the stream raises, or
+    `on_piece` before a piece is written.
     """
     place, key = upload_place(asset), new_data_key()
     with writing(ctx, place, key) as writer:
         for piece in pieces_of(upload):
+            on_piece()
             refuse_oversize(ctx, writer.plain_size + len(piece))
             writer.write(piece)
     return written(place, writer), key

@@ -9,6 +9,7 @@ Rules kept here:
     in whole and may not be stored, since somebody in it said no or the time agreed is over.
 """
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from consent_service.db.models.people import Involvement
@@ -63,6 +64,15 @@ __all__ = [
 ABANDONED_AFTER = timedelta(hours=24)
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """A reservation that one upload claimed, why its film is long, and the consent epoch then."""
+
+    place: storing.Place
+    reason: str | None
+    epoch: int
+
+
 def reserve(ctx: Context, caller: Caller, request: ReserveFilm) -> AssetView:
     """Make room for a recording, in state *receiving*, if everyone in it permits being filmed.
 
@@ -107,10 +117,10 @@ def receive(ctx: Context, caller: Caller, identifier: str, upload: Upload) -> As
     TooLarge, InvalidInput for its length, Gone when consent ended meanwhile, Unavailable or
     DiskFull: after each of them nothing of the film is kept.
     """
-    place, reason = _begin(ctx, caller, identifier)
-    with storing.or_given_up(ctx, caller, place):
-        storing.ensure_asset_key(ctx, place)
-        storing.finish(ctx, _take_in(ctx, caller, place, upload, reason))
+    begun = _begin(ctx, caller, identifier)
+    with storing.or_given_up(ctx, caller, begun.place):
+        storing.ensure_asset_key(ctx, begun.place)
+        storing.finish(ctx, _take_in(ctx, caller, begun, upload))
     return read_view(ctx, identifier)
 
 
@@ -214,16 +224,16 @@ def _upload(row: Asset, request: ReserveFilm) -> FilmUpload:
     )
 
 
-def _begin(ctx: Context, caller: Caller, identifier: str) -> tuple[storing.Place, str | None]:
-    """Claim a reservation for this one upload; returns its place and the reason for its length."""
+def _begin(ctx: Context, caller: Caller, identifier: str) -> _Begun:
+    """Claim a reservation for this one upload."""
     with ctx.begin() as uow:
         row = asset_for(ctx, uow.session, caller, Permission.FILM_UPLOAD, identifier)
-        uow.lock_involvement(row.involvement_id)
+        involvement = uow.lock_involvement(row.involvement_id)
         uow.session.refresh(row)
         storing.require_receiving(uow.session, row)
         _take_back_parts(uow, row)
         row.blob = film_objects.object_name(row.id, film_objects.FIRST_GENERATION)
-        return storing.place_of(row), row.long_film_reason
+        return _Begun(storing.place_of(row), row.long_film_reason, involvement.consent_epoch)
 
 
 def _take_back_parts(uow: UnitOfWork, row: Asset) -> None:
@@ -240,13 +250,14 @@ def _take_back_parts(uow: UnitOfWork, row: Asset) -> None:
     uow.session.delete(upload)
 
 
-def _take_in(
-    ctx: Context, caller: Caller, place: storing.Place, upload: Upload, reason: str | None
-) -> storing.Finished:
+def _take_in(ctx: Context, caller: Caller, begun: _Begun, upload: Upload) -> storing.Finished:
     """Encrypt the upload, make the film that is served of it, and erase the upload."""
-    received, upload_key = film_objects.take_in(ctx, place.asset, upload)
-    came = Received(received.plain_size, received.sha256, reason)
-    with film_objects.reading(ctx, film_objects.upload_place(place.asset), upload_key) as film:
+    place = begun.place
+    look = storing.arriving(ctx, place, begun.epoch)
+    received, upload_key = film_objects.take_in(ctx, place.asset, upload, look)
+    came = Received(received.plain_size, received.sha256, begun.reason)
+    source = film_objects.upload_place(place.asset)
+    with film_objects.reading(ctx, source, upload_key, look) as film:
         finished = make_film(ctx, caller, place, film, came)
     ctx.blobs.delete(received.name)
     return finished

@@ -4,7 +4,7 @@ Rules kept here:
   * an asset is *receiving*, or *received*, until its object is whole in the store and its keys
     are wrapped;
   * consent is read again under the lock before anything becomes *stored*: whoever said stop
-    meanwhile is heard;
+    meanwhile is heard, and already while bytes still flow;
   * keys are read and wraps prepared before that transaction, and made anew if anything was granted,
     ended, held or fenced in between;
   * whatever fails leaves through the way out, with a certificate, and nothing half-done is visible.
@@ -14,6 +14,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
@@ -32,6 +33,7 @@ from consent_service.services.access import Caller
 from consent_service.services.at_once import at_once
 from consent_service.services.context import Context
 from consent_service.services.film_objects import StoredObject
+from consent_service.services.standing_use import StandingUse
 from consent_service.vault.keyring import KeyKind, KeyStatus
 from consent_service.vault.wraps import Wrap
 
@@ -229,6 +231,20 @@ def require_arriving(session: Session, row: Asset) -> None:
     require_unended(session, row)
     if row.state not in ARRIVING:
         raise _received(row)
+
+
+def arriving(ctx: Context, place: Place, epoch: int) -> StandingUse:
+    """Return the look that ends a film on its way in, which was wanted as of `epoch`.
+
+    It raises as `require_arriving`, and what is raised where `care` is not permitted any more.
+    """
+
+    def ask(session: Session, at: datetime) -> None:
+        row = session.get_one(Asset, place.asset)
+        require_arriving(session, row)
+        permission.require_still_wanted(ctx, session, row, at)
+
+    return StandingUse(ctx, place.involvement, epoch, ask)
 
 
 def _received(row: Asset) -> Conflict:

@@ -3,7 +3,8 @@
 Names of objects: `<asset>.0.<offset>.<mark>`. Rules kept here:
   * each part is a message of its own, with its own salt, bound to its offset;
   * a long body becomes several parts, each durable before more is read: a crash costs one at most;
-  * a body that breaks off keeps what came of it; what is no part of the film leaves no object.
+  * a body that breaks off keeps what came of it; what is no part of the film leaves no object;
+  * a body is read, and a film of parts too, no further than whoever works on it lets it.
 """
 
 import hashlib
@@ -59,14 +60,21 @@ class Incoming:
 
     Never more than `most` bytes: raises TooLarge from within the part in which they come. To make
     a part durable costs the same whatever its size, so a fast sender's parts are large; a slow
-    one's are small enough to be sent again.
+    one's are small enough to be sent again. `on_piece` is called for each piece before it is given
+    out; what it raises ends the reading.
     """
 
     def __init__(
-        self, body: Upload, most: int, checksum: Checksum | None, now: Callable[[], datetime]
+        self,
+        body: Upload,
+        most: int,
+        checksum: Checksum | None,
+        now: Callable[[], datetime],
+        on_piece: Callable[[], None],
     ) -> None:
         self._pieces = pieces_of(body)
         self._now = now
+        self._on_piece = on_piece
         self._most = most
         self._checksum = checksum
         self._sum = None if checksum is None else CHECKSUMS[checksum.algorithm]()
@@ -112,6 +120,7 @@ class Incoming:
             return False
         if piece is None:
             return False
+        self._on_piece()
         self.taken += len(piece)
         if self.taken > self._most:
             raise TooLarge("This is more than the film was said to have.", max_bytes=self._most)

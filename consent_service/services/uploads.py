@@ -3,7 +3,8 @@
 A recording is *receiving* until its last byte is durable, *received* until the film that is served
 has been made of its parts, then *stored*. An upload has its recording's id. Rules kept here:
   * an offset is told only once every byte before it lies encrypted in the store and in the ledger;
-  * each part asks again whether everyone still permits the film; whoever said stop is heard;
+  * each part asks again whether everyone still permits the film; whoever said stop is heard, and
+    within a part too: a body is read no further, whether or not a checksum holds it together;
   * of several who send or finish at once one counts: an offset is taken once, and a film is stored
     by whoever holds the newest generation;
   * what cannot be stored for what it is leaves through the way out; what only could not be stored
@@ -12,7 +13,7 @@ has been made of its parts, then *stored*. An upload has its recording's id. Rul
 
 import logging
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
@@ -50,7 +51,6 @@ from consent_service.services.film_objects import Upload
 from consent_service.services.upload_parts import Incoming, Part, PartsFilm
 
 MOST_PARTS = 10_000
-SAID_AGAIN_AFTER = timedelta(seconds=4)
 HOPELESS = (NotAFilm, InvalidInput, TooLarge, Gone, ContainerCorrupt)
 """Faults of the film itself, or of consent: trying again would not help."""
 
@@ -90,6 +90,16 @@ class _Claim:
     place: storing.Place
     parts: tuple[Part, ...]
     reason: str | None
+    epoch: int
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A piece that may come in: where, after what, and the consent epoch as of which it may."""
+
+    place: storing.Place
+    view: UploadView
+    epoch: int
 
 
 def upload(ctx: Context, caller: Caller, identifier: str) -> UploadView:
@@ -115,16 +125,18 @@ def append(ctx: Context, caller: Caller, identifier: str, piece: Piece) -> Uploa
     last one ended, TooLarge before reading, Gone or Refused when consent ended, and once whole
     what `recordings.receive` does. What breaks off keeps what came of it.
     """
-    place, view = _begin(ctx, caller, identifier, piece)
+    begun = _begin(ctx, caller, identifier, piece)
+    view = begun.view
     whole, broken = view.state is AssetState.RECEIVED, None
     if view.state is AssetState.RECEIVING and piece.size != 0:
         most = view.length or ctx.settings.max_upload
         checksum = piece.offered.checksum
-        incoming = Incoming(piece.body, most - view.offset, checksum, ctx.clock.now)
-        whole = _take_in(ctx, place, incoming, view.offset)
+        look = storing.arriving(ctx, begun.place, begun.epoch)
+        incoming = Incoming(piece.body, most - view.offset, checksum, ctx.clock.now, look)
+        whole = _take_in(ctx, begun.place, incoming, view.offset)
         broken = incoming.broken
     if whole:
-        _finish(ctx, caller, place.asset)
+        _finish(ctx, caller, begun.place.asset)
     elif broken is not None:
         raise broken
     return upload(ctx, caller, identifier)
@@ -164,14 +176,12 @@ def finish_received(ctx: Context, caller: Caller) -> list[str]:
     return waiting
 
 
-def _begin(
-    ctx: Context, caller: Caller, identifier: str, piece: Piece
-) -> tuple[storing.Place, UploadView]:
+def _begin(ctx: Context, caller: Caller, identifier: str, piece: Piece) -> _Begun:
     """Check everything that can be known before a byte is read; note a length told only now."""
     offered = piece.offered
     with ctx.begin() as uow:
         row = asset_for(ctx, uow.session, caller, Permission.FILM_UPLOAD, identifier)
-        uow.lock_involvement(row.involvement_id)
+        involvement = uow.lock_involvement(row.involvement_id)
         uow.session.refresh(row)
         found = _upload_of(uow.session, row)
         if row.state is AssetState.RECEIVING:
@@ -184,7 +194,7 @@ def _begin(
         most = found.length or ctx.settings.max_upload
         if offered.offset + (piece.size or 0) > most:
             raise TooLarge("This is more than the film was said to have.", max_bytes=most)
-        return storing.place_of(row), _view(row, found)
+        return _Begun(storing.place_of(row), _view(row, found), involvement.consent_epoch)
 
 
 def _note_length(ctx: Context, row: Asset, found: FilmUpload, length: int | None) -> None:
@@ -284,7 +294,8 @@ def _finish(ctx: Context, caller: Caller, identifier: str) -> None:
 def _made_of_parts(ctx: Context, caller: Caller, claim: _Claim) -> storing.Finished:
     place = claim.place
     key = upload_keys.key_of(ctx, place)
-    with PartsFilm(ctx, key, place.asset, claim.parts, _Word(ctx, place)) as film:
+    word = upload_pauses.Word(ctx, place, storing.arriving(ctx, place, claim.epoch))
+    with PartsFilm(ctx, key, place.asset, claim.parts, word) as film:
         received = Received(film.size, film.sha256(), claim.reason)
         return make_film(ctx, caller, place, film, received)
 
@@ -293,7 +304,7 @@ def _claim(ctx: Context, identifier: str) -> _Claim | None:
     """Take a received film on; None when it is not one, is ordered erased, or another is at it."""
     with ctx.begin() as uow:
         row = uow.session.get_one(Asset, identifier)
-        uow.lock_involvement(row.involvement_id)
+        involvement = uow.lock_involvement(row.involvement_id)
         uow.session.refresh(row)
         if row.state is not AssetState.RECEIVED or permission.is_fenced(uow.session, row):
             return None
@@ -306,7 +317,7 @@ def _claim(ctx: Context, identifier: str) -> _Claim | None:
             row.generation += 1
         row.blob = film_objects.object_name(row.id, row.generation)
         parts = tuple(upload_parts.parts_of(uow.session, identifier))
-        return _Claim(storing.place_of(row), parts, row.long_film_reason)
+        return _Claim(storing.place_of(row), parts, row.long_film_reason, involvement.consent_epoch)
 
 
 def _leave_to_another(ctx: Context, identifier: str) -> None:
@@ -316,28 +327,6 @@ def _leave_to_another(ctx: Context, identifier: str) -> None:
         wraps = keys.wraps_by_asset(session, [identifier]).get(identifier, [])
     if row.state in keys.OPENABLE:
         keys.write_sidecar(ctx, row, wraps)
-
-
-class _Word:
-    """Says now and then that a film is still being worked on; raises Conflict when by another."""
-
-    def __init__(self, ctx: Context, place: storing.Place) -> None:
-        self._ctx = ctx
-        self._place = place
-        self._said_at = ctx.clock.now()
-
-    def __call__(self) -> None:
-        now = self._ctx.clock.now()
-        if now - self._said_at < SAID_AGAIN_AFTER:
-            return
-        with self._ctx.begin() as uow:
-            uow.lock_involvement(self._place.involvement)
-            row = uow.session.get_one(Asset, self._place.asset)
-            found = uow.session.get(FilmUpload, self._place.asset)
-            if found is None or row.generation != self._place.generation:
-                raise Conflict("Another process finishes this film.", code="taken_over")
-            found.finishing_at = uow.at
-        self._said_at = now
 
 
 def _upload_of(session: Session, row: Asset) -> FilmUpload:

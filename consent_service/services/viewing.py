@@ -22,9 +22,6 @@ from itertools import chain
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import select
-
-from consent_service.db.models.people import Involvement
 from consent_service.db.models.recordings import Asset, Viewing
 from consent_service.db.queries.recordings import viewing_since
 from consent_service.db.unit_of_work import UnitOfWork
@@ -44,6 +41,7 @@ from consent_service.services import film_keys, permission
 from consent_service.services.access import Caller
 from consent_service.services.context import Context
 from consent_service.services.film_objects import film_place
+from consent_service.services.standing_use import epoch_of
 from consent_service.services.viewing_keys import FilmFacts, Held, ViewName
 from consent_service.vault.blobs import BlobSource
 from consent_service.vault.container import ContainerReader
@@ -160,7 +158,7 @@ class _Use:
     def stands(self, now: datetime) -> bool:
         """Tell whether what was permitted still is without asking; raises beside a bad journal."""
         self._ctx.standing.require_whole()
-        epoch = _epoch(self._ctx, self._involvement, now)
+        epoch = epoch_of(self._ctx, self._involvement, now)
         self._ctx.viewings.touch(self._name, now)
         return epoch == self._epoch and _recent(self._checked_at, now)
 
@@ -245,7 +243,7 @@ def _going_on(ctx: Context, caller: Caller, name: ViewName) -> Held | None:
 def _held(ctx: Context, name: ViewName, now: datetime) -> Held | None:
     """Return the key of a viewing; none where anything was granted or ended since it was opened."""
     held = ctx.viewings.take(name, now)
-    if held is not None and _epoch(ctx, held.facts.involvement, now) != held.epoch:
+    if held is not None and epoch_of(ctx, held.facts.involvement, now) != held.epoch:
         ctx.viewings.forget(name)
         return None
     return held
@@ -351,18 +349,6 @@ def _name(caller: Caller, asset: str, purpose: str) -> ViewName:
     if caller.user is None:
         raise Refused("Only a member of staff can watch film.", code="role", purpose=purpose)
     return ViewName(caller.user, asset, purpose, caller.roles, caller.teams)
-
-
-def _epoch(ctx: Context, involvement: str, now: datetime) -> int:
-    return ctx.viewings.epochs.get(involvement, now, lambda: _read_epoch(ctx, involvement))
-
-
-def _read_epoch(ctx: Context, involvement: str) -> int:
-    with ctx.read() as session:
-        found = session.scalar(
-            select(Involvement.consent_epoch).where(Involvement.id == involvement)
-        )
-        return -1 if found is None else found
 
 
 def _recent(checked_at: datetime, now: datetime) -> bool:

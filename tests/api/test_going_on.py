@@ -17,7 +17,7 @@ from consent_service.app import create_app
 from consent_service.domain.audit import EventKind
 from consent_service.domain.roles import Permission
 from consent_service.errors import ConsentServiceError, JournalBroken
-from consent_service.services import pace, viewing
+from consent_service.services import pace, standing_use, viewing
 from consent_service.services.access import Caller
 from consent_service.vault.blobs import BlobSource, Seen
 from consent_service.vault.container import CHUNK_BYTES, HEADER_BYTES
@@ -227,7 +227,7 @@ def test_what_nobody_foresaw_is_the_framework_s_too(
         raise RuntimeError("a name")
 
     api.clinic.passes(seconds=1)
-    monkeypatch.setattr(viewing, "_read_epoch", breaks)
+    monkeypatch.setattr(standing_use, "_read_epoch", breaks)
     with capture_logs() as lines:
         answer = api.get(begun, headers=SEEKS)
 
