@@ -43,7 +43,7 @@ def build_context(settings: Settings, clock: Clock | None = None, **fakes: objec
     time = clock or SystemClock()
     folder = _signing(settings)
     if not folder.is_dir():
-        raise SettingsFault("This data folder is not set up yet. Run `consent-service init` first.")
+        raise _not_set_up(settings, folder)
     signers = Signers(
         log=load_signer(folder, SigningUse.LOG),
         journal=load_signer(folder, SigningUse.JOURNAL),
@@ -65,6 +65,21 @@ def build_context(settings: Settings, clock: Clock | None = None, **fakes: objec
         policies=read_policies(settings.policy_dir or default_policy_dir()),
     )
     return replace(context, **fakes) if fakes else context  # type: ignore[arg-type]
+
+
+def _not_set_up(settings: Settings, signing: Path) -> SettingsFault:
+    """Say what is missing: to set up anew where a service was would make a second one."""
+    where = settings.data_dir.absolute()
+    if where.is_dir() and any(where.iterdir()):
+        return SettingsFault(
+            f"The signing keys are missing in {signing.absolute()}. Put them back, or correct "
+            f"CONSENT_SIGNING_KEYS. Only if {where} never held a service: run "
+            "`consent-service init`."
+        )
+    return SettingsFault(
+        f"There is no service in {where}. Correct CONSENT_DATA_DIR if it is elsewhere; "
+        "for a new one run `consent-service init` first."
+    )
 
 
 def _signing(settings: Settings) -> Path:
