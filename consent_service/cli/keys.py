@@ -92,10 +92,14 @@ def backup(file: Path | None, recipient: str | None, gone: bool, as_json: bool) 
         out = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         fail("That file exists already. A backup never replaces another.")
-    with os.fdopen(out, "wb") as stream:
-        made = key_rotation.backup(ctx, caller, stream, to)
-        stream.flush()
-        os.fsync(stream.fileno())
+    try:
+        with os.fdopen(out, "wb") as stream:
+            made = key_rotation.backup(ctx, caller, stream, to)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except BaseException:
+        file.unlink()  # whoever found it would take it for a backup
+        raise
     print_fields(made, as_json=as_json)
 
 

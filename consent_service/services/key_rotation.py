@@ -61,23 +61,27 @@ def rotate(ctx: Context, caller: Caller, force: bool = False) -> Rotated:
 
 
 def backup(ctx: Context, caller: Caller, out: BinaryIO, recipient: str) -> KeyBackup:
-    """Write a key backup, encrypted to an age recipient; it must be gone after seven days."""
+    """Write a key backup, encrypted to an age recipient; it must be gone after seven days.
+
+    The journal's line comes first, and while it cannot be written nothing leaves. Where this raises
+    afterwards the caller removes what it was written to: a line without a file does no harm, it
+    only delays *irrecoverable* until its end.
+    """
     require(ctx, caller, Permission.BACKUPS_MANAGE)
     require_fresh(caller)
-    made = ctx.keyring.backups.make(out, recipient, ctx.clock.now())
-    until = made.expires_at
-    ctx.journal.append(
-        LineKind.KEY_BACKUP_MADE,
-        {"backup": made.backup_id, "until": until.isoformat()},
-        made.made_at,
-    )
+
+    def tell(backup: KeyBackup) -> None:
+        body = {"backup": backup.backup_id, "until": backup.expires_at.isoformat()}
+        ctx.journal.append(LineKind.KEY_BACKUP_MADE, body, backup.made_at)
+
+    made = ctx.keyring.backups.make(out, recipient, ctx.clock.now(), tell)
     with ctx.begin() as uow:
         uow.record(
             AuditEvent(
                 EventKind.KEYS_BACKED_UP,
                 caller.actor,
                 made.backup_id,
-                details={"until": until.date().isoformat()},
+                details={"until": made.expires_at.date().isoformat()},
             )
         )
     return made

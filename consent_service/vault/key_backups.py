@@ -5,7 +5,8 @@ elsewhere. It is what a lost keyring is restored from, and it lives at most seve
 because until then it can open what was destroyed meanwhile.
 
 Rules kept here:
-- a backup is registered before its first byte leaves, so none exists that is not known of;
+- a backup is told of and registered before a key is read for it, so none exists that is not known
+  of; one that is known of and was never finished does no harm but to be waited for until its end;
 - keys never touch the disk in the clear: the lines are made and encrypted in memory;
 - a destroyed key is beyond recovery once its rotation has ended and every backup begun before that
   end is gone: each that can hold the key is among them;
@@ -14,7 +15,7 @@ Rules kept here:
 
 import base64
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -63,6 +64,10 @@ class RestoredKeys:
     refused: int
 
 
+def _told_nobody(_backup: KeyBackup) -> None:
+    """Where nothing but the keyring remembers backups."""
+
+
 class KeyBackups:
     """Makes, registers and restores key backups of one keyring."""
 
@@ -70,14 +75,24 @@ class KeyBackups:
         self._database = database
         self._shards = shards
 
-    def make(self, out: BinaryIO, recipient: str, at: datetime) -> KeyBackup:
+    def make(
+        self,
+        out: BinaryIO,
+        recipient: str,
+        at: datetime,
+        tell: Callable[[KeyBackup], object] = _told_nobody,
+    ) -> KeyBackup:
         """Write all keys, live and sealed, and all tombstones to `out`, encrypted to `recipient`.
 
         `recipient` is an age X25519 recipient (`age1...`); another text raises SettingsFault.
+        `tell` writes the backup down where a lost keyring is not lost with it: before anything
+        else is done, and when it raises nothing is.
         """
         reader = recipient_of(recipient)
-        held, opened, stones, fences = until_settled(self._snapshot)
         backup = KeyBackup(new_id(), at, at + LIFETIME, None)
+        tell(backup)
+        self.remember([backup])
+        held, opened, stones, fences = until_settled(self._snapshot)
         lines: Iterable[dict[str, object]] = chain(
             [{"format": FORMAT, "backup": backup.backup_id, "made_at": at.isoformat()}],
             (_key_line(row, opened) for row in held),
@@ -87,14 +102,7 @@ class KeyBackups:
         )
         plain = b"".join(json.dumps(line).encode("ascii") + b"\n" for line in lines)
         # Whole, and not through encrypt_io: that swallows a write error in its last buffer.
-        content = pyrage.encrypt(plain, [reader])
-        with self._database.write() as connection:
-            connection.execute(
-                insert(t.backups).values(
-                    backup_id=backup.backup_id, made_at=at, expires_at=backup.expires_at
-                )
-            )
-        out.write(content)
+        out.write(pyrage.encrypt(plain, [reader]))
         return backup
 
     def restore(self, source: BinaryIO, identity: str, at: datetime) -> RestoredKeys:
@@ -124,7 +132,7 @@ class KeyBackups:
             ]
 
     def remember(self, known: Collection[KeyBackup]) -> None:
-        """Register backups that a lost keyring had registered and this one does not know."""
+        """Register backups that this keyring does not know: new ones, and those of a lost one."""
         present = {one.backup_id for one in self.registered()}
         missing = [one for one in known if one.backup_id not in present]
         if not missing:

@@ -67,3 +67,17 @@ def test_what_is_wrong_with_a_backup_is_said_in_a_sentence(ready: CommandLine, s
     assert checked.code == 1 and "database.0001.age" in checked.out
     assert restored.code == 1 and "Use another backup." in restored.err
     assert inside.code == 1 and "another disk" in inside.err
+
+
+def test_a_key_backup_that_could_not_be_made_leaves_no_file(ready: CommandLine, safe: Path) -> None:
+    """Half a backup that lies about is one that somebody trusts, and that nobody deletes."""
+    failed = ready("keys", "backup", "safe/keys.age", "--recipient", "age1nonsense")
+
+    assert failed.code == 1
+    assert "CONSENT_BACKUP_RECIPIENT" in failed.err
+    assert list(safe.iterdir()) == []
+    made = ready("keys", "backup", "safe/keys.age", "--json")
+    assert made.code == 0, made.err
+    assert (safe / "keys.age").stat().st_size > 0
+    assert ready("keys", "backup", "safe/keys.age").code == 1
+    assert (safe / "keys.age").stat().st_size > 0

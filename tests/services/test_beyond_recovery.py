@@ -11,6 +11,7 @@ from typing import Any
 import pyrage
 import pytest
 
+from consent_service.errors import DiskFull, Unavailable
 from consent_service.services import certificates, erasure, key_rotation, startup
 from consent_service.services.access import job_caller
 from consent_service.services.viewing_keys import ViewingKeys
@@ -149,3 +150,35 @@ def test_a_backup_made_between_the_journals_line_and_the_key_counts(
     [made] = clinic.ctx.keyring.backups.registered()
     told = [datetime.fromisoformat(key["destroyed_at"]) for key in json.loads(view.body)["keys"]]
     assert [moment > made.made_at for moment in sorted(told)] == [False, False, False, True]
+
+
+def test_no_key_leaves_before_the_journal_knows_of_the_backup(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the journal is away there is no backup: a lost keyring could never be told of it."""
+
+    def away(*_line: Any) -> None:
+        raise Unavailable("The journal is away.")
+
+    monkeypatch.setattr(clinic.ctx.journal, "append", away)
+    file = io.BytesIO()
+
+    with pytest.raises(Unavailable):
+        key_rotation.backup(clinic.ctx, clinic.admin, file, RECIPIENT)
+
+    assert file.getvalue() == b""
+    assert clinic.ctx.keyring.backups.registered() == []
+
+
+def test_a_backup_without_a_file_is_registered_and_journalled(clinic: Clinic) -> None:
+    """Nobody can say how much of it left, so it is waited for."""
+
+    class Full(io.BytesIO):
+        def write(self, _content: object) -> int:
+            raise DiskFull("full")
+
+    with pytest.raises(DiskFull):
+        key_rotation.backup(clinic.ctx, clinic.admin, Full(), RECIPIENT)
+
+    [one] = clinic.ctx.keyring.backups.registered()
+    assert key_rotation.known_backups(clinic.ctx.journal.lines()) == [one]

@@ -11,6 +11,7 @@ from consent_service.errors import DiskFull, IntegrityFault, SettingsFault
 from consent_service.ids import new_id
 from consent_service.vault.key_backups import FORMAT, LIFETIME, RestoredKeys
 from consent_service.vault.keyring import KeyKind, Keyring, KeyStatus
+from consent_service.vault.keyring_values import KeyBackup
 from tests.support.databases import Databases
 from tests.support.keyrings import AT, LATER, KeyringHome, make_keys
 from tests.vault.conftest import make_tables
@@ -135,6 +136,34 @@ def test_a_backup_is_registered_before_its_first_byte(keyring: Keyring) -> None:
 
     [backup] = keyring.backups.registered()
     assert (backup.made_at, backup.expires_at, backup.expired_at) == (AT, AT + LIFETIME, None)
+
+
+def test_a_backup_is_told_of_before_a_key_is_read_for_it(keyring: Keyring) -> None:
+    """What is destroyed while the journal answers is not in it; what is told of is registered."""
+    kept, gone = make_keys(keyring, 2)
+    told: list[KeyBackup] = []
+
+    def tell(backup: KeyBackup) -> None:
+        told.append(backup)
+        keyring.destroy([gone], "order", AT)
+
+    made = keyring.backups.make(file := io.BytesIO(), RECIPIENT, AT, tell)
+
+    assert told == [made] == keyring.backups.registered()
+    lines = [json.loads(line) for line in pyrage.decrypt(file.getvalue(), [OWNER]).splitlines()]
+    assert [line["key"] for line in lines if "key" in line] == [kept]
+
+
+def test_a_backup_that_cannot_be_told_of_is_none(keyring: Keyring) -> None:
+    """Neither a byte of it, nor a row that waits to be called gone."""
+
+    def away(_backup: KeyBackup) -> None:
+        raise DiskFull("full")
+
+    with pytest.raises(DiskFull):
+        keyring.backups.make(file := io.BytesIO(), RECIPIENT, AT, away)
+
+    assert (file.getvalue(), keyring.backups.registered()) == (b"", [])
 
 
 def test_a_backup_ends_after_seven_days(keyring: Keyring) -> None:
