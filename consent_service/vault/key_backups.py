@@ -16,7 +16,7 @@ Rules kept here:
 import base64
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
@@ -133,23 +133,11 @@ class KeyBackups:
 
     def remember(self, known: Collection[KeyBackup]) -> None:
         """Register backups that this keyring does not know: new ones, and those of a lost one."""
-        present = {one.backup_id for one in self.registered()}
-        missing = [one for one in known if one.backup_id not in present]
-        if not missing:
-            return
         with self._database.write() as connection:
-            connection.execute(
-                insert(t.backups),
-                [
-                    {
-                        "backup_id": one.backup_id,
-                        "made_at": one.made_at,
-                        "expires_at": one.expires_at,
-                        "expired_at": one.expired_at,
-                    }
-                    for one in missing
-                ],
-            )
+            present = set(connection.scalars(select(t.backups.c.backup_id)))
+            missing = [asdict(one) for one in known if one.backup_id not in present]
+            if missing:
+                connection.execute(insert(t.backups), missing)
 
     def expire(self, at: datetime) -> list[KeyBackup]:
         """Note that the backups due by `at` are gone, and return them.
