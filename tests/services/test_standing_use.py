@@ -232,7 +232,7 @@ def test_a_cut_reads_its_film_no_further_once_consent_ended(clinic: Clinic, exac
     with pytest.raises(Gone):
         _clip(reading, film, exact=exact)
 
-    assert store.read_after <= MAX_BLOCK < film.size - store.read
+    assert store.read_after <= MAX_BLOCK < len(heavy_film()) - store.read
     assert clinic.objects() == set()
     states = {one.state for one in recordings.assets(clinic.ctx, clinic.guider, family.involvement)}
     assert states == {AssetState.ERASED}
