@@ -154,7 +154,7 @@ def test_a_hold_placed_after_the_order_still_wins(clinic: Clinic) -> None:
 
     assert erasure.order(clinic.ctx, clinic.ig, done.orders[0]).state is OrderState.DONE
     assert asset_row(clinic, film).state is not AssetState.ERASED
-    assert list(clinic.ctx.blobs.list(film)) == [f"{film}.1"]
+    assert list(clinic.ctx.blobs.list(film)) == [f"{film}.1", f"{film}.json"]
 
 
 def test_a_dispute_freezes_what_is_due(clinic: Clinic) -> None:
