@@ -136,7 +136,7 @@ def checkpoint(as_json: bool) -> None:
 
     Example: consent-service audit checkpoint > checkpoint.txt
     """
-    ctx = open_context()
+    ctx = open_context(newest=True)
     _seal_all(ctx)
     use_cases.publish_checkpoint(ctx)
     newest = use_cases.latest_checkpoint(ctx)

@@ -52,7 +52,7 @@ def create(to: Path, as_json: bool) -> None:
 
     Example: consent-service backups create --to /mnt/backups
     """
-    made = service.create(open_context(), operator(), to)
+    made = service.create(open_context(newest=True), operator(), to)
     print_fields(made, as_json=as_json)
     if made.missing:
         click.echo(

@@ -57,7 +57,7 @@ def place(involvement: str, email: str | None, as_json: bool, **asked: Any) -> N
 
     Example: consent-service holds place ID --kind complaint --reason "Complaint received"
     """
-    ctx = open_context()
+    ctx = open_context(newest=True)
     caller = staff(ctx, email) if email else operator()
     request = use_cases.PlaceHold(
         involvement,

@@ -80,7 +80,7 @@ def backup(file: Path | None, recipient: str | None, gone: bool, as_json: bool) 
 
     Example: consent-service keys backup /media/safe/keys.age --recipient age1...
     """
-    ctx, caller = open_context(), operator()
+    ctx, caller = open_context(newest=True), operator()
     if gone:
         rows = key_rotation.backups_gone(ctx, caller)
         print_rows(rows, ("backup_id", "made_at", "expires_at", "expired_at"), as_json=as_json)

@@ -58,9 +58,10 @@ class LookedAtNow:
 def open_context(*, newest: bool = False) -> "Context":
     """Return the Context of this process's settings; raises SettingsFault.
 
-    Through it no verb destroys film before a look at the journal. A verb that destroys, or ends
-    what cannot be begun again, asks for the `newest` as well: then what a restored database has
-    forgotten is done again before anything is asked of it.
+    Through it no verb destroys film before a look at the journal. A verb that destroys, ends what
+    cannot be begun again, or writes into the journal, asks for the `newest` as well: then a journal
+    that is missing, cut or forked is refused before anything is done, and what a restored database
+    has forgotten is done again. A line beside a cut journal would rule out the whole copy too.
     """
     ctx = wiring.build_context(wiring.settings_from())
     ctx.standing.follow(LookedAtNow(ctx))

@@ -83,7 +83,7 @@ def disable(email: str, dry_run: bool, yes: bool, as_json: bool) -> None:
 
     Example: consent-service users disable ada@trust.example --yes
     """
-    ctx = open_context()
+    ctx = open_context(newest=not dry_run)
     user = _account(ctx, email)
     if not dry_run:
         confirm(f"Close the account {email}?", yes=yes)
@@ -188,7 +188,7 @@ def revoke(token: str, dry_run: bool, yes: bool, as_json: bool) -> None:
 
     Example: consent-service tokens revoke ID --yes
     """
-    ctx = open_context()
+    ctx = open_context(newest=not dry_run)
     if token not in {made.id for made in token_cases.list_tokens(ctx, operator())}:
         raise NotFound("There is no token with this id. See `consent-service tokens list`.")
     if not dry_run:

@@ -27,6 +27,8 @@ VERBS: dict[str, tuple[str, ...]] = {
     "holds release": (NOBODY, "--as", "nobody@clinic.example", "--confirm", "--yes"),
     "keys rotate": ("--yes",),
     "reconcile": ("--confirm-unknown", "--yes"),
+    "users disable": ("nobody@clinic.example", "--yes"),
+    "tokens revoke": (NOBODY, "--yes"),
 }
 """Every verb that destroys, orders or ends what cannot be begun again, with what it asks for."""
 
@@ -34,8 +36,6 @@ WITHOUT_DRY_RUN = {"withdrawals cancel", "consent invalidate"}
 
 OTHERS = {
     "backups restore": "it replaces the database and replays the journal itself",
-    "users disable": "it ends an account: true of an older database as well",
-    "tokens revoke": "it ends a token: true of an older database as well",
 }
 """Other verbs that ask before they act, and why no look has to come first."""
 

@@ -1,0 +1,86 @@
+"""A journal that was cut: no verb writes on beside it, or neither copy would be accepted again."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import CommandLine
+
+PERSON = "keeper@clinic.example"
+RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kudfm5t4qw9xvk5"
+
+WRITING: dict[str, tuple[str, ...]] = {
+    "users disable": (PERSON, "--yes"),
+    "tokens revoke": ("f" * 32, "--yes"),
+    "holds place": ("f" * 32, "--kind", "complaint", "--reason", "A complaint"),
+    "keys backup": ("keys.age", "--recipient", RECIPIENT),
+    "keys backup --gone": (),
+    "keys rotate": ("--yes",),
+    "audit checkpoint": (),
+    "backups create": ("--to", "safe"),
+    "erasure run": ("--yes",),
+    "retention run": ("--yes",),
+}
+"""Every verb whose act has a line of its own in the journal, or writes those that are owed."""
+
+
+def _journal(verbs: CommandLine) -> Path:
+    return verbs.folder / "data" / "journal" / "journal.jsonl"
+
+
+@pytest.fixture(scope="module")
+def kept(ready: CommandLine) -> bytes:
+    """The whole journal, whose last line the database remembers."""
+    assert ready("users", "add", PERSON, "--role", "guider").code == 0
+    (ready.folder / "safe").mkdir()
+    checked = ready("audit", "checkpoint")
+    assert checked.code == 0, checked.err
+    return _journal(ready).read_bytes()
+
+
+@pytest.fixture
+def put_back(ready: CommandLine, kept: bytes) -> Iterator[None]:
+    """Puts the whole journal back at the end, as an operator is told to."""
+    yield
+    _journal(ready).parent.mkdir(exist_ok=True)
+    _journal(ready).write_bytes(kept)
+    healed = ready("erasure", "run", "--yes")
+    assert healed.code == 0, healed.err
+
+
+@pytest.mark.usefixtures("put_back")
+@pytest.mark.parametrize("verb", WRITING)
+def test_no_verb_writes_on_where_the_journal_was_cut(
+    ready: CommandLine, kept: bytes, verb: str
+) -> None:
+    """Another line in the place of the one that is missing would rule out the whole copy too."""
+    cut = b"".join(kept.splitlines(keepends=True)[:-1])
+    _journal(ready).write_bytes(cut)
+
+    said = ready(*verb.split(), *WRITING[verb])
+
+    assert said.code == 1
+    assert "it was cut, or an old copy was put back" in said.err
+    assert _journal(ready).read_bytes() == cut
+    assert _is_active(ready), "nothing of the act may be done"
+    assert not (ready.folder / "keys.age").exists()
+
+
+@pytest.mark.usefixtures("put_back")
+@pytest.mark.parametrize("verb", WRITING)
+def test_no_verb_acts_where_the_journal_is_not_mounted(ready: CommandLine, verb: str) -> None:
+    """What is said to be closed would be open again after the next restore."""
+    _journal(ready).unlink()
+    _journal(ready).parent.rmdir()
+
+    said = ready(*verb.split(), *WRITING[verb])
+
+    assert said.code == 1
+    assert "Put back the newest copy of the journal" in said.err
+    assert _is_active(ready), "nothing of the act may be done"
+
+
+def _is_active(verbs: CommandLine) -> bool:
+    rows = verbs("users", "list", "--json").json
+    return next(bool(row["active"]) for row in rows if row["email"] == PERSON)
