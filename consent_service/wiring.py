@@ -35,8 +35,12 @@ def make_folders(settings: Settings, clock: Clock) -> None:
     make_signing_keys(_signing(settings), clock.now())
 
 
-def build_context(settings: Settings, clock: Clock | None = None, **fakes: object) -> Context:
+def build_context(
+    settings: Settings, clock: Clock | None = None, *, begin_journal: bool = True, **fakes: object
+) -> Context:
     """Return the Context for these settings. Raises SettingsFault when not initialised.
+
+    Without `begin_journal` a journal file that is missing is JournalBroken and stays missing.
 
     `fakes` replaces fields of the Context, for tests.
     """
@@ -60,7 +64,13 @@ def build_context(settings: Settings, clock: Clock | None = None, **fakes: objec
             open_provider(settings.escrow_provider),
         ),
         blobs=open_store(settings.blob_url, clock=time),
-        journal=open_journal(settings.journal_url, signers.journal, lambda: public_keys(folder)),
+        journal=open_journal(
+            settings.journal_url,
+            signers.journal,
+            lambda: public_keys(folder),
+            # Opening makes nothing in a bucket, where a journal without lines is not to be seen.
+            must_exist=not begin_journal and settings.journal_url.startswith("file:"),
+        ),
         signers=signers,
         policies=read_policies(settings.policy_dir or default_policy_dir()),
     )

@@ -18,7 +18,7 @@ from consent_service.clock import SystemClock
 from consent_service.db import engine as engines
 from consent_service.db import schema
 from consent_service.domain.audit import AuditEvent, EventKind
-from consent_service.errors import ConsentServiceError, SettingsFault
+from consent_service.errors import ConsentServiceError, JournalBroken, SettingsFault
 from consent_service.services import checks, installation
 from consent_service.settings import Settings
 
@@ -111,14 +111,16 @@ def worker() -> None:
 @json_option
 @plain_errors
 def check(as_json: bool) -> None:
-    """Check settings, keys, stores, journal, policies and clock: one line each.
+    """Check settings, keys, stores, journal, policies and clock: one line each. Makes nothing.
 
     Exit code 1 when something is at fault. Example: consent-service check
     """
     settings = wiring.settings_from()
     lines = checks.check_settings(settings)
     try:
-        lines += checks.check(wiring.build_context(settings))
+        lines += checks.check(wiring.build_context(settings, begin_journal=False))
+    except JournalBroken as fault:
+        lines.append(checks.CheckLine("journal", checks.FAULT, fault.message))
     except ConsentServiceError as fault:
         lines.append(checks.CheckLine("set-up", checks.FAULT, fault.message))
     if as_json:

@@ -63,7 +63,7 @@ def open_context(*, newest: bool = False) -> "Context":
     that is missing, cut or forked is refused before anything is done, and what a restored database
     has forgotten is done again. A line beside a cut journal would rule out the whole copy too.
     """
-    ctx = wiring.build_context(wiring.settings_from())
+    ctx = wiring.build_context(wiring.settings_from(), begin_journal=not newest)
     ctx.standing.follow(LookedAtNow(ctx))
     if newest:
         ctx.standing.require_newest()

@@ -18,6 +18,7 @@ from consent_service.db.models.policies import LeafletVersion
 from consent_service.errors import ConsentServiceError, Refused
 from consent_service.services import backup_register
 from consent_service.services.context import Context
+from consent_service.services.journal_whole import require_what_is_known
 from consent_service.services.policies import require_unedited
 from consent_service.settings import Settings
 
@@ -191,6 +192,8 @@ def _store(ctx: Context) -> str:
 
 def _journal(ctx: Context) -> str:
     head = ctx.journal.verify()
+    # It may have been cut at the end of a line, or be a new one: only the database knows of more.
+    require_what_is_known(ctx)
     return f"whole, {head.number} lines"
 
 

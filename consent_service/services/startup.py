@@ -15,12 +15,10 @@ Rules kept here:
 
 from collections.abc import Mapping
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete
 
 from consent_service.db import audit_log, schema
-from consent_service.db.models.erasure import ErasureOrder
 from consent_service.db.models.jobs import JournalMark
-from consent_service.db.models.retention import Hold
 from consent_service.db.one_at_a_time import one_at_a_time
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.roles import ADMINISTRATOR, IG_OFFICER
@@ -37,11 +35,11 @@ from consent_service.services.journal_replay import (
     replay_line,
     set_mark,
 )
+from consent_service.services.journal_whole import require_whole_journal
 from consent_service.services.key_rotation import known_backups
 from consent_service.services.notices import notify
 from consent_service.services.policies import require_unedited
 from consent_service.vault.journal import JournalLine, LineKind
-from consent_service.vault.journal_line import cut_short
 from consent_service.vault.keyring_values import KeyStatus, Tombstone
 
 MARK = "replayed"
@@ -96,7 +94,7 @@ def replay(ctx: Context) -> ReplayReport:
 
 
 def _replay(ctx: Context) -> ReplayReport:
-    marks = _require_whole_journal(ctx)
+    marks = require_whole_journal(ctx)
     after = marks[MARK].number if MARK in marks else 0
     report = ReplayReport(resumed=RESTORING in marks)
     last: JournalLine | None = None
@@ -112,26 +110,6 @@ def _replay(ctx: Context) -> ReplayReport:
     if last is not None:
         _move_marks(ctx, last, report)
     return report
-
-
-def _require_whole_journal(ctx: Context) -> dict[str, JournalMark]:
-    """Return this database's marks; raises JournalBroken unless the journal holds what it knows."""
-    with ctx.read() as session:
-        marks = {mark.name: mark for mark in session.scalars(select(JournalMark))}
-        known = max(
-            session.scalar(select(func.max(column))) or 0
-            for column in (
-                ErasureOrder.journal_line,
-                Hold.journal_line,
-                Hold.release_journal_line,
-            )
-        )
-    for mark in marks.values():
-        ctx.journal.require_contains(mark.number, mark.hash)
-    last = ctx.journal.head().number
-    if last < known:
-        raise cut_short(known, last)
-    return marks
 
 
 def _remember_backups(ctx: Context, marks: Mapping[str, JournalMark], report: ReplayReport) -> None:

@@ -1,10 +1,13 @@
 """A journal that was cut: no verb writes on beside it, or neither copy would be accepted again."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from consent_service.vault.journal import LineKind
+from consent_service.wiring import build_context, settings_from
 from tests.support.command_line import CommandLine
 
 PERSON = "keeper@clinic.example"
@@ -79,6 +82,48 @@ def test_no_verb_acts_where_the_journal_is_not_mounted(ready: CommandLine, verb:
     assert said.code == 1
     assert "Put back the newest copy of the journal" in said.err
     assert _is_active(ready), "nothing of the act may be done"
+
+
+@pytest.mark.usefixtures("put_back")
+@pytest.mark.parametrize("how", ["cut", "emptied", "forked", "missing", "not mounted"])
+def test_check_finds_the_fault_for_which_a_start_is_refused(
+    ready: CommandLine, kept: bytes, how: str
+) -> None:
+    """An operator who is told that all is well stops looking; and nothing is made meanwhile."""
+    file = _journal(ready)
+    _spoil(ready, kept, how)
+    before = file.read_bytes() if file.exists() else None
+
+    said = ready("check", "--json")
+
+    found = [line for line in said.json if line["what"] == "journal" and line["state"] == "fault"]
+    assert said.code == 1
+    assert len(found) == 1 and "Put back the newest copy of the journal" in found[0]["finding"]
+    assert (file.read_bytes() if file.exists() else None) == before
+    assert file.parent.exists() is (how != "not mounted")
+
+
+def test_check_says_that_the_journal_is_whole(ready: CommandLine, kept: bytes) -> None:
+    """A fault that is always there is not looked at."""
+    said = ready("check", "--json")
+
+    lines = [line for line in said.json if line["what"] == "journal" and line["state"] == "ok"]
+    assert [line["finding"] for line in lines] == [f"whole, {len(kept.splitlines())} lines"]
+
+
+def _spoil(verbs: CommandLine, kept: bytes, how: str) -> None:
+    file = _journal(verbs)
+    if how in ("missing", "not mounted"):
+        file.unlink()
+        if how == "not mounted":
+            file.parent.rmdir()
+        return
+    file.write_bytes(b"" if how == "emptied" else b"".join(kept.splitlines(keepends=True)[:-1]))
+    if how == "forked":
+        ctx = build_context(settings_from({"CONSENT_DATA_DIR": str(verbs.folder / "data")}))
+        ctx.journal.append(LineKind.RESTORED, {"line": 1, "acts": 0}, datetime.now(UTC))
+        ctx.keyring.close()
+        ctx.engine.dispose()
 
 
 def _is_active(verbs: CommandLine) -> bool:
