@@ -120,8 +120,9 @@ def restore(file: Path, identity: Path, as_json: bool) -> None:
     """
     from consent_service.vault.age import read_secret
 
+    ctx = open_context(begin_journal=False)
     with file.open("rb") as stream:
-        came = key_rotation.restore(open_context(), operator(), stream, read_secret(identity))
+        came = key_rotation.restore(ctx, operator(), stream, read_secret(identity))
     print_fields(came, as_json=as_json)
 
 

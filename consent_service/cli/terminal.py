@@ -55,15 +55,16 @@ class LookedAtNow:
         startup.replay(self._ctx)
 
 
-def open_context(*, newest: bool = False) -> "Context":
+def open_context(*, newest: bool = False, begin_journal: bool = True) -> "Context":
     """Return the Context of this process's settings; raises SettingsFault.
 
     Through it no verb destroys film before a look at the journal. A verb that destroys, ends what
     cannot be begun again, or writes into the journal, asks for the `newest` as well: then a journal
     that is missing, cut or forked is refused before anything is done, and what a restored database
     has forgotten is done again. A line beside a cut journal would rule out the whole copy too.
+    Neither then nor without `begin_journal` is a journal file made that is missing.
     """
-    ctx = wiring.build_context(wiring.settings_from(), begin_journal=not newest)
+    ctx = wiring.build_context(wiring.settings_from(), begin_journal=begin_journal and not newest)
     ctx.standing.follow(LookedAtNow(ctx))
     if newest:
         ctx.standing.require_newest()

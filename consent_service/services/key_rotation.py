@@ -16,11 +16,13 @@ from consent_service.db import schema
 from consent_service.db.models.audit import AuditEntry
 from consent_service.domain.audit import AuditEvent, EventKind, parse_body
 from consent_service.domain.roles import ADMINISTRATOR, Permission
+from consent_service.errors import JournalBroken
 from consent_service.services import certificates, erasure_keys
 from consent_service.services.access import Caller, require, require_fresh
 from consent_service.services.context import Context
+from consent_service.services.journal_whole import require_what_is_known
 from consent_service.services.notices import notify
-from consent_service.vault.journal import JournalLine, LineKind
+from consent_service.vault.journal import BEFORE_FIRST, JournalLine, LineKind
 from consent_service.vault.key_backups import RestoredKeys
 from consent_service.vault.keyring_values import KeyBackup, RotationReport, Tombstone
 
@@ -92,10 +94,12 @@ def restore(ctx: Context, caller: Caller, source: BinaryIO, identity: str) -> Re
 
     Those that an order has sealed since are sealed again; where the database is lost too, the next
     start sees to it. `identity` is an age identity. Raises IntegrityFault for a file that it does
-    not open, Unavailable while the key server is away: the same again then does the rest.
+    not open, Unavailable while the key server is away: the same again then does the rest;
+    JournalBroken, before any key comes, where nobody can say which were destroyed.
     """
     require(ctx, caller, Permission.BACKUPS_MANAGE)
     require_fresh(caller)
+    _require_journal(ctx)
     now = ctx.clock.now()
     # Before the keys come: who goes on from here if we are killed knows what can open them.
     ctx.keyring.backups.remember(known_backups(ctx.journal.lines()))
@@ -108,6 +112,17 @@ def restore(ctx: Context, caller: Caller, source: BinaryIO, identity: str) -> Re
             uow.record(AuditEvent(EventKind.KEYS_RESTORED, caller.actor, details=details))
         erasure_keys.seal_again(ctx)
     return restored
+
+
+def _require_journal(ctx: Context) -> None:
+    """Refuse a journal without lines, since a key backup leaves one, or without known ones."""
+    if ctx.journal.head() == BEFORE_FIRST:
+        raise JournalBroken(
+            "The journal is missing or empty, so nobody can say which keys were destroyed. Put the"
+            " journal back first (docs/operations/backup-and-restore.md).",
+            code="missing",
+        )
+    require_what_is_known(ctx)
 
 
 def tombstones(lines: Iterable[JournalLine]) -> Iterator[Tombstone]:

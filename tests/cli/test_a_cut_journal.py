@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyrage
 import pytest
 
 from consent_service.vault.journal import LineKind
@@ -36,6 +37,8 @@ def _journal(verbs: CommandLine) -> Path:
 def kept(ready: CommandLine) -> bytes:
     """The whole journal, whose last line the database remembers."""
     assert ready("users", "add", PERSON, "--role", "guider").code == 0
+    assert ready("users", "add", "leaver@clinic.example", "--role", "guider").code == 0
+    assert ready("users", "disable", "leaver@clinic.example", "--yes").code == 0
     (ready.folder / "safe").mkdir()
     checked = ready("audit", "checkpoint")
     assert checked.code == 0, checked.err
@@ -109,6 +112,43 @@ def test_check_says_that_the_journal_is_whole(ready: CommandLine, kept: bytes) -
 
     lines = [line for line in said.json if line["what"] == "journal" and line["state"] == "ok"]
     assert [line["finding"] for line in lines] == [f"whole, {len(kept.splitlines())} lines"]
+
+
+@pytest.fixture
+def copy_of_keys(ready: CommandLine, tmp_path: Path) -> Path:
+    """A key backup from before the journal was lost; `identity` beside it opens it."""
+    pair = pyrage.x25519.Identity.generate()
+    (tmp_path / "identity").write_text(str(pair))
+    made = ready("keys", "backup", tmp_path / "keys", "--recipient", str(pair.to_public()))
+    assert made.code == 0, made.err
+    return tmp_path / "keys"
+
+
+@pytest.mark.usefixtures("put_back")
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("cut", "it was cut, or an old copy was put back"),
+        ("emptied", "Put the journal back first"),
+        ("missing", "The journal is missing"),
+        ("not mounted", "The journal is missing"),
+    ],
+)
+def test_no_key_comes_back_without_the_journal_that_says_which_are_gone(
+    ready: CommandLine, kept: bytes, copy_of_keys: Path, how: str, told: str
+) -> None:
+    """A key backup holds what was destroyed since: only the journal can refuse that."""
+    _spoil(ready, kept, how)
+    call = ("keys", "restore", copy_of_keys, "--identity", copy_of_keys.parent / "identity")
+
+    said = ready(*call)
+
+    assert said.code == 1
+    assert told in said.err
+    assert _journal(ready).exists() is (how in ("cut", "emptied"))
+    _journal(ready).parent.mkdir(exist_ok=True)
+    _journal(ready).write_bytes(kept)
+    assert ready(*call).code == 0
 
 
 def _spoil(verbs: CommandLine, kept: bytes, how: str) -> None:
