@@ -4,7 +4,8 @@ Rules kept here:
   * every name may also be given as `<NAME>_FILE`, the path of a file that holds the value;
   * an unknown `CONSENT_` name is refused, since a mistyped setting is a setting not made;
   * half-configured means refusing to start, naming the setting;
-  * plain http only on this machine's own address.
+  * plain http only on this machine's own address;
+  * people are shown no secret: of an address, neither who logs in nor an option that could be one.
 """
 
 import ipaddress
@@ -22,6 +23,13 @@ from consent_service.errors import SettingsFault
 PREFIX = "CONSENT_"
 DEMO_MARK = "DEMO"
 """Name of the file by which a data folder says that its families are invented."""
+_HIDDEN = "********"
+_OF_FILES = frozenset({"file", "sqlite"})
+_OPTIONS_SHOWN = frozenset(
+    {"ca", "credentials_file", "endpoint", "region", "sslmode", "sslrootcert", "tls", "token_file"}
+)
+"""Options of addresses that are no secrets; the value of any other is hidden."""
+_PLAIN = re.compile(r"[\w./:+-]*")
 _SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?", re.IGNORECASE)
 _UNITS = {"b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
@@ -245,5 +253,37 @@ def _mask(value: object) -> str:
     if value is None or value == "":
         return "(not set)"
     if isinstance(value, SecretStr):
-        return "********"
-    return re.sub(r"//([^:/@]+):[^@]+@", r"//\1:********@", str(value))
+        return _HIDDEN
+    return _mask_address(value) if isinstance(value, str) else str(value)
+
+
+def _mask_address(address: str) -> str:
+    """Return an address without whoever logs in, and without options that could be secret.
+
+    A password may hold any sign, so what cannot be told apart is hidden as a whole.
+    """
+    scheme, mark, rest = address.partition("://")
+    if not mark:
+        before, found, after = address.rpartition("@")
+        return f"{_HIDDEN}@{after}" if found and ":" in before else address
+    place, question, options = rest.partition("?")
+    if "@" in options:
+        return f"{scheme}://{_HIDDEN}"
+    place, fragment, _ = _without_login(scheme, place).partition("#")
+    hidden = f"#{_HIDDEN}" if fragment else ""
+    shown = "&".join(_mask_option(option) for option in options.split("&")) if question else ""
+    return f"{scheme}://{place}{hidden}{question}{shown}"
+
+
+def _without_login(scheme: str, place: str) -> str:
+    if scheme in _OF_FILES and place.startswith("/"):
+        return place
+    _, login, host = place.rpartition("@")
+    return f"{_HIDDEN}@{host}" if login else place
+
+
+def _mask_option(option: str) -> str:
+    name, named, value = option.partition("=")
+    if name in _OPTIONS_SHOWN and _PLAIN.fullmatch(value):
+        return option
+    return f"{name}={_HIDDEN}" if named else _HIDDEN
