@@ -2,9 +2,12 @@
 
 SQLite facts that force this: a transaction that reads and then writes must start with BEGIN
 IMMEDIATE or it fails under concurrency; deleted values stay in free pages unless `secure_delete`
-is on; only `synchronous=FULL` keeps what was acknowledged through a power cut.
+is on; only `synchronous=FULL` keeps what was acknowledged through a power cut; a new file gets the
+mode that the umask leaves, and its log the mode of the file, so a new file is made 0600 beforehand.
 """
 
+import os
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -20,6 +23,8 @@ PRAGMAS = (
     "PRAGMA busy_timeout=30000",
 )
 
+_FILE_MODE = 0o600
+
 READ_ONLY = "consent_read_only"
 
 
@@ -31,6 +36,7 @@ def open_engine(url: str) -> Engine:
     engine = create_engine(
         url, hide_parameters=True, connect_args={"timeout": 30, "check_same_thread": False}
     )
+    event.listen(engine, "do_connect", _make_private)
     prepare_sqlite(engine)
     return engine
 
@@ -39,6 +45,16 @@ def prepare_sqlite(engine: Engine) -> None:
     """Have every connection of a SQLite engine set up as this service needs it."""
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin_sqlite)
+
+
+def _make_private(_dialect: Any, _record: Any, given: list[Any], named: dict[str, Any]) -> None:
+    path = given[0]
+    if path in {"", ":memory:"} or named.get("uri"):
+        return
+    # Of one that is there nothing is opened: to close it again would drop SQLite's locks on it.
+    # Where no file can be made, SQLite cannot either and says so.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE))
 
 
 def _set_up(connection: Any, _record: Any) -> None:

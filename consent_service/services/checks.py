@@ -3,6 +3,7 @@
 Rules kept here: a check reads or writes the real thing; nothing is assumed to work.
 """
 
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from consent_service.settings import Settings
 
 BACKUP_DAYS = 2
 """From this age on the newest backup is too old."""
+
+_OTHERS_MAY = stat.S_IRWXG | stat.S_IRWXO
 
 OK = "ok"
 WARNING = "warning"
@@ -56,6 +59,7 @@ def check_settings(settings: Settings) -> list[CheckLine]:
                     " elsewhere before real families.",
                 )
             )
+    lines += _open_to_others(settings)
     lines += _in_one_bucket(settings)
     lines += _on_this_machine_only(settings)
     lines.append(
@@ -66,6 +70,30 @@ def check_settings(settings: Settings) -> list[CheckLine]:
         )
     )
     return lines
+
+
+def _open_to_others(settings: Settings) -> list[CheckLine]:
+    """Warn of a data folder or a database file that other accounts of this machine may enter."""
+    kind, _, path = settings.database_url.partition(":///")
+    places = [("data folder", settings.data_dir, "700")]
+    if kind.startswith("sqlite") and path:
+        places.append(("database file", Path(path.partition("?")[0]), "600"))
+    return [
+        CheckLine(
+            what,
+            WARNING,
+            f"Other accounts of this machine may read it. Run `chmod {mode}` on it.",
+        )
+        for what, path, mode in places
+        if _open(path)
+    ]
+
+
+def _open(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & _OTHERS_MAY)
+    except OSError:
+        return False  # that it is not there, or out of reach, is said by what is tried on it
 
 
 def _in_one_bucket(settings: Settings) -> list[CheckLine]:

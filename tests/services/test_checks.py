@@ -1,6 +1,7 @@
 """The operator's check says what is wrong, also when most is."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from consent_service.errors import Refused, Unavailable
 from consent_service.services import checks
 from consent_service.services.context import Context
 from tests.support.clinic import Clinic
+from tests.support.installation import settings_for
 
 
 def test_a_database_that_is_away_is_one_line_among_others(clinic: Clinic) -> None:
@@ -91,3 +93,24 @@ def test_a_bucket_that_is_away_is_said_once(
         monkeypatch.setattr(ctx.journal, act, away)
 
     assert [line.state for line in checks.check(ctx) if line.what == "journal"] == [checks.FAULT]
+
+
+def test_an_operator_is_told_of_a_folder_and_database_that_others_may_read(tmp_path: Path) -> None:
+    """A folder made beforehand has whatever mode its maker's umask left, mostly one for all."""
+    settings = settings_for(tmp_path)
+    database = tmp_path / "consent.sqlite3"
+    database.touch()
+    for mode_of_folder, mode_of_file, warned in (
+        (0o700, 0o600, set()),
+        (0o755, 0o600, {"data folder"}),
+        (0o700, 0o644, {"database file"}),
+        (0o750, 0o640, {"data folder", "database file"}),
+    ):
+        tmp_path.chmod(mode_of_folder)
+        database.chmod(mode_of_file)
+
+        lines = {line.what: line for line in checks.check_settings(settings)}
+
+        assert lines.keys() & {"data folder", "database file"} == warned
+        assert {lines[what].state for what in warned} <= {checks.WARNING}
+        assert all("chmod" in lines[what].finding for what in warned)
