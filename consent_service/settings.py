@@ -3,17 +3,19 @@
 Rules kept here:
   * every name may also be given as `<NAME>_FILE`, the path of a file that holds the value;
   * an unknown `CONSENT_` name is refused, since a mistyped setting is a setting not made;
-  * half-configured means refusing to start, naming the setting;
+  * half-configured, or of a form that nothing could use, means refusing to start, naming the
+    setting and not its value;
   * plain http only on this machine's own address;
   * people are shown no secret: of an address, neither who logs in nor an option that could be one.
 """
 
 import ipaddress
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator
@@ -23,6 +25,8 @@ from consent_service.errors import SettingsFault
 PREFIX = "CONSENT_"
 DEMO_MARK = "DEMO"
 """Name of the file by which a data folder says that its families are invented."""
+SECRET_LENGTH = 32
+"""Fewer characters than these could be guessed."""
 _HIDDEN = "********"
 _OF_FILES = frozenset({"file", "sqlite"})
 _OPTIONS_SHOWN = frozenset(
@@ -73,6 +77,51 @@ class Settings(BaseModel):
         if match is None:
             return value
         return int(match[1]) * _UNITS[(match[2] or "B").lower()]
+
+    @field_validator("max_upload")
+    @classmethod
+    def _positive(cls, value: int) -> int:
+        if value <= 0:
+            raise ValueError("it must be more than nothing, such as 4 GiB")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        try:
+            for part in value.split(",") if value.strip() else ():
+                ipaddress.ip_network(part.strip(), strict=False)
+        except ValueError:
+            raise ValueError(
+                "it must be addresses or networks, such as 10.0.0.5, 10.1.0.0/16"
+            ) from None
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < SECRET_LENGTH:
+            raise ValueError(f"it must have {SECRET_LENGTH} characters or more, from a generator")
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_server(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parts = _server_in(value.get_secret_value(), {"smtp", "smtps"})
+            if parts is None or "@" not in parse_qs(parts.query).get("from", [""])[0]:
+                raise ValueError(
+                    "it must be smtp://host:port?from=service@trust.example, or smtps://; write"
+                    " signs such as / or @ in a password as %2F or %40"
+                )
+        return value
+
+    @field_validator("audit_witness")
+    @classmethod
+    def _witness(cls, value: str) -> str:
+        if value and _server_in(value, {"https"}) is None:
+            raise ValueError("it must be an address that begins with https://")
+        return value
 
     @field_validator("log_format")
     @classmethod
@@ -203,7 +252,8 @@ def _read_file(name: str, path: str) -> str:
 def _as_settings_fault(fault: ValidationError) -> SettingsFault:
     first = fault.errors(include_input=False, include_url=False)[0]
     name = f"{PREFIX}{str(first['loc'][0]).upper()}"
-    return SettingsFault(f"{name} is wrong: {first['msg']}. Correct it and start again.")
+    why = first["msg"].removeprefix("Value error, ")
+    return SettingsFault(f"{name} is wrong: {why}. Correct it and start again.")
 
 
 def _require_whole(settings: Settings) -> None:
@@ -213,6 +263,7 @@ def _require_whole(settings: Settings) -> None:
     if bool(settings.tls_cert) != bool(settings.tls_key):
         missing = "CONSENT_TLS_KEY" if settings.tls_cert else "CONSENT_TLS_CERT"
         raise SettingsFault(f"{missing} is missing: a certificate and its key go together.")
+    _require_readable(settings)
     oidc = (settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret)
     if any(oidc) and not all(oidc):
         raise SettingsFault(
@@ -225,6 +276,27 @@ def _require_whole(settings: Settings) -> None:
             " Give escrow a place of its own."
         )
     _require_https(settings)
+
+
+def _require_readable(settings: Settings) -> None:
+    for name, path in (
+        ("CONSENT_TLS_CERT", settings.tls_cert),
+        ("CONSENT_TLS_KEY", settings.tls_key),
+    ):
+        if path is not None and not (path.is_file() and os.access(path, os.R_OK)):
+            raise SettingsFault(
+                f"{name} names {path}, which is no file that can be read. Check its path and mode."
+            )
+
+
+def _server_in(address: str, schemes: set[str]) -> SplitResult | None:
+    """Return the parts of an address that names a server in one of these schemes, else None."""
+    try:
+        parts = urlsplit(address)
+        fits = parts.scheme in schemes and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if fits else None
 
 
 def _require_https(settings: Settings) -> None:

@@ -11,8 +11,11 @@ from consent_service.settings import load_settings
 def test_a_setting_given_twice_is_refused(tmp_path: Path) -> None:
     """One of two secrets would win in silence, and the other be thought in use."""
     kept = tmp_path / "secret"
-    kept.write_text("from a file")
-    environ = {"CONSENT_SECRET_KEY": "from here", "CONSENT_SECRET_KEY_FILE": str(kept)}
+    kept.write_text("from a file, and long enough for a key")
+    environ = {
+        "CONSENT_SECRET_KEY": "from here, and long enough for a key",
+        "CONSENT_SECRET_KEY_FILE": str(kept),
+    }
 
     with pytest.raises(SettingsFault) as refused:
         load_settings(environ)
@@ -26,14 +29,14 @@ def test_a_setting_given_twice_is_refused(tmp_path: Path) -> None:
 def test_the_environment_wins_over_the_file_of_defaults(tmp_path: Path) -> None:
     """Setting a name in one place by value and in the other by file is no contradiction."""
     kept = tmp_path / "secret"
-    kept.write_text("from a file")
+    kept.write_text("from a file, and long enough for a key")
     dotenv = tmp_path / ".env"
-    dotenv.write_text("CONSENT_SECRET_KEY=from the defaults\n")
+    dotenv.write_text("CONSENT_SECRET_KEY=from the defaults, and long enough\n")
 
     settings = load_settings({"CONSENT_SECRET_KEY_FILE": str(kept)}, dotenv)
 
     assert settings.secret_key is not None
-    assert settings.secret_key.get_secret_value() == "from a file"
+    assert settings.secret_key.get_secret_value() == "from a file, and long enough for a key"
 
 
 @pytest.mark.parametrize(

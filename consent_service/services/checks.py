@@ -16,12 +16,13 @@ from consent_service.clock import LONDON, london_day
 from consent_service.db import schema
 from consent_service.db.models.jobs import ClockPause
 from consent_service.db.models.policies import LeafletVersion
-from consent_service.errors import ConsentServiceError, Refused
+from consent_service.errors import ConsentServiceError, Refused, SettingsFault
 from consent_service.services import backup_register
 from consent_service.services.context import Context
 from consent_service.services.journal_whole import require_what_is_known
 from consent_service.services.policies import require_unedited
 from consent_service.settings import Settings
+from consent_service.vault.age import recipient_of
 
 BACKUP_DAYS = 2
 """From this age on the newest backup is too old."""
@@ -59,6 +60,7 @@ def check_settings(settings: Settings) -> list[CheckLine]:
                     " elsewhere before real families.",
                 )
             )
+    lines += _recipient(settings)
     lines += _open_to_others(settings)
     lines += _in_one_bucket(settings)
     lines += _on_this_machine_only(settings)
@@ -70,6 +72,16 @@ def check_settings(settings: Settings) -> list[CheckLine]:
         )
     )
     return lines
+
+
+def _recipient(settings: Settings) -> list[CheckLine]:
+    """Say so where backups could be encrypted to nobody."""
+    try:
+        if settings.backup_recipient:
+            recipient_of(settings.backup_recipient)
+    except SettingsFault as fault:
+        return [CheckLine("backup recipient", FAULT, fault.message)]
+    return []
 
 
 def _open_to_others(settings: Settings) -> list[CheckLine]:

@@ -114,3 +114,16 @@ def test_an_operator_is_told_of_a_folder_and_database_that_others_may_read(tmp_p
         assert lines.keys() & {"data folder", "database file"} == warned
         assert {lines[what].state for what in warned} <= {checks.WARNING}
         assert all("chmod" in lines[what].finding for what in warned)
+
+
+@pytest.mark.parametrize(("recipient", "states"), [("age1foo", [checks.FAULT]), ("", [])])
+def test_an_operator_is_told_of_a_recipient_that_is_none(
+    tmp_path: Path, recipient: str, states: list[str]
+) -> None:
+    """Otherwise the first to know is the night without a backup."""
+    settings = settings_for(tmp_path, backup_recipient=recipient)
+
+    found = [line for line in checks.check_settings(settings) if line.what == "backup recipient"]
+
+    assert [line.state for line in found] == states
+    assert all("CONSENT_BACKUP_RECIPIENT" in line.finding for line in found)
