@@ -1,7 +1,10 @@
 """`consent-service keys` and `reconcile`."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -20,6 +23,7 @@ from consent_service.cli.terminal import (
 )
 from consent_service.services import key_rotation
 from consent_service.services import reconcile as comparison
+from consent_service.vault import durable
 
 FINDING_COLUMNS = ("fault", "subject", "repaired")
 
@@ -88,19 +92,36 @@ def backup(file: Path | None, recipient: str | None, gone: bool, as_json: bool) 
     to = recipient or ctx.settings.backup_recipient
     if file is None or not to:
         raise click.UsageError("Name a FILE, and a recipient: --recipient age1...")
-    try:
-        out = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        fail("That file exists already. A backup never replaces another.")
-    try:
-        with os.fdopen(out, "wb") as stream:
-            made = key_rotation.backup(ctx, caller, stream, to)
-            stream.flush()
-            os.fsync(stream.fileno())
-    except BaseException:
-        file.unlink()  # whoever found it would take it for a backup
-        raise
+    with _appearing(file) as stream:
+        made = key_rotation.backup(ctx, caller, stream, to)
     print_fields(made, as_json=as_json)
+
+
+@contextmanager
+def _appearing(file: Path) -> Iterator[BinaryIO]:
+    """Write a new file that has its name only when it is whole and on the disk.
+
+    Whoever found half a backup would take it for one. The unfinished file is also what keeps a
+    second writer from the name, so that none replaces another.
+    """
+    unfinished = file.with_name(f".{file.name}~")
+    try:
+        out = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, durable.FILE_MODE)
+    except FileExistsError:
+        fail(f"A backup to that file is being made, or was cut off: then delete {unfinished}.")
+    try:
+        if file.exists() or file.is_symlink():
+            fail("That file exists already. A backup never replaces another.")
+        with os.fdopen(out, "wb", closefd=False) as stream:
+            yield stream
+        os.fsync(out)
+        unfinished.rename(file)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(out)
+    durable.sync_folder(file.absolute().parent)
 
 
 @keys.command("restore")

@@ -1,12 +1,17 @@
 """Backups as an operator makes and restores them: one verb each, in a folder that was set up."""
 
 import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
+from time import sleep
 
 import pyrage
 import pytest
 
-from tests.support.command_line import CommandLine
+from tests.support.command_line import IN_A_PROCESS, CommandLine
 
 
 @pytest.fixture
@@ -81,3 +86,42 @@ def test_a_key_backup_that_could_not_be_made_leaves_no_file(ready: CommandLine, 
     assert (safe / "keys.age").stat().st_size > 0
     assert ready("keys", "backup", "safe/keys.age").code == 1
     assert (safe / "keys.age").stat().st_size > 0
+
+
+def test_a_key_backup_never_takes_the_place_of_another(ready: CommandLine, safe: Path) -> None:
+    """Neither of one that is whole, nor of one that somebody is writing or that was cut off."""
+    (safe / "whole.age").write_bytes(b"keys")
+    (safe / ".begun.age~").write_bytes(b"ke")
+
+    whole = ready("keys", "backup", "safe/whole.age")
+    begun = ready("keys", "backup", "safe/begun.age")
+
+    assert (whole.code, begun.code) == (1, 1)
+    assert "exists already" in whole.err
+    assert ".begun.age~" in begun.err
+    assert {p.name: p.read_bytes() for p in safe.iterdir()} == {
+        "whole.age": b"keys",
+        ".begun.age~": b"ke",
+    }
+
+
+def test_a_key_backup_has_its_name_only_when_it_is_whole(ready: CommandLine, safe: Path) -> None:
+    """A copy that is made meanwhile, or a cut, would else leave a file that opens nothing."""
+    database = ready.folder / "data" / "consent.sqlite3"
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # the last line of the backup cannot be written meanwhile
+        verb = [sys.executable, "-c", IN_A_PROCESS, "keys", "backup", "safe/keys.age"]
+        writer = subprocess.Popen(verb, cwd=ready.folder, env=ready.environment())
+        try:
+            while not (begun := list(safe.iterdir())):
+                assert writer.poll() is None
+                sleep(0.02)
+            assert begun == [safe / ".keys.age~"]
+        finally:
+            writer.kill()
+            writer.wait()
+
+    assert list(safe.iterdir()) == begun
+    begun[0].unlink()
+    assert ready("keys", "backup", "safe/keys.age").code == 0
+    assert [p.name for p in safe.iterdir()] == ["keys.age"]
