@@ -6,7 +6,6 @@ Keys, film and journal stay as they are, which is what restoring a database back
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
 
 from consent_service.db.models.accounts import ApiToken, UserAccount
 from consent_service.db.models.consent import Dispute
@@ -23,7 +22,6 @@ from consent_service.services import (
     accounts,
     assets,
     audit,
-    consent,
     disputes,
     erasure,
     erasure_journal,
@@ -32,8 +30,8 @@ from consent_service.services import (
     tokens,
     withdrawal,
 )
-from tests.support.backups import DatabaseBackup
 from tests.support.clinic import Clinic, Family
+from tests.support.putting_back import care_state, database_backup, put_back, rows_of
 
 
 @pytest.fixture
@@ -45,54 +43,26 @@ def family(clinic: Clinic) -> Family:
     return found
 
 
-def _backup(clinic: Clinic, folder: Path) -> DatabaseBackup:
-    audit.seal(clinic.ctx)
-    audit.publish_checkpoint(clinic.ctx)
-    startup.replay(clinic.ctx)
-    found = DatabaseBackup.take(clinic.ctx.engine, folder)
-    clinic.passes(minutes=5)
-    return found
-
-
-def _restore(clinic: Clinic, backup: DatabaseBackup) -> startup.ReplayReport:
-    audit.seal(clinic.ctx)
-    audit.publish_checkpoint(clinic.ctx)
-    backup.put_back()
-    clinic.passes(minutes=5)
-    return startup.require_ready(clinic.ctx)
-
-
-def _care(clinic: Clinic, person: str) -> ConsentState:
-    now = clinic.clock.now()
-    views = consent.state(clinic.ctx, clinic.ig, person, now, now)
-    return next(v.state for v in views if v.purpose == "care")
-
-
-def _count(clinic: Clinic, what: type, *where: object) -> int:
-    with clinic.ctx.read() as session:
-        return session.scalar(select(func.count()).select_from(what).where(*where)) or 0
-
-
 def test_an_erasure_is_ordered_again_and_carried_out(
     clinic: Clinic, family: Family, tmp_path: Path
 ) -> None:
     """The film that a parent took back must not return with a backup; IG is told of the restore."""
     film = clinic.stores_film(family).id
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     done = clinic.withdraws(family, family.mother)
     erasure.work(clinic.ctx, "before")
 
-    report = _restore(clinic, backup)
+    report = put_back(clinic, backup)
 
     assert report.restored == {"consent_ended": 1}
     with pytest.raises(Gone):
         clinic.watches(film)
-    assert _count(clinic, Notice, Notice.kind == "restore_found") == 2
+    assert rows_of(clinic, Notice, Notice.kind == "restore_found") == 2
     erasure.work(clinic.ctx, "after")
     assert done.erasure_order is not None
     order = erasure.order(clinic.ctx, clinic.ig, done.erasure_order)
     assert (order.state, order.reference) == (OrderState.DONE, done.reference)
-    assert _count(clinic, Certificate) == 1
+    assert rows_of(clinic, Certificate) == 1
     assert assets.asset(clinic.ctx, clinic.ig, film).state is AssetState.ERASED
     audit.seal(clinic.ctx)
     assert audit.verify(clinic.ctx, clinic.ig).ok
@@ -104,10 +74,10 @@ def test_a_withdrawal_in_its_seven_days_stays_locked_and_then_goes(
 ) -> None:
     """Seven days are for the parent to think, not for a restore to open the film again."""
     film = clinic.stores_film(family).id
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     done = clinic.withdraws(family, family.mother, speed=Speed.SEVEN_DAYS)
 
-    _restore(clinic, backup)
+    put_back(clinic, backup)
 
     with pytest.raises(Gone):
         clinic.watches(film)
@@ -126,13 +96,13 @@ def test_a_cancelled_withdrawal_stays_cancelled(
 ) -> None:
     """Who changed their mind in time must not lose the film to a restore."""
     film = clinic.stores_film(family).id
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     done = clinic.withdraws(family, family.mother, speed=Speed.SEVEN_DAYS)
     if backed_up == "before it was cancelled":
-        backup = _backup(clinic, tmp_path)
+        backup = database_backup(clinic, tmp_path)
     withdrawal.cancel(clinic.ctx, clinic.guider, done.id, family.mother)
 
-    report = _restore(clinic, backup)
+    report = put_back(clinic, backup)
 
     assert report.restored["undo"] == 1
     assert clinic.watches(film)
@@ -146,14 +116,14 @@ def test_someone_who_takes_it_back_twice_can_still_change_their_mind_only_once(
 ) -> None:
     """The last of several acts is what counts, in the order in which they were journalled."""
     film = clinic.stores_film(family).id
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     first = clinic.withdraws(family, family.mother, speed=Speed.SEVEN_DAYS)
     clinic.passes(days=1)
     withdrawal.cancel(clinic.ctx, clinic.guider, first.id, family.mother)
     clinic.passes(days=1)
     clinic.withdraws(family, family.mother)
 
-    report = _restore(clinic, backup)
+    report = put_back(clinic, backup)
 
     assert report.restored == {"consent_ended": 2, "undo": 1}
     with pytest.raises(Gone):
@@ -167,18 +137,18 @@ def test_parents_who_disagreed_still_disagree(
 ) -> None:
     """A withdrawal that froze film has no order, and must be remembered all the same."""
     film = clinic.stores_film(family).id
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     done = clinic.withdraws(family, family.baby, by=family.mother)
     assert done.erasure_order is None
 
-    _restore(clinic, backup)
+    put_back(clinic, backup)
 
-    assert _care(clinic, family.baby) is ConsentState.DISPUTED
+    assert care_state(clinic, family.baby) is ConsentState.DISPUTED
     with pytest.raises(Refused) as refused:
         clinic.watches(film)
     assert refused.value.code == "access_frozen"
-    assert _count(clinic, Dispute, Dispute.resolved_at.is_(None)) == 1
-    assert _count(clinic, Withdrawal) == 1
+    assert rows_of(clinic, Dispute, Dispute.resolved_at.is_(None)) == 1
+    assert rows_of(clinic, Withdrawal) == 1
 
 
 @pytest.mark.parametrize("give", [True, False])
@@ -187,13 +157,13 @@ def test_a_settled_dispute_stays_settled(
 ) -> None:
     """The IG officer's decision outlives a restore, whichever way it went."""
     film = clinic.stores_film(family).id
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     clinic.withdraws(family, family.baby, by=family.mother)
     clinic.passes(hours=1)
     [open_one] = disputes.standing(clinic.ctx, clinic.ig, family.involvement)
     disputes.resolve(clinic.ctx, clinic.ig, open_one.id, give=give, reason="Heard both.")
 
-    _restore(clinic, backup)
+    put_back(clinic, backup)
     erasure.work(clinic.ctx, "after")
 
     if give:
@@ -207,14 +177,14 @@ def test_a_hold_stands_again_and_a_released_one_stays_released(
 ) -> None:
     """What a court asked to be kept must not be destroyed because a backup knew nothing of it."""
     film = clinic.stores_film(family).id
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     place = holds.PlaceHold(family.involvement, HoldKind.COMPLAINT, "A complaint came in.")
     kept = holds.place(clinic.ctx, clinic.ig, place)
     over = holds.place(clinic.ctx, clinic.ig, place)
     holds.ask_release(clinic.ctx, clinic.ig, over.id, "Answered.")
     holds.confirm_release(clinic.ctx, clinic.ig2, over.id)
 
-    report = _restore(clinic, backup)
+    report = put_back(clinic, backup)
 
     assert report.restored == {"hold_placed": 2, "hold_released": 1}
     assert [hold.id for hold in holds.holds(clinic.ctx, clinic.ig)] == [kept.id]
@@ -230,11 +200,11 @@ def test_closed_accounts_and_revoked_tokens_stay_so(
     details = accounts.UserDetails("leaver@clinic.example", "Lee Invented", ("guider",))
     user, _ = accounts.create_user(clinic.ctx, clinic.admin, details)
     token, secret = tokens.create_token(clinic.ctx, clinic.admin, user, ["guider"], 30)
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     tokens.revoke_token(clinic.ctx, clinic.admin, token)
     accounts.disable_user(clinic.ctx, clinic.admin, user)
 
-    report = _restore(clinic, backup)
+    report = put_back(clinic, backup)
 
     assert report.restored == {"access_revoked": 2}
     with clinic.ctx.read() as session:
@@ -249,7 +219,7 @@ def test_what_retention_destroyed_is_destroyed_again(
 ) -> None:
     """A kept promise about how long film is kept is not undone by a backup."""
     film = clinic.stores_film(family).id
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     wanted = erasure.OrderErasure(
         family.involvement,
         OrderCause.RETENTION,
@@ -261,20 +231,20 @@ def test_what_retention_destroyed_is_destroyed_again(
         erasure.order_erasure(uow, clinic.ig.actor, wanted)
     erasure.work(clinic.ctx, "before")
 
-    _restore(clinic, backup)
+    put_back(clinic, backup)
 
     with pytest.raises(Gone):
         clinic.watches(film)
     erasure.work(clinic.ctx, "after")
     assert assets.asset(clinic.ctx, clinic.ig, film).state is AssetState.ERASED
-    assert _care(clinic, family.mother) is ConsentState.GIVEN
+    assert care_state(clinic, family.mother) is ConsentState.GIVEN
 
 
 def test_ends_of_a_family_that_the_backup_does_not_know_are_counted_and_forbid_nothing(
     clinic: Clinic, family: Family, tmp_path: Path
 ) -> None:
     """The service must come up again, and say what it could not place."""
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     newer = clinic.family()
     clinic.both_consent(newer)
     film = clinic.stores_film(newer).id
@@ -283,10 +253,10 @@ def test_ends_of_a_family_that_the_backup_does_not_know_are_counted_and_forbid_n
     clinic.passes(hours=1)
     clinic.withdraws(newer, newer.mother)
 
-    report = _restore(clinic, backup)
+    report = put_back(clinic, backup)
 
     assert report.restored == {"unknown_here": 2}
-    assert _count(clinic, Notice, Notice.kind == "restore_found") == 2
+    assert rows_of(clinic, Notice, Notice.kind == "restore_found") == 2
 
 
 def test_a_hold_on_film_that_the_backup_does_not_know_holds_all_of_the_family(
@@ -294,12 +264,12 @@ def test_a_hold_on_film_that_the_backup_does_not_know_holds_all_of_the_family(
 ) -> None:
     """Keeping too much for a while can be put right; destroying what was held cannot."""
     older = clinic.stores_film(family).id
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     newer = clinic.stores_film(family).id
     place = holds.PlaceHold(family.involvement, HoldKind.INQUIRY, "Asked for.", asset=newer)
     holds.place(clinic.ctx, clinic.ig, place)
 
-    _restore(clinic, backup)
+    put_back(clinic, backup)
 
     [hold] = holds.holds(clinic.ctx, clinic.ig)
     assert hold.asset is None
@@ -313,17 +283,17 @@ def test_a_line_written_twice_changes_nothing(
 ) -> None:
     """A crash between journal and database writes the line again; one order must come of it."""
     film = clinic.stores_film(family).id
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     done = clinic.withdraws(family, family.mother)
     assert done.erasure_order is not None
     [line] = [n for n in clinic.ctx.journal.lines() if n.kind.value == "consent-ended"]
     clinic.ctx.journal.append(line.kind, line.body, clinic.clock.now())
 
-    report = _restore(clinic, backup)
+    report = put_back(clinic, backup)
     erasure.work(clinic.ctx, "after")
 
     assert report.restored == {"consent_ended": 1}
-    assert _count(clinic, Certificate) == 1
+    assert rows_of(clinic, Certificate) == 1
     assert assets.asset(clinic.ctx, clinic.ig, film).state is AssetState.ERASED
 
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
 
 from consent_service.db.models.erasure import ErasureOrder, Withdrawal
 from consent_service.domain.consent import ConsentState
 from consent_service.domain.people import FamilyRole
 from consent_service.errors import Refused
-from consent_service.services import audit, consent, involvements, startup
+from consent_service.services import consent, involvements, startup
 from tests.support.backups import DatabaseBackup
 from tests.support.clinic import Clinic, Family
+from tests.support.putting_back import put_back, rows_of
 
 
 @pytest.fixture
@@ -40,14 +40,6 @@ def _begins_again(clinic: Clinic, family: Family) -> Family:
     return replace(family, involvement=newer, issues=issues)
 
 
-def _restored_after(clinic: Clinic, backup: DatabaseBackup) -> startup.ReplayReport:
-    audit.seal(clinic.ctx)
-    audit.publish_checkpoint(clinic.ctx)
-    backup.put_back()
-    clinic.passes(minutes=5)
-    return startup.require_ready(clinic.ctx)
-
-
 def _is_frozen(clinic: Clinic, family: Family, film: str) -> None:
     now = clinic.clock.now()
     views = consent.state(clinic.ctx, clinic.ig, family.baby, now, now)
@@ -56,11 +48,6 @@ def _is_frozen(clinic: Clinic, family: Family, film: str) -> None:
     with pytest.raises(Refused) as refused:
         clinic.watches(film)
     assert refused.value.code == "access_frozen"
-
-
-def _count(clinic: Clinic, what: type) -> int:
-    with clinic.ctx.read() as session:
-        return session.scalar(select(func.count()).select_from(what)) or 0
 
 
 def test_a_stop_said_in_a_newer_involvement_still_freezes_the_older(
@@ -75,11 +62,11 @@ def test_a_stop_said_in_a_newer_involvement_still_freezes_the_older(
     assert done.erasure_order is not None
     _is_frozen(clinic, family, film)
 
-    report = _restored_after(clinic, backup)
+    report = put_back(clinic, backup)
 
     assert report.restored == {"consent_ended": 1}
     _is_frozen(clinic, family, film)
-    assert (_count(clinic, Withdrawal), _count(clinic, ErasureOrder)) == (1, 0)
+    assert (rows_of(clinic, Withdrawal), rows_of(clinic, ErasureOrder)) == (1, 0)
     assert not startup.replay(clinic.ctx).restored
 
 
@@ -95,7 +82,7 @@ def test_a_no_said_in_a_newer_involvement_still_freezes_the_older(
     clinic.captures(newer, newer.mother, said)
     _is_frozen(clinic, family, film)
 
-    report = _restored_after(clinic, backup)
+    report = put_back(clinic, backup)
 
     assert report.restored == {"consent_ended": 1}
     _is_frozen(clinic, family, film)

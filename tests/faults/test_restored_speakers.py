@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
 
 from consent_service.db.models.consent import ConsentEnding
 from consent_service.db.models.erasure import Certificate, Withdrawal
@@ -22,7 +21,6 @@ from consent_service.errors import Gone, Refused
 from consent_service.services import (
     assets,
     audit,
-    consent,
     depicted,
     disputes,
     erasure,
@@ -33,8 +31,8 @@ from consent_service.services import (
     startup,
     withdrawal,
 )
-from tests.support.backups import DatabaseBackup
 from tests.support.clinic import Clinic, Family
+from tests.support.putting_back import care_state, database_backup, put_back, rows_of
 from tests.support.week import joins
 
 
@@ -47,34 +45,6 @@ def family(clinic: Clinic) -> Family:
     return found
 
 
-def _backup(clinic: Clinic, folder: Path) -> DatabaseBackup:
-    audit.seal(clinic.ctx)
-    audit.publish_checkpoint(clinic.ctx)
-    startup.replay(clinic.ctx)
-    found = DatabaseBackup.take(clinic.ctx.engine, folder)
-    clinic.passes(minutes=5)
-    return found
-
-
-def _restore(clinic: Clinic, backup: DatabaseBackup) -> startup.ReplayReport:
-    audit.seal(clinic.ctx)
-    audit.publish_checkpoint(clinic.ctx)
-    backup.put_back()
-    clinic.passes(minutes=5)
-    return startup.require_ready(clinic.ctx)
-
-
-def _care(clinic: Clinic, person: str) -> ConsentState:
-    now = clinic.clock.now()
-    views = consent.state(clinic.ctx, clinic.ig, person, now, now)
-    return next(v.state for v in views if v.purpose == "care")
-
-
-def _count(clinic: Clinic, what: type, *where: object) -> int:
-    with clinic.ctx.read() as session:
-        return session.scalar(select(func.count()).select_from(what).where(*where)) or 0
-
-
 def _is_gone(clinic: Clinic, film: str) -> None:
     with pytest.raises(Gone):
         clinic.watches(film)
@@ -85,13 +55,13 @@ def test_film_locked_by_somebody_new_stays_locked_and_then_goes(
 ) -> None:
     """The film of a child in care must not play again since a backup knows no social worker."""
     film = clinic.stores_film(family).id
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     newcomer = joins(clinic, family, Basis.LOCAL_AUTHORITY)
     done = clinic.withdraws(family, family.baby, by=newcomer, speed=Speed.SEVEN_DAYS)
     assert done.erasure_order is not None
     _is_gone(clinic, film)
 
-    report = _restore(clinic, backup)
+    report = put_back(clinic, backup)
 
     assert report.restored == {"consent_ended": 1}
     _is_gone(clinic, film)
@@ -114,19 +84,19 @@ def test_film_ended_at_once_by_somebody_new_is_certified_as_erased(
 ) -> None:
     """The order outlives the name of who asked: film that is gone has to have its certificate."""
     film = clinic.stores_film(family).id
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     newcomer = joins(clinic, family, Basis.LOCAL_AUTHORITY)
     done = clinic.withdraws(family, family.baby, by=newcomer)
     erasure.work(clinic.ctx, "before")
 
-    _restore(clinic, backup)
+    put_back(clinic, backup)
     erasure.work(clinic.ctx, "after")
 
     _is_gone(clinic, film)
     assert done.erasure_order is not None
     order = erasure.order(clinic.ctx, clinic.ig, done.erasure_order)
     assert (order.state, order.reference) == (OrderState.DONE, done.reference)
-    assert _count(clinic, Certificate) == 1
+    assert rows_of(clinic, Certificate) == 1
     audit.seal(clinic.ctx)
     assert audit.verify(clinic.ctx, clinic.ig).ok
 
@@ -137,13 +107,13 @@ def test_somebody_new_who_disagreed_still_disagrees(
 ) -> None:
     """Film frozen by one parent more is frozen still, and settled against it goes."""
     film = clinic.stores_film(family).id
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     newcomer = joins(clinic, family, basis)
     clinic.withdraws(family, family.baby, by=newcomer)
 
-    _restore(clinic, backup)
+    put_back(clinic, backup)
 
-    assert _care(clinic, family.baby) is ConsentState.DISPUTED
+    assert care_state(clinic, family.baby) is ConsentState.DISPUTED
     with pytest.raises(Refused) as refused:
         clinic.watches(film)
     assert refused.value.code == "access_frozen"
@@ -158,10 +128,10 @@ def test_nobody_else_can_take_back_what_somebody_with_a_lost_name_stopped(
 ) -> None:
     """A lost name opens nothing; once their record is complete again they may change their mind."""
     film = clinic.stores_film(family).id
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     newcomer = joins(clinic, family, Basis.LOCAL_AUTHORITY)
     done = clinic.withdraws(family, family.baby, by=newcomer, speed=Speed.SEVEN_DAYS)
-    _restore(clinic, backup)
+    put_back(clinic, backup)
 
     for by, code in (
         ("", "not_who_withdrew"),
@@ -187,12 +157,12 @@ def test_what_somebody_new_took_back_in_time_stays_cancelled(
 ) -> None:
     """Their stop and their change of mind are both replayed, in that order."""
     film = clinic.stores_film(family).id
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     newcomer = joins(clinic, family, Basis.LOCAL_AUTHORITY)
     done = clinic.withdraws(family, family.baby, by=newcomer, speed=Speed.SEVEN_DAYS)
     withdrawal.cancel(clinic.ctx, clinic.guider, done.id, newcomer)
 
-    report = _restore(clinic, backup)
+    report = put_back(clinic, backup)
 
     assert report.restored == {"consent_ended": 1, "undo": 1}
     assert clinic.watches(film)
@@ -202,11 +172,11 @@ def test_the_receipt_of_a_stop_says_that_the_name_was_lost(
     clinic: Clinic, family: Family, tmp_path: Path
 ) -> None:
     """Who spoke belongs to the family still: its pages and papers name everybody by membership."""
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     newcomer = joins(clinic, family, Basis.LOCAL_AUTHORITY)
     done = clinic.withdraws(family, family.baby, by=newcomer, speed=Speed.SEVEN_DAYS)
 
-    _restore(clinic, backup)
+    put_back(clinic, backup)
 
     view = involvements.family(clinic.ctx, clinic.guider, family.involvement)
     assert [p.full_name for _, p in view.people if p.id == newcomer] == ["Name lost in a restore"]
@@ -220,7 +190,7 @@ def test_a_refusal_of_somebody_new_counts_for_whom_it_is_known_to_be_about(
 ) -> None:
     """A no for a known baby holds, though a brother or sister in the same act came later."""
     film = clinic.stores_film(family).id
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     newcomer = joins(clinic, family, Basis.LOCAL_AUTHORITY)
     sibling = joins(clinic, family, None, role=FamilyRole.SIBLING)
     held = people.ResponsibilityDetails(sibling, newcomer, Basis.LOCAL_AUTHORITY, clinic.today)
@@ -230,14 +200,14 @@ def test_a_refusal_of_somebody_new_counts_for_whom_it_is_known_to_be_about(
     clinic.passes(minutes=1)
     refused = frozenset({"CARE.FILM.CHILD"})
     clinic.captures(family, newcomer, clinic.answers(family, newcomer, no=refused))
-    assert _care(clinic, family.baby) is ConsentState.DECLINED
-    assert _care(clinic, sibling) is ConsentState.DECLINED
+    assert care_state(clinic, family.baby) is ConsentState.DECLINED
+    assert care_state(clinic, sibling) is ConsentState.DECLINED
 
-    report = _restore(clinic, backup)
+    report = put_back(clinic, backup)
 
     assert report.restored == {"consent_ended": 1}
-    assert _care(clinic, family.baby) is ConsentState.DECLINED
-    assert _count(clinic, ConsentEnding, ConsentEnding.person_id == sibling) == 0
+    assert care_state(clinic, family.baby) is ConsentState.DECLINED
+    assert rows_of(clinic, ConsentEnding, ConsentEnding.person_id == sibling) == 0
     with pytest.raises(Refused):
         clinic.watches(film)
 
@@ -247,7 +217,7 @@ def test_a_film_taken_back_by_somebody_seen_in_it_since_does_not_return(
 ) -> None:
     """The film is known though whom it shows too is not: an end that names it counts."""
     film = clinic.stores_film(family, depicted=(family.mother,)).id
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     newcomer = joins(clinic, family, None, role=FamilyRole.PARENT)
     family.issues[newcomer] = clinic.gives_leaflet(family.involvement, newcomer)
     clinic.captures(family, newcomer, clinic.answers(family, newcomer))
@@ -256,7 +226,7 @@ def test_a_film_taken_back_by_somebody_seen_in_it_since_does_not_return(
         family, newcomer, scope=WithdrawalScope.ASSETS, assets=(film,), speed=Speed.SEVEN_DAYS
     )
 
-    report = _restore(clinic, backup)
+    report = put_back(clinic, backup)
 
     assert report.restored == {"consent_ended": 1}
     _is_gone(clinic, film)
@@ -269,7 +239,7 @@ def test_ends_about_somebody_that_the_backup_does_not_know_are_counted(
     clinic: Clinic, family: Family, tmp_path: Path
 ) -> None:
     """No film here shows them, and a consent that is not here cannot end: the service comes up."""
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     newcomer = joins(clinic, family, None, role=FamilyRole.PARENT)
     family.issues[newcomer] = clinic.gives_leaflet(family.involvement, newcomer)
     clinic.captures(family, newcomer, clinic.answers(family, newcomer))
@@ -282,7 +252,7 @@ def test_ends_about_somebody_that_the_backup_does_not_know_are_counted(
     )
     clinic.withdraws(family, newcomer)
 
-    report = _restore(clinic, backup)
+    report = put_back(clinic, backup)
 
     assert report.restored == {"unknown_here": 2}
-    assert _count(clinic, Withdrawal) == _count(clinic, Person, Person.id == newcomer) == 0
+    assert rows_of(clinic, Withdrawal) == rows_of(clinic, Person, Person.id == newcomer) == 0
