@@ -1,17 +1,12 @@
 """Backups as an operator makes and restores them: one verb each, in a folder that was set up."""
 
 import shutil
-import sqlite3
-import subprocess
-import sys
-from contextlib import closing
 from pathlib import Path
-from time import sleep
 
 import pyrage
 import pytest
 
-from tests.support.command_line import IN_A_PROCESS, CommandLine
+from tests.support.command_line import CommandLine
 
 
 @pytest.fixture
@@ -103,25 +98,3 @@ def test_a_key_backup_never_takes_the_place_of_another(ready: CommandLine, safe:
         "whole.age": b"keys",
         ".begun.age~": b"ke",
     }
-
-
-def test_a_key_backup_has_its_name_only_when_it_is_whole(ready: CommandLine, safe: Path) -> None:
-    """A copy that is made meanwhile, or a cut, would else leave a file that opens nothing."""
-    database = ready.folder / "data" / "consent.sqlite3"
-    with closing(sqlite3.connect(database, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")  # the last line of the backup cannot be written meanwhile
-        verb = [sys.executable, "-c", IN_A_PROCESS, "keys", "backup", "safe/keys.age"]
-        writer = subprocess.Popen(verb, cwd=ready.folder, env=ready.environment())
-        try:
-            while not (begun := list(safe.iterdir())):
-                assert writer.poll() is None
-                sleep(0.02)
-            assert begun == [safe / ".keys.age~"]
-        finally:
-            writer.kill()
-            writer.wait()
-
-    assert list(safe.iterdir()) == begun
-    begun[0].unlink()
-    assert ready("keys", "backup", "safe/keys.age").code == 0
-    assert [p.name for p in safe.iterdir()] == ["keys.age"]
