@@ -4,6 +4,7 @@ One root, no HTTP numbers: `web/` and `api/` map each kind to a page or a proble
 Messages and details hold ids and codes only: never a name, an NHS number or a token.
 """
 
+import os
 from typing import Any, ClassVar
 
 
@@ -17,6 +18,20 @@ class ConsentServiceError(Exception):
         self.message = message
         self.code = code or self.default_code
         self.details: dict[str, Any] = details
+
+
+def with_place(sentence: str, fault: BaseException) -> str:
+    """Return `sentence`, and the file or folder that the system refused where it said which.
+
+    For operators only: what the service answers to others names no path of its machine.
+    """
+    cause: BaseException | None = fault
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__
+    place = cause.filename if cause is not None else None
+    if not isinstance(place, str | bytes | os.PathLike) or os.fsdecode(place) in sentence:
+        return sentence
+    return f"{sentence} The place is {os.fsdecode(place)}."
 
 
 class SettingsFault(ConsentServiceError):

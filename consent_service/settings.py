@@ -34,7 +34,7 @@ _OPTIONS_SHOWN = frozenset(
 )
 """Options of addresses that are no secrets; the value of any other is hidden."""
 _PLAIN = re.compile(r"[\w./:+-]*")
-_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,18})\s*(B|KiB|MiB|GiB)?", re.IGNORECASE)
 _UNITS = {"b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
@@ -66,16 +66,17 @@ class Settings(BaseModel):
     smtp_url: SecretStr | None = None
     notify_api_key: SecretStr | None = None
     backup_recipient: str = ""
-    audit_witness: str = ""
     metrics_token: SecretStr | None = None
     log_format: str = "console"
 
     @field_validator("max_upload", mode="before")
     @classmethod
     def _size(cls, value: object) -> object:
-        match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
-        if match is None:
+        if not isinstance(value, str):
             return value
+        match = _SIZE.fullmatch(value.strip())
+        if match is None:
+            raise ValueError("it must be a size, such as 4 GiB")
         return int(match[1]) * _UNITS[(match[2] or "B").lower()]
 
     @field_validator("max_upload")
@@ -114,13 +115,6 @@ class Settings(BaseModel):
                     "it must be smtp://host:port?from=service@trust.example, or smtps://; write"
                     " signs such as / or @ in a password as %2F or %40"
                 )
-        return value
-
-    @field_validator("audit_witness")
-    @classmethod
-    def _witness(cls, value: str) -> str:
-        if value and _server_in(value, {"https"}) is None:
-            raise ValueError("it must be an address that begins with https://")
         return value
 
     @field_validator("log_format")
@@ -252,7 +246,8 @@ def _read_file(name: str, path: str) -> str:
 def _as_settings_fault(fault: ValidationError) -> SettingsFault:
     first = fault.errors(include_input=False, include_url=False)[0]
     name = f"{PREFIX}{str(first['loc'][0]).upper()}"
-    why = first["msg"].removeprefix("Value error, ")
+    ours = first["type"] == "value_error"
+    why = first["msg"].removeprefix("Value error, ") if ours else "it is not of the expected form"
     return SettingsFault(f"{name} is wrong: {why}. Correct it and start again.")
 
 

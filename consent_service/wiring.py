@@ -1,8 +1,13 @@
-"""Builds the Context from Settings; the only place where real things are chosen."""
+"""Builds the Context from Settings; the only place where real things are chosen.
+
+Rule kept here: keys and journal are begun by who sets up a service, and by nobody else. Where they
+are missing later they were lost, and new ones in their place would look as if all were well.
+"""
 
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from enum import Flag, auto
 from pathlib import Path
 
 from consent_service.clock import Clock, SystemClock
@@ -14,13 +19,21 @@ from consent_service.settings import Settings, load_settings
 from consent_service.vault.blobs import open_store
 from consent_service.vault.journal import open_journal
 from consent_service.vault.key_providers import open_provider
-from consent_service.vault.keyring import Keyring
+from consent_service.vault.keyring import Keyring, require_keyring_file
 from consent_service.vault.signing import (
     SigningUse,
     load_signer,
     make_signing_keys,
     public_keys,
 )
+
+
+class Begin(Flag):
+    """What may be made new where it is missing: keyring and master keys, the journal."""
+
+    NOTHING = 0
+    KEYS = auto()
+    JOURNAL = auto()
 
 
 def settings_from(environ: Mapping[str, str] | None = None) -> Settings:
@@ -31,16 +44,20 @@ def settings_from(environ: Mapping[str, str] | None = None) -> Settings:
 def make_folders(settings: Settings, clock: Clock) -> None:
     """Make the data folder (0700) and the signing keys where they are missing."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    settings.under_data("keyring").mkdir(mode=0o700, exist_ok=True)
     make_signing_keys(_signing(settings), clock.now())
 
 
 def build_context(
-    settings: Settings, clock: Clock | None = None, *, begin_journal: bool = True, **fakes: object
+    settings: Settings,
+    clock: Clock | None = None,
+    *,
+    begin: Begin = Begin.NOTHING,
+    **fakes: object,
 ) -> Context:
     """Return the Context for these settings. Raises SettingsFault when not initialised.
 
-    Without `begin_journal` a journal file that is missing is JournalBroken and stays missing.
+    Of keys and journal only what `begin` says is made where it is missing; without it a file that
+    is missing is SettingsFault `keyring_missing`, `master_missing`, or JournalBroken.
 
     `fakes` replaces fields of the Context, for tests.
     """
@@ -54,14 +71,17 @@ def build_context(
         certificates=load_signer(folder, SigningUse.CERTIFICATES),
         published=public_keys(folder),
     )
+    old_keys = Begin.KEYS not in begin
+    if old_keys:
+        require_keyring_file(settings.keyring_url)
     context = Context(
         settings=settings,
         clock=time,
         engine=open_engine(settings.database_url),
         keyring=Keyring(
             settings.keyring_url,
-            open_provider(settings.key_provider),
-            open_provider(settings.escrow_provider),
+            open_provider(settings.key_provider, must_exist=old_keys),
+            open_provider(settings.escrow_provider, must_exist=old_keys),
         ),
         blobs=open_store(settings.blob_url, clock=time),
         journal=open_journal(
@@ -69,7 +89,7 @@ def build_context(
             signers.journal,
             lambda: public_keys(folder),
             # Opening makes nothing in a bucket, where a journal without lines is not to be seen.
-            must_exist=not begin_journal and settings.journal_url.startswith("file:"),
+            must_exist=Begin.JOURNAL not in begin and settings.journal_url.startswith("file:"),
         ),
         signers=signers,
         policies=read_policies(settings.policy_dir or default_policy_dir()),

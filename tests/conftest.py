@@ -24,7 +24,7 @@ from tests.support.seaweed import Seaweed, seaweed
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from tests.support.clinic import Clinic
+    from tests.support.clinic import Clinic, Family
 
 ROOM_FOR_FILES = 6 * 1024**3
 _FOLDER = pytest.StashKey[Path]()
@@ -110,6 +110,14 @@ def clinic(databases: Databases, tmp_path: Path) -> Iterator["Clinic"]:
         finally:
             opened.ctx.keyring.close()
             opened.ctx.engine.dispose()
+
+
+@pytest.fixture
+def family(clinic: "Clinic") -> "Family":
+    """A family who agreed, an hour ago, to being filmed."""
+    from tests.support.safe import consenting_family
+
+    return consenting_family(clinic)
 
 
 def pytest_configure(config: pytest.Config) -> None:

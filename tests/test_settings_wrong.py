@@ -28,10 +28,6 @@ from consent_service.settings import load_settings
         ("SMTP_URL", "smtp://u:hush/x@mail.example?from=a@b.example"),
         ("SMTP_URL", "smtp://mail.example:hush?from=a@b.example"),
         ("SMTP_URL", "smtp://[hush?from=a@b.example"),
-        ("AUDIT_WITNESS", "hush"),
-        ("AUDIT_WITNESS", "https://"),
-        ("AUDIT_WITNESS", "http://witness.example"),
-        ("AUDIT_WITNESS", "https://[hush"),
     ],
 )
 def test_a_value_of_a_wrong_form_is_refused_by_name(name: str, value: str) -> None:
@@ -54,8 +50,6 @@ def test_a_value_of_a_wrong_form_is_refused_by_name(name: str, value: str) -> No
         ("SECRET_KEY", "h" * 32),
         ("SMTP_URL", "smtp://mail.example?from=a@b.example"),
         ("SMTP_URL", "smtps://u:pw@mail.example:465?from=a@b.example"),
-        ("AUDIT_WITNESS", ""),
-        ("AUDIT_WITNESS", "https://witness.example/add"),
     ],
 )
 def test_a_value_of_a_right_form_is_taken(name: str, value: str) -> None:

@@ -22,6 +22,7 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
+from pydantic_core import ErrorDetails
 
 from consent_service.errors import InvalidInput
 
@@ -157,22 +158,54 @@ class Problem(BaseModel):
     faults: dict[str, str] | None = Field(None, description="What is wrong, field by field.")
 
 
+_OTHERWISE = "This is not in the form that is expected here."
+_WHOLE = "Enter a whole number."
 _SENTENCES: Mapping[str, str] = {
     "missing": "Fill this in.",
     "extra_forbidden": "There is no such field.",
-    "string_pattern_mismatch": "This is not in the form that is expected here.",
     "json_invalid": "This is not JSON.",
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_from_float": _WHOLE,
+    "string_type": "Enter text.",
+    "bool_type": "Enter true or false.",
+    "bool_parsing": "Enter true or false.",
+    "string_too_short": "Enter {min_length} character(s) or more.",
+    "string_too_long": "Enter {max_length} characters or fewer.",
+    "too_short": "Enter {min_length} or more.",
+    "too_long": "Enter {max_length} or fewer.",
+    "greater_than_equal": "Enter {ge} or more.",
+    "less_than_equal": "Enter {le} or less.",
+    "greater_than": "Enter more than {gt}.",
+    "less_than": "Enter less than {lt}.",
+    "enum": "Enter one of: {expected}.",
+    "literal_error": "Enter one of: {expected}.",
+    "list_type": "Enter a list.",
+    "tuple_type": "Enter a list.",
+    "set_type": "Enter a list.",
+    "frozen_set_type": "Enter a list.",
+    "dict_type": "Enter an object.",
+    "model_type": "Enter an object.",
+    "model_attributes_type": "Enter an object.",
 }
+"""What is said of each kind of fault; in braces stands what the shape asks for, never a value."""
+_OURS = "value_error"
 
 
 def invalid(fault: ValidationError) -> InvalidInput:
     """Return the refusal that names every wrong field; never the values."""
     faults: dict[str, str] = {}
-    for error in fault.errors(include_url=False, include_context=False, include_input=False):
+    for error in fault.errors(include_url=False, include_input=False):
         name = ".".join(str(part) for part in error["loc"]) or "body"
-        sentence = _SENTENCES.get(error["type"], error["msg"].removeprefix("Value error, "))
-        faults[name[:120]] = sentence if sentence.endswith(".") else f"{sentence}."
+        faults[name[:120]] = _sentence(error)
     return InvalidInput("Some details need to be put right.", faults)
+
+
+def _sentence(error: ErrorDetails) -> str:
+    if error["type"] == _OURS:
+        ours = error["msg"].removeprefix("Value error, ")
+        return ours if ours.endswith(".") else f"{ours}."
+    return _SENTENCES.get(error["type"], _OTHERWISE).format(**error.get("ctx", {}))
 
 
 def parsed(model: type[T], raw: bytes) -> T:

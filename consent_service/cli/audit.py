@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from consent_service.cli.arguments import moment_of, read_keys
+from consent_service.cli.arguments import code_of, moment_of, read_keys
 from consent_service.cli.terminal import (
     fail,
     json_option,
@@ -18,7 +18,6 @@ from consent_service.cli.terminal import (
 )
 from consent_service.domain.audit import EventKind, sentence
 from consent_service.domain.audit_check import VerifyReport
-from consent_service.errors import InvalidInput
 from consent_service.services import audit as use_cases
 from consent_service.vault.signing import SigningUse
 
@@ -107,12 +106,12 @@ def export(out: Path, as_json: bool) -> None:
 def show(limit: int, cursor: str | None, as_json: bool, **asked: Any) -> None:
     """Print entries as sentences, newest first.
 
-    Example: consent-service audit show --kind consent_captured --since 2026-11-01
+    Example: consent-service audit show --kind consent.captured --since 2026-11-01
     """
     from consent_service.db.audit_log import EntryFilter
 
     wanted = EntryFilter(
-        kinds=tuple(_kind(text) for text in asked["kinds"]),
+        kinds=tuple(code_of(EventKind, text, "kind") for text in asked["kinds"]),
         subject=asked["subject"],
         involvement=asked["involvement"],
         since=moment_of(asked["since"], "since"),
@@ -160,14 +159,6 @@ def _log_keys(path: Path) -> bytes:
 
     pem = (k.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo) for k in keys.values())
     return b"".join(pem)
-
-
-def _kind(text: str) -> EventKind:
-    try:
-        return EventKind(text)
-    except ValueError:
-        advice = "See `audit show --json` for the kinds."
-        raise InvalidInput("There is no such kind of entry.", {"--kind": advice}) from None
 
 
 def _row(entry: "LoggedEntry") -> dict[str, object]:

@@ -22,6 +22,11 @@ from consent_service.services import restore_drill, restores
 
 COLUMNS = ("id", "made_at", "expires_at", "state", "size", "objects", "place")
 
+NO_KEY = (
+    "There is no key for {count} films of this backup, so nobody can watch them: run"
+    " `consent-service keys restore` with the newest key backup."
+)
+
 _folder = click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
 _identity = click.option(
     "--identity",
@@ -119,6 +124,8 @@ def restore(
     print_fields(report, as_json=as_json)
     if not report.same_policies and not as_json:
         click.echo("The policy files here are not those of the backup. Compare them.", err=True)
+    if report.without_key and not as_json:
+        click.echo(NO_KEY.format(count=report.without_key), err=True)
 
 
 @backups.command("drill")
@@ -133,7 +140,8 @@ def drill(folder: Path, identity: Path, as_json: bool) -> None:
 
     Example: consent-service backups drill /mnt/backups/consent-backup-... --identity backup.key
     """
-    found = restore_drill.drill(open_context(), operator(), folder, identity)
+    ctx = open_context()
+    found = restore_drill.drill(ctx, operator(), folder, identity)
     if as_json:
         print_json(found)
     else:

@@ -11,7 +11,7 @@ import click
 from consent_service import wiring
 from consent_service.cli.demonstration.promises import Step
 from consent_service.cli.house import bring_up, run_embedded
-from consent_service.cli.terminal import fail, json_option, plain, plain_errors, print_json
+from consent_service.cli.terminal import cell, fail, json_option, plain, plain_errors, print_json
 from consent_service.settings import Settings
 
 DEFAULT_FOLDER = Path("data/demo")
@@ -120,7 +120,7 @@ def _print_step(step: Step) -> None:
 
 
 def _short(seen: object) -> str:
-    text = ", ".join(map(str, seen)) if isinstance(seen, list) else str(seen)
+    text = "; ".join(map(cell, seen)) or "-" if isinstance(seen, list) else cell(seen)
     return text if len(text) <= 140 else f"{text[:137]}..."
 
 

@@ -1,5 +1,8 @@
 """Verbs of the house itself: init, run, serve, worker, check, upgrade, version."""
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -13,17 +16,26 @@ from consent_service.cli.terminal import (
     plain_errors,
     print_json,
     print_rows,
+    sentence_of,
 )
 from consent_service.clock import SystemClock
 from consent_service.db import engine as engines
 from consent_service.db import schema
 from consent_service.domain.audit import AuditEvent, EventKind
-from consent_service.errors import ConsentServiceError, JournalBroken, SettingsFault
-from consent_service.services import checks, installation
+from consent_service.errors import ConsentServiceError, DiskFull, JournalBroken, SettingsFault
+from consent_service.services import checks, installation, startup
 from consent_service.settings import Settings
 
 if TYPE_CHECKING:
     from consent_service.services.context import Context
+
+
+_FOUND_AT_OPENING = {
+    "keyring_missing": "keyring",
+    "keyring_stale": "keyring",
+    "master_missing": "master keys",
+}
+"""Which line of the check a refusal to open belongs to."""
 
 
 @click.command()
@@ -36,26 +48,66 @@ def init(as_json: bool) -> None:
 
     Example: consent-service init
     """
-    ctx, link = initialise(wiring.settings_from())
+    settings = wiring.settings_from()
+    with _room_for(settings):
+        _, link = initialise(settings)
+    email = installation.FIRST_ADMINISTRATOR if link else None
     if as_json:
-        print_json({"data_dir": ctx.settings.data_dir, "admin_link": link})
+        print_json({"data_dir": settings.data_dir, "admin_link": link, "admin_email": email})
         return
-    click.echo(f"Ready in {ctx.settings.data_dir}.")
+    click.echo(f"Ready in {settings.data_dir}.")
     if link is None:
-        click.echo("It was set up before; nothing changed.")
+        click.echo(
+            "It was set up before; nothing changed. For a link that was lost there is"
+            " `consent-service users reset`."
+        )
         return
     click.echo("Set up the first administrator with this link. It works once, within seven days:")
     click.echo(link)
+    click.echo(f"They then sign in at {settings.public_url}/sign-in as {email}.")
+
+
+@contextmanager
+def _room_for(settings: Settings) -> Iterator[None]:
+    """Say on which disk there is no room to set up, and that the same verb goes on from there."""
+    try:
+        yield
+    except Exception as fault:
+        if not _is_full(fault):
+            raise
+        raise DiskFull(
+            f"There is no room left to set up the service in {settings.data_dir}, or where"
+            " `consent-service check` says that its parts lie. Make room, then run"
+            " `consent-service init` again: it goes on from where it stopped."
+        ) from fault
+
+
+def _is_full(fault: BaseException | None) -> bool:
+    from sqlalchemy.exc import DBAPIError
+
+    if fault is None:
+        return False
+    full = isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT)
+    of_sqlite = isinstance(fault, DBAPIError) and "disk is full" in str(fault.orig)
+    return full or of_sqlite or isinstance(fault, DiskFull) or _is_full(fault.__cause__)
 
 
 def initialise(settings: Settings) -> "tuple[Context, str | None]":
     """Make what is missing; return the Context and, the first time, the administrator's link."""
     clock = SystemClock()
-    wiring.make_folders(settings, clock)
     engine = engines.open_engine(settings.database_url)
-    schema.upgrade(engine)
+    wiring.make_folders(settings, clock)
+    is_new = schema.is_empty(engine)
+    if not is_new:
+        schema.upgrade(engine)
+    # Where it was set up before, keys or a journal that are missing were lost: none are begun.
+    known = not is_new and installation.is_set_up(engine)
     engine.dispose()
-    ctx = wiring.build_context(settings, clock)
+    begin = wiring.Begin.NOTHING if known else wiring.Begin.KEYS | wiring.Begin.JOURNAL
+    ctx = wiring.build_context(settings, clock, begin=begin)
+    if is_new:
+        installation.require_new(ctx)
+        schema.upgrade(ctx.engine)
     return ctx, installation.initialise(ctx, operator())
 
 
@@ -118,11 +170,11 @@ def check(as_json: bool) -> None:
     settings = wiring.settings_from()
     lines = checks.check_settings(settings)
     try:
-        lines += checks.check(wiring.build_context(settings, begin_journal=False))
-    except JournalBroken as fault:
-        lines.append(checks.CheckLine("journal", checks.FAULT, fault.message))
+        lines += checks.check(wiring.build_context(settings))
     except ConsentServiceError as fault:
-        lines.append(checks.CheckLine("set-up", checks.FAULT, fault.message))
+        what = _FOUND_AT_OPENING.get(fault.code, "set-up")
+        what = "journal" if isinstance(fault, JournalBroken) else what
+        lines.append(checks.CheckLine(what, checks.FAULT, sentence_of(fault)))
     if as_json:
         print_json(lines)
     else:
@@ -150,6 +202,7 @@ def bring_up(ctx: "Context") -> bool:
     """Bring the database to this version and write it down; tell whether that was needed."""
     if schema.is_current(ctx.engine):
         return False
+    startup.require_tables(ctx)
     schema.upgrade(ctx.engine)
     with ctx.begin() as uow:
         uow.record(AuditEvent(EventKind.DATABASE_UPGRADED, operator().actor, "database"))

@@ -10,6 +10,7 @@ from consent_service.cli.terminal import (
     print_fields,
     print_rows,
 )
+from consent_service.errors import NotFound
 from consent_service.jobs import catalogue
 from consent_service.services import jobs as use_cases
 
@@ -45,6 +46,7 @@ def run(name: str, as_json: bool) -> None:
     Example: consent-service jobs run leaflet-dates
     """
     ctx = open_context()
+    _require_known(name)
     use_cases.register(ctx, [job.timed for job in catalogue.CATALOGUE.values()])
     done = use_cases.run_now(ctx, operator(), name)
     if as_json:
@@ -66,4 +68,12 @@ def history(name: str | None, limit: int, as_json: bool) -> None:
     Example: consent-service jobs history retention
     """
     rows = use_cases.history(open_context(), operator(), name, limit)
+    if name is not None and not rows:
+        _require_known(name)
     print_rows(rows, RUN_COLUMNS, as_json=as_json)
+
+
+def _require_known(name: str) -> None:
+    if name not in catalogue.CATALOGUE:
+        names = ", ".join(sorted(catalogue.CATALOGUE))
+        raise NotFound(f"There is no job of that name. There are: {names}.", kind="job")

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -15,6 +15,7 @@ from consent_service.cli.terminal import (
     json_option,
     open_context,
     operator,
+    plain,
     plain_errors,
     print_fields,
     print_json,
@@ -24,6 +25,9 @@ from consent_service.cli.terminal import (
 from consent_service.services import key_rotation
 from consent_service.services import reconcile as comparison
 from consent_service.vault import durable
+
+if TYPE_CHECKING:
+    from consent_service.vault.keyring_values import RotationAhead
 
 FINDING_COLUMNS = ("fault", "subject", "repaired")
 
@@ -57,8 +61,7 @@ def rotate(force: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     """
     ctx, caller = open_context(newest=not dry_run), operator()
     if dry_run:
-        waiting = key_rotation.status(ctx, caller).dirty_shards
-        click.echo(f"{waiting} shards wait for rotation. Nothing was changed.")
+        _announce(key_rotation.rotation_ahead(ctx, caller), force=force, as_json=as_json)
         return
     confirm("Destroy the present master keys and make new ones?", yes=yes)
     done = key_rotation.rotate(ctx, caller, force)
@@ -71,6 +74,23 @@ def rotate(force: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
             f"Rotated {done.report.shards_rotated} shards;"
             f" {len(done.supplemented)} certificates got another revision."
         )
+
+
+def _announce(ahead: "RotationAhead", *, force: bool, as_json: bool) -> None:
+    idle = ahead.idle and not force
+    if as_json:
+        print_json({**plain(ahead), "idle": idle, "dry_run": True})
+        return
+    if idle:
+        click.echo("Nothing was destroyed since the last rotation; nothing would be done.")
+        return
+    if ahead.unfinished:
+        click.echo("A rotation was interrupted; it would be ended first.")
+    click.echo(
+        f"{ahead.shards} shards would get new keys, and the master keys be replaced;"
+        f" {ahead.tombstones} destroyed keys would then be beyond recovery from the keyring."
+        " Nothing was changed."
+    )
 
 
 @keys.command("backup")
@@ -141,7 +161,7 @@ def restore(file: Path, identity: Path, as_json: bool) -> None:
     """
     from consent_service.vault.age import read_secret
 
-    ctx = open_context(begin_journal=False)
+    ctx = open_context(begin_keys=True)
     with file.open("rb") as stream:
         came = key_rotation.restore(ctx, operator(), stream, read_secret(identity))
     print_fields(came, as_json=as_json)

@@ -2,7 +2,9 @@
 
 Rules kept here: the parent holds no keys and serves nothing; if one child ends, the other is
 stopped and the parent ends with a fault, so that a service manager starts all of it anew; SIGTERM
-stops both, and so does whatever ends the parent, even a kill that it cannot hear.
+stops both, and so does whatever ends the parent, even a kill that it cannot hear. Nothing outlives
+whoever started it, nor does a web process that is still loading miss that it should stop: one left
+over would share the port with its successor, unnoticed, and answer with what it knew.
 
 Children are forked from a parent that has loaded every library and opened nothing: what takes
 longest at a start is done once, its memory is shared, and no connection, key or token of a
@@ -21,6 +23,7 @@ from functools import partial
 from importlib import import_module
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
+from typing import TYPE_CHECKING, Any
 
 import click
 from sqlalchemy.orm import configure_mappers
@@ -30,7 +33,13 @@ from consent_service.services import startup
 from consent_service.settings import PREFIX, Settings
 from consent_service.wiring import build_context
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+    from granian.server.common import AbstractServer
+
 STOP_SECONDS = 15
+_WEB_STOP_SECONDS = 10
+"""What granian gives its own processes before it kills them: less than it is given itself."""
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, linux/prctl.h
 THREADS = min(8, 2 * (os.cpu_count() or 1) + 1)
 """Requests at once in one web process: as many as granian holds sensible for the machine."""
@@ -98,7 +107,7 @@ def _serve_until_stopped(settings: Settings, workers: int) -> None:
 
     take_on(settings)
     tls = bool(settings.tls_cert and settings.tls_key)
-    Granian(
+    server = Granian(
         f"{APP}:create_served_app",
         factory=True,
         interface=Interfaces.WSGI,
@@ -111,7 +120,24 @@ def _serve_until_stopped(settings: Settings, workers: int) -> None:
         log_level=LogLevels.warning,
         ssl_cert=settings.tls_cert if tls else None,
         ssl_key=settings.tls_key if tls else None,
-    ).serve()
+        workers_kill_timeout=_WEB_STOP_SECONDS,
+    )
+    server.serve(target_loader=partial(_load_app, server, os.getpid()), wrap_loader=False)
+
+
+def _load_app(server: "AbstractServer[Any]", parent: int) -> "WSGIApplication":
+    """Return the application, in a process that granian forked; it ends with granian's own.
+
+    Until all is loaded and granian listens for signals here, what listens is what its own process
+    had, in a copy: SIGTERM would be noted where nobody looks, and its sender wait for ever.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    _end_with(parent, signal.SIGKILL)
+    if server.interrupt_signal:
+        sys.exit(0)  # it came before we listened
+    app: WSGIApplication = import_module(APP).create_served_app()
+    return app
 
 
 def take_on(settings: Settings) -> None:
@@ -129,15 +155,15 @@ def _forked(work: Callable[[], None]) -> ForkProcess:
 def _run(work: Callable[[], None], parent: int) -> None:
     from consent_service.cli.root import exit_code
 
-    _end_with(parent)
+    _end_with(parent, signal.SIGTERM)
     sys.exit(exit_code(work))
 
 
-def _end_with(parent: int) -> None:
-    """Have the kernel ask this process to stop once its parent is gone (Linux only)."""
+def _end_with(parent: int, by: signal.Signals) -> None:
+    """Have the kernel send this process `by` once its parent is gone (Linux only)."""
     if sys.platform != "linux":
         return
-    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, by)
     if os.getppid() != parent:
         sys.exit(1)  # it was gone before we asked
 

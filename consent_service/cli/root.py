@@ -13,7 +13,7 @@ from consent_service.cli.late import loading_late
 
 with loading_late():
     from consent_service.cli.terminal import sentence_of
-from consent_service.errors import ConsentServiceError
+from consent_service.errors import ConsentServiceError, with_place
 
 NOUNS: dict[str, str] = {
     "init": "house:init",
@@ -97,7 +97,8 @@ def exit_code(work: Callable[[], object]) -> int:
     except KeyboardInterrupt:
         return 130
     except OSError as fault:
-        return _said(f"Error: {fault.strerror or 'the system refused'}. Check the path.")
+        sentence = f"Error: {fault.strerror or 'the system refused'}. Check the path."
+        return _said(with_place(sentence, fault))
     except Exception as fault:  # noqa: BLE001  (the last resort: a sentence, never a traceback)
         return _said(f"Error: {unexpected(fault)}")
     return code if isinstance(code, int) else 0
@@ -109,7 +110,17 @@ def _said(sentence: str) -> int:
 
 
 def unexpected(fault: Exception) -> str:
-    """Return the sentence for a fault of ours: what kind and where, without its values."""
+    """Return the sentence for a fault of ours: what kind and where, without its values.
+
+    A database that cannot be used is none of ours.
+    """
+    from sqlalchemy.exc import InterfaceError, OperationalError
+
+    if isinstance(fault, OperationalError | InterfaceError):
+        return (
+            f"The database cannot be used ({type(fault.orig).__name__}). Check"
+            " CONSENT_DATABASE_URL, and the database's server or disk, then try again."
+        )
     places = traceback.extract_tb(fault.__traceback__)
     where = f"{Path(places[-1].filename).name}:{places[-1].lineno}" if places else "unknown"
     return (

@@ -16,7 +16,7 @@ import click
 
 from consent_service import wiring
 from consent_service.domain.audit import Actor, ActorKind
-from consent_service.errors import ConsentServiceError
+from consent_service.errors import ConsentServiceError, with_place
 from consent_service.services import startup
 
 if TYPE_CHECKING:
@@ -55,16 +55,18 @@ class LookedAtNow:
         startup.replay(self._ctx)
 
 
-def open_context(*, newest: bool = False, begin_journal: bool = True) -> "Context":
+def open_context(*, newest: bool = False, begin_keys: bool = False) -> "Context":
     """Return the Context of this process's settings; raises SettingsFault.
 
     Through it no verb destroys film before a look at the journal. A verb that destroys, ends what
     cannot be begun again, or writes into the journal, asks for the `newest` as well: then a journal
     that is missing, cut or forked is refused before anything is done, and what a restored database
     has forgotten is done again. A line beside a cut journal would rule out the whole copy too.
-    Neither then nor without `begin_journal` is a journal file made that is missing.
+    A keyring or journal that is missing stays missing and is refused, save that the verb which puts
+    keys back may `begin_keys`.
     """
-    ctx = wiring.build_context(wiring.settings_from(), begin_journal=begin_journal and not newest)
+    begin = wiring.Begin.KEYS if begin_keys else wiring.Begin.NOTHING
+    ctx = wiring.build_context(wiring.settings_from(), begin=begin)
     ctx.standing.follow(LookedAtNow(ctx))
     if newest:
         ctx.standing.require_newest()
@@ -137,7 +139,7 @@ def _print_table(picked: Sequence[Mapping[str, Any]], columns: Sequence[str]) ->
     for column in columns:
         table.add_column(column.replace("_", " ").capitalize(), overflow="fold")
     for row in picked:
-        table.add_row(*(_cell(row[column]) for column in columns))
+        table.add_row(*(cell(row[column]) for column in columns))
     # Without a terminal there is no width to keep to: a file or a pipe gets whole lines.
     Console(width=None if sys.stdout.isatty() else 240).print(table)
 
@@ -150,7 +152,7 @@ def print_fields(value: object, *, as_json: bool) -> None:
     fields = plain(value)
     width = max((len(name) for name in fields), default=0)
     for name, item in fields.items():
-        click.echo(f"{name.replace('_', ' ').capitalize():<{width + 2}}{_cell(item)}")
+        click.echo(f"{name.replace('_', ' ').capitalize():<{width + 2}}{cell(item)}")
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -189,7 +191,7 @@ def sentence_of(fault: ConsentServiceError) -> str:
     lines = fault.details.get("faults")
     if isinstance(lines, list | tuple) and lines:
         return "\n".join(str(line) for line in lines)
-    return fault.message
+    return with_place(fault.message, fault)
 
 
 def _get(row: object, column: str) -> object:
@@ -198,13 +200,14 @@ def _get(row: object, column: str) -> object:
     return getattr(row, column)
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """Return what `plain` returned as words for people, without brackets or quotes."""
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(_cell(item) for item in value) or "-"
+        return ", ".join(cell(item) for item in value) or "-"
     if isinstance(value, dict):
-        return ", ".join(f"{name}={_cell(item)}" for name, item in value.items()) or "-"
+        return ", ".join(f"{name}={cell(item)}" for name, item in value.items()) or "-"
     return str(value)

@@ -33,6 +33,9 @@ USER_COLUMNS = (
     "has_second_factor",
     "last_seen_at",
 )
+ROLES = "administrator, guider, ig_officer, supervisor"
+"""Those of the packaged `roles.yaml`; a clinic's own may have others, which a refusal lists."""
+_AGAIN = "May be given several times."
 TOKEN_COLUMNS = ("id", "user", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
 
 
@@ -43,8 +46,8 @@ def users() -> None:
 
 @users.command("add")
 @click.argument("email")
-@click.option("--role", "roles", multiple=True, required=True, help="May be given several times.")
-@click.option("--team", "teams", multiple=True, help="Id of a team; may be given several times.")
+@click.option("--role", "roles", multiple=True, required=True, help=f"One of {ROLES}. {_AGAIN}")
+@click.option("--team", "teams", multiple=True, help=f"Id, as `teams list` shows it. {_AGAIN}")
 @click.option("--display-name", default="", help="As colleagues see it; default: the e-mail.")
 @json_option
 @plain_errors
@@ -145,7 +148,13 @@ def tokens() -> None:
 
 @tokens.command("create")
 @click.argument("email")
-@click.option("--scope", "scopes", multiple=True, required=True, help="A role of the account.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    help=f"A role that the account has (`users list` shows them), of {ROLES}. {_AGAIN}",
+)
 @click.option("--days", type=int, default=90, show_default=True, help="How long it is good for.")
 @json_option
 @plain_errors

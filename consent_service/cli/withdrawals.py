@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from consent_service.services.context import Context
     from consent_service.services.withdrawal import PreviewView, WithdrawalView
 
+ROUTES = [route.value for route in Route if route is not Route.JOURNAL_REPLAY]
 LINE_COLUMNS = ("asset", "kind", "outcome", "ground")
 
 
@@ -49,7 +50,12 @@ def _asked(verb: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--seven-days", is_flag=True, help="Destroy after the undo window, not now."
             ),
-            click.option("--route", default=Route.IN_PERSON.value, show_default=True),
+            click.option(
+                "--route",
+                default=Route.IN_PERSON.value,
+                show_default=True,
+                help=f"How it was said: {', '.join(ROUTES)}.",
+            ),
             click.option("--said-at", help="When it was said. Default: now."),
         )
     ):

@@ -169,6 +169,24 @@ def latest_note(session: Session, epoch: int | None = None) -> str | None:
     return session.scalar(newest.limit(1))
 
 
+def bodies_since(
+    session: Session, head: Checkpoint, before: Checkpoint | None, kinds: Iterable[EventKind]
+) -> Sequence[bytes]:
+    """Return the bodies of the entries of these kinds under `head` that were not under `before`."""
+    epoch = origin_epoch(head.origin)
+    first = before.size if before is not None and before.origin == head.origin else 0
+    return session.scalars(
+        select(AuditEntry.body)
+        .join(AuditLeaf, AuditLeaf.entry_id == AuditEntry.id)
+        .where(
+            AuditLeaf.epoch == epoch,
+            AuditLeaf.index >= first,
+            AuditLeaf.index < head.size,
+            AuditEntry.kind.in_([kind.value for kind in kinds]),
+        )
+    ).all()
+
+
 def waiting(session: Session) -> int:
     """Return how many entries have no leaf yet."""
     return session.scalar(select(func.count()).select_from(AuditPending)) or 0

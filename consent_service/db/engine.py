@@ -12,6 +12,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from consent_service.errors import SettingsFault
 
 PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -23,14 +26,23 @@ PRAGMAS = (
     "PRAGMA busy_timeout=30000",
 )
 
+_DRIVERS = frozenset({"sqlite", "sqlite+pysqlite", "postgresql+psycopg"})
 _FILE_MODE = 0o600
 
 READ_ONLY = "consent_read_only"
 
 
 def open_engine(url: str) -> Engine:
-    """Return an engine for a SQLite or PostgreSQL URL; connections open when first used."""
-    parsed = make_url(url)
+    """Return an engine for a SQLite or PostgreSQL URL; connections open when first used.
+
+    Raises SettingsFault for any other address.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise _unknown_url() from None
+    if parsed.drivername not in _DRIVERS:
+        raise _unknown_url()
     if parsed.get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True, hide_parameters=True)
     engine = create_engine(
@@ -39,6 +51,14 @@ def open_engine(url: str) -> Engine:
     event.listen(engine, "do_connect", _make_private)
     prepare_sqlite(engine)
     return engine
+
+
+def _unknown_url() -> SettingsFault:
+    # It is not quoted: it may hold a password.
+    return SettingsFault(
+        "CONSENT_DATABASE_URL must be sqlite:////path/to/consent.sqlite3 or "
+        "postgresql+psycopg://user@host/database. Correct it."
+    )
 
 
 def prepare_sqlite(engine: Engine) -> None:

@@ -7,13 +7,16 @@ Telling whether it is up to date needs no migration tool: migrations are named b
 (`v0002_what.py`) and the database says which one it has. So alembic is loaded only to migrate.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import DatabaseError, OperationalError
 
-from consent_service.errors import IntegrityFault
+from consent_service.errors import IntegrityFault, Unavailable
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -41,13 +44,51 @@ def upgrade(engine: Engine) -> None:
                 connection.connection.execute("PRAGMA foreign_keys=ON")
 
 
+def is_empty(engine: Engine) -> bool:
+    """Tell whether there is no table of ours: a new database, or one in the place of a lost one.
+
+    Raises Unavailable while it is away.
+    """
+    with _in_reach(engine) as connection:
+        return not inspect(connection).has_table("alembic_version")
+
+
 def is_current(engine: Engine) -> bool:
-    """Tell whether the database is at the newest version."""
-    with engine.connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return False
+    """Tell whether the database is at the newest version; raises Unavailable while it is away."""
+    if is_empty(engine):
+        return False
+    with _in_reach(engine) as connection:
         found = connection.scalars(text("SELECT version_num FROM alembic_version")).all()
     return found == [newest_version()]
+
+
+def can_be_asked(engine: Engine) -> bool:
+    """Tell whether the rows of the database can be read, before something is put back.
+
+    Not those of a database that is new, broken or of another version. Raises Unavailable while it
+    is away: then nobody knows whether it can be.
+    """
+    try:
+        return is_current(engine)
+    except Unavailable as fault:
+        raise Unavailable(
+            "The database cannot be used at the moment, and what it knows is needed first. Start"
+            " it or, where it is lost, make an empty one in its place; then do the same again."
+        ) from fault
+    except DatabaseError:
+        return False
+
+
+@contextmanager
+def _in_reach(engine: Engine) -> Iterator[Connection]:
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except OperationalError as fault:
+        raise Unavailable(
+            "The database cannot be used at the moment. Check CONSENT_DATABASE_URL, or try again in"
+            " a minute."
+        ) from fault
 
 
 @cache

@@ -23,7 +23,7 @@ from consent_service.db.base import Base
 from consent_service.db.engine import READ_ONLY
 from consent_service.db.models.people import Involvement
 from consent_service.domain.audit import AuditEvent
-from consent_service.errors import NotFound, Stale, TakenMeanwhile, Unavailable
+from consent_service.errors import DiskFull, NotFound, Stale, TakenMeanwhile, Unavailable
 
 Effect = Callable[[], object]
 
@@ -113,7 +113,7 @@ def begin(engine: Engine, at: datetime) -> Iterator[UnitOfWork]:
             uow = UnitOfWork(session, at)
             yield uow
     except OperationalError as fault:
-        raise _unavailable() from fault
+        raise _unavailable(fault) from fault
     except StaleDataError:
         raise Stale("Someone changed this in the meantime. Load it again.") from None
     except IntegrityError as fault:
@@ -137,7 +137,7 @@ def read(engine: Engine) -> Iterator[Session]:
             session.expunge_all()
             session.rollback()
     except OperationalError as fault:
-        raise _unavailable() from fault
+        raise _unavailable(fault) from fault
 
 
 def _is_taken(fault: BaseException | None) -> bool:
@@ -150,5 +150,9 @@ def _is_taken(fault: BaseException | None) -> bool:
     return getattr(fault, "sqlstate", None) == POSTGRESQL_UNIQUE_VIOLATION
 
 
-def _unavailable() -> Unavailable:
+def _unavailable(fault: OperationalError) -> Unavailable:
+    if "disk is full" in str(fault.orig) or getattr(fault.orig, "sqlstate", None) == "53100":
+        return DiskFull(
+            "The database's disk is full and nothing half-done stays. Make room, then try again."
+        )
     return Unavailable("The database cannot be used at the moment. Try again in a minute.")

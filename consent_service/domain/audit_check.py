@@ -39,7 +39,7 @@ class BadEntry:
     def __str__(self) -> str:
         """Return one sentence for a person."""
         named = f" ({self.entry_id})" if self.entry_id else ""
-        return f"Epoch {self.epoch}, entry {self.index}{named}: {self.what}."
+        return f"Epoch {self.epoch}, entry {self.index}{named}: {self.what.removesuffix('.')}."
 
 
 @dataclass(frozen=True, slots=True)

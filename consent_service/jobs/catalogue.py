@@ -39,6 +39,7 @@ class Job:
     """One job of the catalogue; `at_start` ones also run whenever a worker starts.
 
     `tells`: it only tells people, and is done beside a journal that cannot be trusted, too.
+    `long`: it may take hours where there is much film, and no other job waits for it.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Job:
     catch_up: CatchUp = CatchUp.ONCE
     at_start: bool = False
     tells: bool = False
+    long: bool = False
 
     @property
     def timed(self) -> Timed:
@@ -147,7 +149,7 @@ CATALOGUE: Mapping[str, Job] = {
         Job("retention", Daily(3), run_retention),
         Job("key-backups", Daily(3, 30), remind_of_key_backups),
         Job("backups", Daily(3, 45), expire_backups),
-        Job("reconcile", Daily(4), compare_all),
+        Job("reconcile", Daily(4), compare_all, long=True),
         Job("clean-up", Daily(4, 30), clean_up),
         Job("watch-families", Daily(5), watch_families),
         Job("leaflet-dates", Daily(6), watch_leaflets, at_start=True),

@@ -9,6 +9,7 @@ Rules kept here:
     cannot be trusted: before a job and before each step of an erasure what the journal knows beyond
     the database, a hold or a change of mind, is done again; until that went well nothing is done
     but to tell people;
+  * a job that takes hours keeps no other waiting: those have a heartbeat of their own;
   * withdrawals are carried out whatever else fails; a heartbeat that fails is logged by its code
     and beats again.
 """
@@ -18,7 +19,7 @@ import os
 import select
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -39,7 +40,7 @@ _log = logging.getLogger(__name__)
 LOCK_FILE = "worker.lock"
 LOCK_SECONDS = 10
 RENEW_EVERY = jobs.LEASE.total_seconds() / 3
-THREADS = 4
+THREADS = 5
 PULSE_SECONDS = 0.5
 
 Beat = tuple[str, float, Callable[[], object]]
@@ -91,6 +92,7 @@ class Worker:
         return (
             ("tick", 5, self.tick),
             ("sweep-leases", 2, self.work_runs),
+            ("sweep-long-jobs", 2, self.work_long_runs),
             ("renew-leases", RENEW_EVERY, self.renew),
             ("carry-out-erasures", 2, self.carry_out),
             ("checkpoint-audit", 1, self.seal),
@@ -106,9 +108,17 @@ class Worker:
 
     def work_runs(self) -> int:
         """Do every run that waits or was left by a dead worker; returns how many were tried."""
+        return self._work(long=False)
+
+    def work_long_runs(self) -> int:
+        """Do the same for long jobs, on a thread of their own."""
+        return self._work(long=True)
+
+    def _work(self, *, long: bool) -> int:
+        mine = [job for job in self._catalogue.values() if job.long is long]
         tried = 0
-        while not self._stop.is_set() and jobs.is_any_due(self._ctx, self._catalogue):
-            claimed = jobs.claim_run(self._ctx, self.name, self._allowed())
+        while not self._stop.is_set() and jobs.is_any_due(self._ctx, [job.name for job in mine]):
+            claimed = jobs.claim_run(self._ctx, self.name, self._allowed(mine))
             if claimed is None:
                 break
             self._perform(claimed)
@@ -124,17 +134,17 @@ class Worker:
         return erasure.work(self._ctx, self.name)["steps_done"]
 
     def seal(self) -> bool:
-        """Seal what waits in the audit log; tells whether anything did."""
-        return audit.seal(self._ctx) is not None
+        """Seal what waits in the audit log, published at once where keys went; tells if any did."""
+        return audit.seal_and_publish_ends(self._ctx) is not None
 
     def publish(self) -> bool:
         """Write the newest audit checkpoint into the journal; tells whether it was new."""
         return audit.publish_checkpoint(self._ctx) is not None
 
-    def _allowed(self) -> list[str]:
-        """Look at the journal; return the names of the jobs that may be done now."""
+    def _allowed(self, mine: Iterable[Job]) -> list[str]:
+        """Look at the journal; return the names of those jobs that may be done now."""
         whole = self._watch.look()
-        return [job.name for job in self._catalogue.values() if whole or job.tells]
+        return [job.name for job in mine if whole or job.tells]
 
     def _perform(self, claimed: jobs.ClaimedRun) -> None:
         place = (claimed.name, claimed.fire_at)

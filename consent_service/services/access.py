@@ -71,7 +71,8 @@ class Caller:
 
     `user` is the account that is answerable (None for jobs and links), `teams` the ids of its
     teams, `fresh` whether they proved who they are within the last minutes. `own` says what a
-    link opens; staff, programs and jobs have none.
+    link opens; staff, programs and jobs have none. `session` is the mark of a browser's session,
+    which ends with it everywhere.
     """
 
     actor: Actor
@@ -80,6 +81,7 @@ class Caller:
     teams: frozenset[str] = frozenset()
     fresh: bool = True
     own: Own | None = None
+    session: str = field(default="", repr=False)
 
     @property
     def id(self) -> str:

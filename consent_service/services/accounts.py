@@ -148,7 +148,7 @@ def disable_user(ctx: Context, caller: Caller, user: str) -> None:
             revoke(uow, caller, token)
         erasure_journal.owe(uow, LineKind.ACCESS_REVOKED, {"kind": "user", "id": user})
         uow.record(AuditEvent(EventKind.USER_DISABLED, caller.actor, row.id))
-    erasure_journal.pay(ctx)
+    erasure_journal.acknowledge(ctx)
 
 
 def enable_user(ctx: Context, caller: Caller, user: str) -> None:
@@ -279,7 +279,7 @@ def _checked(ctx: Context, session: Session, details: UserDetails) -> str:
         faults["display_name"] = "Enter a name of 1 to 200 characters."
     possible = set(ctx.policies.roles) - NOT_FOR_STAFF
     if not details.roles or not set(details.roles) <= possible:
-        faults["roles"] = "Choose at least one role."
+        faults["roles"] = f"Choose one role or more: {', '.join(sorted(possible))}."
     known = set(session.scalars(select(Team.id)))
     if not set(details.teams) <= known:
         faults["teams"] = "Choose teams from the list."

@@ -1,10 +1,11 @@
-"""The audit log in use: sealed each second, published each minute, verified, searched, exported.
+"""The audit log in use: sealed each second, published by the minute, verified, searched, exported.
 
 Rules kept here:
   * who looks at the log, verifies or exports it stands in the log as well;
   * the log spans all teams, so only a role that reaches the whole organisation may look;
-  * a signed head leaves the database for the journal once a minute: verification holds the log to
-    the heads that were published, so a cut end is found too;
+  * a signed head leaves the database for the journal once a minute, and at once where the log tells
+    that keys were destroyed: verification holds the log to the heads that were published, so a cut
+    end is found too;
   * a log that does not verify is reported to the IG officer at once.
 """
 
@@ -17,9 +18,10 @@ from typing import BinaryIO
 from consent_service.db import audit_export, audit_log, audit_verify
 from consent_service.db.audit_log import EntryFilter, EntryPage, InclusionProof, LoggedEntry
 from consent_service.db.models.jobs import JournalMark
-from consent_service.domain.audit import AuditEvent, EventKind
+from consent_service.domain.audit import AuditEvent, EventKind, parse_body
 from consent_service.domain.audit_check import Trust, VerifyReport
 from consent_service.domain.checkpoint import Checkpoint, origin_epoch, parse_checkpoint
+from consent_service.domain.erasure import StepKind
 from consent_service.domain.roles import IG_OFFICER, Permission
 from consent_service.domain.signed_note import parse_note
 from consent_service.errors import IntegrityFault, Refused
@@ -33,6 +35,25 @@ from consent_service.vault.signing import SigningUse
 LOG_NAME = "consent-service/audit"
 """First part of every origin line; the epoch follows."""
 
+_ENDS = (
+    EventKind.CONSENT_CAPTURED,
+    EventKind.CONSENT_DECLINED,
+    EventKind.CONSENT_INVALIDATED,
+    EventKind.CONSENT_KEY_DESTROYED,
+    EventKind.CONSENT_REVOKED,
+    EventKind.DISPUTE_RESOLVED,
+    EventKind.ERASURE_STEP_DONE,
+    EventKind.HOLD_PLACED,
+    EventKind.HOLD_RELEASED,
+    EventKind.LINK_REVOKED,
+    EventKind.TOKEN_REVOKED,
+    EventKind.USER_DISABLED,
+    EventKind.WITHDRAWAL_CANCELLED,
+    EventKind.WITHDRAWAL_RECORDED,
+)
+"""Acts that leave a line in the journal: of answers those with a no, of the steps of an erasure
+those that destroy keys."""
+_KEY_STEPS = frozenset({StepKind.DESTROY_CONSENT_KEY.value, StepKind.DESTROY_ASSET_KEYS.value})
 _PUBLISHED = "published-head"
 _LOG = "log"
 
@@ -57,6 +78,33 @@ def seal(ctx: Context) -> Checkpoint | None:
         return audit_log.seal(uow.session, ctx.signers.log, LOG_NAME, uow.at)
 
 
+def seal_and_publish_ends(ctx: Context) -> Checkpoint | None:
+    """Seal as `seal` does; where what it sealed tells of an end, publish the head at once.
+
+    Of keys, of consent, of a hold or of access, on whichever node: nobody can take it out of the
+    log unnoticed for long.
+    """
+    with ctx.read() as session:
+        if not audit_log.waiting(session):
+            return None
+        before = audit_log.latest_checkpoint(session)
+    sealed = seal(ctx)
+    if sealed is None:
+        return None  # another was quicker, and does the rest
+    with ctx.read() as session:
+        newly = audit_log.bodies_since(session, sealed, before, _ENDS)
+    if any(_tells_of_an_end(body) for body in newly):
+        publish_checkpoint(ctx)
+    return sealed
+
+
+def _tells_of_an_end(body: bytes) -> bool:
+    event = parse_body(body).event
+    if event.kind is EventKind.ERASURE_STEP_DONE:
+        return event.details.get("step") in _KEY_STEPS
+    return event.kind is not EventKind.CONSENT_CAPTURED or bool(event.details.get("declined"))
+
+
 def latest_checkpoint(ctx: Context) -> SignedCheckpoint | None:
     """Return the newest head; nothing before the first seal. It is public: it holds hashes."""
     with ctx.read() as session:
@@ -67,7 +115,7 @@ def latest_checkpoint(ctx: Context) -> SignedCheckpoint | None:
 def publish_checkpoint(ctx: Context) -> Checkpoint | None:
     """Write the newest head into the journal, unless it is there; return it when it was written.
 
-    Run once a minute, and after keys were destroyed.
+    Run once a minute, and as `seal_and_publish_ends` says.
     """
     newest = latest_checkpoint(ctx)
     if newest is None or newest.checkpoint == _last_published(ctx):

@@ -25,10 +25,10 @@ from consent_service.db.models.recordings import Asset, UploadPart
 from consent_service.domain.assets import ARRIVING, AssetState
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.roles import Permission
-from consent_service.errors import Gone, InvalidInput, NotFound, SettingsFault, Unavailable
+from consent_service.errors import Gone, InvalidInput, NotFound, SettingsFault
 from consent_service.ids import new_id
 from consent_service.policy_files import default_policy_dir
-from consent_service.services import audit, erasure_journal, keys
+from consent_service.services import audit, erasure_journal, keys, startup
 from consent_service.services.access import Caller, require, require_fresh
 from consent_service.services.backup_register import add_row, expiry
 from consent_service.services.context import Context
@@ -168,11 +168,7 @@ def _require_place(ctx: Context, to: Path) -> None:
 
 
 def _require_sound(ctx: Context) -> None:
-    if not schema.is_current(ctx.engine):
-        raise Unavailable(
-            "The database is not at this version. Run `consent-service upgrade`.",
-            code="upgrade_needed",
-        )
+    startup.require_schema(ctx)
     snapshots.require_own_tables(ctx.engine)
     erasure_journal.write_missing_lines(ctx)
 

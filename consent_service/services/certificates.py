@@ -29,6 +29,7 @@ from consent_service.domain.paging import Page, PageAsk, every
 from consent_service.domain.roles import Permission
 from consent_service.errors import IntegrityFault, NotFound
 from consent_service.ids import new_id
+from consent_service.services import replaced_keys
 from consent_service.services.access import Caller, involvement_for, require, teams_reached
 from consent_service.services.context import Context
 from consent_service.services.withdrawal_told import certificate_told
@@ -131,9 +132,16 @@ def certificate(
         if parent is None:
             raise _not_found()
         involvement_for(ctx, session, caller, Permission.CERTIFICATE_READ, parent.involvement_id)
-        row = _latest(session, parent.id, revision)
-        if row is None or not certificate_told(session, caller, parent, json.loads(row.body)):
+        newest = _latest(session, parent.id)
+        row = newest if revision is None else _latest(session, parent.id, revision)
+        told = row or newest
+        if told is None or not certificate_told(session, caller, parent, json.loads(told.body)):
             raise _not_found()
+        if row is None:
+            raise NotFound(
+                f"There is no such revision: the newest is {told.revision}, the first is 1.",
+                kind="certificate",
+            )
         return _view(row)
 
 
@@ -299,20 +307,22 @@ def _key_rows(ctx: Context, session: Session, order: ErasureOrder) -> list[dict[
 
 
 def _destroyed_keys(ctx: Context, session: Session, order: ErasureOrder) -> list[str]:
-    """Return the ids of every key that this order destroyed: consent keys and asset keys."""
+    """Return the ids of every key that this order destroyed: consent keys and asset keys.
+
+    With an asset's key goes what was made to take its place and never did.
+    """
     scope = OrderScope.from_json(order.scope)
     found: set[str] = set()
     if order.keys_going_at is not None:
         purposes = ctx.policies.purposes
         now = ctx.clock.now()
         found |= set(consent_keys_ended(session, order.involvement_id, scope, purposes, now))
-    found |= set(
-        session.scalars(
-            select(ErasureItem.asset_key_id).where(
-                ErasureItem.order_id == order.id, ErasureItem.outcome == Outcome.DESTROY
-            )
+    of_assets = session.scalars(
+        select(ErasureItem.asset_key_id).where(
+            ErasureItem.order_id == order.id, ErasureItem.outcome == Outcome.DESTROY
         )
-    )
+    ).all()
+    found |= {*of_assets, *replaced_keys.followers(ctx, of_assets)}
     return sorted(ctx.keyring.tombstones(found))
 
 

@@ -6,6 +6,7 @@ Rules kept here: a check reads or writes the real thing; nothing is assumed to w
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,18 +17,25 @@ from consent_service.clock import LONDON, london_day
 from consent_service.db import schema
 from consent_service.db.models.jobs import ClockPause
 from consent_service.db.models.policies import LeafletVersion
-from consent_service.errors import ConsentServiceError, Refused, SettingsFault
-from consent_service.services import backup_register
+from consent_service.db.models.recordings import Asset
+from consent_service.errors import ConsentServiceError, Refused, SettingsFault, with_place
+from consent_service.services import backup_register, erasure_journal, startup
+from consent_service.services.compared_objects import HELD_STATES
 from consent_service.services.context import Context
 from consent_service.services.journal_whole import require_what_is_known
 from consent_service.services.policies import require_unedited
 from consent_service.settings import Settings
 from consent_service.vault.age import recipient_of
+from consent_service.vault.keyring_values import KeyStatus
 
 BACKUP_DAYS = 2
 """From this age on the newest backup is too old."""
+OWED_FOR = timedelta(minutes=1)
+"""A worker writes a line that is owed within seconds; after this long it cannot."""
 
 _OTHERS_MAY = stat.S_IRWXG | stat.S_IRWXO
+
+_BUCKET_OF_JOURNAL = "bucket of the journal"
 
 OK = "ok"
 WARNING = "warning"
@@ -47,16 +55,16 @@ def check_settings(settings: Settings) -> list[CheckLine]:
     """Return every setting, secrets masked, and warnings about what lies too close together."""
     lines = [CheckLine(name, OK, value) for name, value in settings.masked().items()]
     for what, url in (
-        ("master keys", settings.key_provider),
-        ("escrow keys", settings.escrow_provider),
-        ("journal", settings.journal_url),
+        ("place of the master keys", settings.key_provider),
+        ("place of the escrow keys", settings.escrow_provider),
+        ("place of the journal", settings.journal_url),
     ):
         if _inside(settings.data_dir, url):
             lines.append(
                 CheckLine(
                     what,
                     WARNING,
-                    "In the data folder: whoever takes or restores the folder has this too. Put it"
+                    "In the data folder: whoever takes or restores the folder has this too. Move it"
                     " elsewhere before real families.",
                 )
             )
@@ -115,7 +123,7 @@ def _in_one_bucket(settings: Settings) -> list[CheckLine]:
         return []
     return [
         CheckLine(
-            "journal",
+            "place of the journal",
             WARNING,
             "In the bucket of the film: whoever may delete film may delete this too. Give it a"
             " bucket and credentials of its own.",
@@ -136,7 +144,7 @@ def _on_this_machine_only(settings: Settings) -> list[CheckLine]:
     )
     return [
         CheckLine(
-            what,
+            f"{what} for all nodes",
             WARNING,
             f"On this machine only. With several nodes, set {name} so that all have the same.",
         )
@@ -148,8 +156,9 @@ def _on_this_machine_only(settings: Settings) -> list[CheckLine]:
 def check(ctx: Context) -> list[CheckLine]:
     """Try database, keys, store, journal, policies and clock, one line each."""
     lines = [_try(what, probe, ctx) for what, probe in _PROBES]
-    lines += [CheckLine("policies", WARNING, warning) for warning in ctx.policies.warnings]
+    lines += [CheckLine("policy files", WARNING, warning) for warning in ctx.policies.warnings]
     lines += _write_once(ctx)
+    lines += _owed(ctx)
     lines += _backups(ctx)
     if ctx.settings.escrow_provider.startswith("file:"):
         lines.append(
@@ -170,17 +179,36 @@ def _write_once(ctx: Context) -> list[CheckLine]:
     try:
         kept = ctx.journal.is_write_once()
     except Refused as fault:
-        return [CheckLine("journal", WARNING, fault.message)]
+        return [CheckLine(_BUCKET_OF_JOURNAL, WARNING, fault.message)]
     except ConsentServiceError:
         return []  # that it cannot be reached is said already
     if kept:
-        return [CheckLine("journal", OK, "its bucket lets nobody replace or delete a line")]
+        return [CheckLine(_BUCKET_OF_JOURNAL, OK, "it lets nobody replace or delete a line")]
+    return [
+        CheckLine(
+            _BUCKET_OF_JOURNAL,
+            WARNING,
+            "It lets lines be replaced and deleted, which would stop the service. Turn on"
+            " object lock with a default retention.",
+        )
+    ]
+
+
+def _owed(ctx: Context) -> list[CheckLine]:
+    """Warn of acts that stand without their line: nothing of them is destroyed before it."""
+    try:
+        since = erasure_journal.owed_since(ctx)
+    except (ConsentServiceError, SQLAlchemyError):
+        return []  # that the database cannot be asked is said already
+    if since is None or ctx.clock.now() - since < OWED_FOR:
+        return []
     return [
         CheckLine(
             "journal",
             WARNING,
-            "Its bucket lets lines be replaced and deleted, which would stop the service. Turn on"
-            " object lock with a default retention.",
+            f"It lacks acts since {since:%Y-%m-%d %H:%M} UTC, which wait in the database: nothing"
+            " that they end is destroyed before. Let the service write to it, and see that the"
+            " worker runs.",
         )
     ]
 
@@ -203,21 +231,40 @@ def _try(what: str, probe: Callable[[Context], str], ctx: Context) -> CheckLine:
     try:
         return CheckLine(what, OK, probe(ctx))
     except ConsentServiceError as fault:
-        return CheckLine(what, FAULT, fault.message)
+        return CheckLine(what, FAULT, with_place(fault.message, fault))
     except (SQLAlchemyError, OSError) as fault:
         # The text of either could quote an address with its password, or a row.
-        return CheckLine(what, FAULT, f"It cannot be used at the moment ({type(fault).__name__}).")
+        finding = f"It cannot be used at the moment ({type(fault).__name__})."
+        return CheckLine(what, FAULT, with_place(finding, fault))
 
 
 def _database(ctx: Context) -> str:
-    if not schema.is_current(ctx.engine):
-        raise ConsentServiceError("The database needs `consent-service upgrade`.")
+    startup.require_schema(ctx)
     return "reached, at this version"
 
 
 def _keyring(ctx: Context) -> str:
     dirty = len(ctx.keyring.dirty_shards())
+    # It may be a new one, or an old copy: only the database knows which keys there should be.
+    if lacking := _films_without_key(ctx):
+        raise ConsentServiceError(
+            f"There is no key for {lacking} films, so nobody can watch them. Run `consent-service"
+            " keys restore` with the newest key backup."
+        )
     return f"reached; {dirty} shards wait for rotation"
+
+
+def _films_without_key(ctx: Context) -> int:
+    """Return how many films have no key; none where the database cannot be asked."""
+    held = select(Asset.asset_key_id).where(Asset.state.in_(HELD_STATES))
+    try:
+        if not schema.is_current(ctx.engine):
+            return 0
+        with ctx.read() as session:
+            wanted = session.scalars(held).all()
+    except (ConsentServiceError, SQLAlchemyError):
+        return 0  # that it cannot be reached is said already
+    return list(ctx.keyring.status(wanted).values()).count(KeyStatus.ABSENT)
 
 
 def _master_keys(ctx: Context) -> str:

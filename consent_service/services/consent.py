@@ -165,7 +165,7 @@ def capture(ctx: Context, caller: Caller, request: CaptureConsent) -> ConsentAct
         row.last_entry_at = uow.at
         uow.session.flush()
         erasure_journal.owe_refusal(uow, act)
-        uow.after_commit(partial(erasure_journal.pay, ctx))
+        uow.after_commit(partial(erasure_journal.acknowledge, ctx))
         disputes.open_where_parents_disagree(ctx, uow, reached)
         _record_capture(uow, caller, act, request)
         view = act_view(uow.session, act)

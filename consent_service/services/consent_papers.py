@@ -27,9 +27,9 @@ from consent_service.domain.roles import Permission
 from consent_service.domain.withdrawal import Route
 from consent_service.errors import Conflict, JournalBroken, NotFound, Unavailable
 from consent_service.ids import new_id
+from consent_service.services import key_ends
 from consent_service.services.access import Caller, thing_for
 from consent_service.services.context import Context
-from consent_service.services.erasure_keys import destroy_keys
 from consent_service.vault.container import (
     BytesSource,
     ContainerReader,
@@ -108,7 +108,7 @@ def keep(ctx: Context, caller: Caller, act: str, involvement: str, scan: CleanSc
         with suppress(JournalBroken, Unavailable):
             ctx.standing.require_newest()
             # By the journal, so that no restored key backup brings the replaced scan back.
-            destroy_keys(ctx, act, [key_of(replaced)])
+            key_ends.destroy(ctx, act, [key_of(replaced)], shard_of(involvement))
     return view
 
 

@@ -241,7 +241,8 @@ def _source(ctx: Context, caller: Caller, cut: _Cut) -> AbstractContextManager[F
         row = session.get_one(Asset, facts.asset)
         permission.require_permitted(ctx, session, row, CARE, at, caller)
 
-    look = StandingUse(ctx, facts.involvement, cut.ground.epoch, ask)
+    by = (caller, Permission.FILM_CUT)
+    look = StandingUse(ctx, facts.involvement, cut.ground.epoch, ask, by)
     place = film_objects.film_place(facts.asset, facts.kind, facts.generation)
     return film_objects.reading(ctx, place, film_keys.data_key_of(ctx, cut.ground), look)
 

@@ -28,7 +28,6 @@ from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.consent import ConsentState, Finding
 from consent_service.domain.erasure import OrderCause
 from consent_service.domain.purposes import CARE
-from consent_service.ids import new_id
 from consent_service.services import erasure, keys, replaced_keys
 from consent_service.services.context import Context
 from consent_service.vault.keyring import KeyKind
@@ -58,6 +57,14 @@ class _Scene:
         """Tell whether a wrap stands for other people than those depicted."""
         people = self.depicted.get(asset.id, ())
         return any(len(w.key_ids) != len(people) for w in self.wraps.get(asset.id, ()))
+
+
+@dataclass(frozen=True)
+class _Fresh:
+    """A key that is to take the place of an asset's, and what killed processes left before it."""
+
+    key: str
+    left: tuple[str, ...]
 
 
 def settle(ctx: Context, involvement: str) -> int:
@@ -170,9 +177,14 @@ def _readmit(ctx: Context, asset: Asset, scene: _Scene) -> int:
     if CARE not in wanted or data_key is None:
         return 0
     ctx.standing.require_newest()
-    fresh = new_id()
-    ctx.keyring.create(fresh, KeyKind.ASSET, asset.shard, ctx.clock.now())
-    asset_key = ctx.keyring.read([fresh])[fresh]
+    fresh = _Fresh(
+        *replaced_keys.make_next(
+            ctx,
+            asset.asset_key_id,
+            lambda key: ctx.keyring.create(key, KeyKind.ASSET, asset.shard, ctx.clock.now()),
+        )
+    )
+    asset_key = ctx.keyring.read([fresh.key])[fresh.key]
     consent_keys = {purpose: {k: live[k] for k in ids} for purpose, ids in wanted.items()}
     wraps = keys.make_wraps((asset.id, asset.generation), data_key, asset_key, consent_keys)
     return _replace_key(ctx, asset, scene, fresh, wraps)
@@ -185,8 +197,13 @@ def _seal_away(ctx: Context, asset: Asset, scene: _Scene) -> int:
     if data_key is None:
         return 0
     ctx.standing.require_newest()
-    fresh = new_id()
-    ctx.keyring.seal_secret(fresh, data_key, asset.shard, ctx.clock.now())
+    fresh = _Fresh(
+        *replaced_keys.make_next(
+            ctx,
+            asset.asset_key_id,
+            lambda key: ctx.keyring.seal_secret(key, data_key, asset.shard, ctx.clock.now()),
+        )
+    )
     return _replace_key(ctx, asset, scene, fresh, [])
 
 
@@ -204,20 +221,20 @@ def _data_key(ctx: Context, asset: Asset, wraps: Sequence[Wrap]) -> bytes | None
 
 
 def _replace_key(
-    ctx: Context, asset: Asset, scene: _Scene, fresh: str, wraps: Sequence[Wrap]
+    ctx: Context, asset: Asset, scene: _Scene, fresh: _Fresh, wraps: Sequence[Wrap]
 ) -> int:
     """Put a new key in the place of the asset's, with its wraps, and destroy the old one."""
     replaced = _write_replacement(ctx, asset, scene, fresh, wraps)
     replaced_keys.destroy(ctx)
     if replaced:
         # A sidecar that still names the old key opens nothing; reconciliation writes it anew.
-        asset.asset_key_id = fresh
+        asset.asset_key_id = fresh.key
         keys.write_sidecar(ctx, asset, wraps)
     return int(replaced)
 
 
 def _write_replacement(
-    ctx: Context, asset: Asset, scene: _Scene, fresh: str, wraps: Sequence[Wrap]
+    ctx: Context, asset: Asset, scene: _Scene, fresh: _Fresh, wraps: Sequence[Wrap]
 ) -> bool:
     """Write key, wraps and state down, unless anything changed since they were prepared.
 
@@ -235,10 +252,10 @@ def _write_replacement(
             or {p: findings.get((p, CARE)) for p in people}
             != {p: scene.findings.get((p, CARE)) for p in people}
         ):
-            replaced_keys.owe(uow, asset.id, fresh)
+            replaced_keys.owe(uow, asset.id, fresh.key)
             return False
-        replaced_keys.owe(uow, asset.id, row.asset_key_id)
-        row.asset_key_id = fresh
+        replaced_keys.owe(uow, asset.id, row.asset_key_id, *fresh.left)
+        row.asset_key_id = fresh.key
         uow.session.execute(delete(AssetWrap).where(AssetWrap.asset_id == asset.id))
         uow.session.add_all(keys.wrap_row(wrap, uow) for wrap in wraps)
         if wraps and row.state is AssetState.AWAITING_CONSENT:

@@ -180,9 +180,7 @@ def resolve(ctx: Context, caller: Caller, dispute: str, *, give: bool, reason: s
         uow.session.flush()
         orders = [] if give else _order_what_was_withdrawn(uow, caller, row)
         orders += erasure_again.order_again(ctx, uow, caller.actor, row.involvement_id)
-    erasure_journal.pay(ctx)
-    for order in orders:
-        erasure_journal.journal_order(ctx, order)
+    erasure_journal.acknowledge(ctx, orders=orders)
     at_once(ctx, keys.settle, row.involvement_id)
 
 

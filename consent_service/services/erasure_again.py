@@ -3,7 +3,8 @@
 A hold released, a dispute settled, the last health record gone: what a withdrawal had asked to
 destroy then goes, under an order of its own, and keys that were sealed are destroyed.
 
-Rules kept here: nothing is ordered anew while something still keeps it; each scope once at a time.
+Rules kept here: nothing is ordered anew while something still keeps it; each scope once at a time;
+an order that waited ends no consent if it is about film alone, and so has no keys under seal.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,6 +31,7 @@ from consent_service.domain.erasure import (
     Outcome,
     plan,
 )
+from consent_service.services import erasure_keys
 from consent_service.services.context import Context
 from consent_service.services.erasure_orders import OrderErasure, order_erasure
 
@@ -68,8 +70,9 @@ def _by_scope(rows: Iterable[ErasureOrder]) -> list[list[ErasureOrder]]:
 
 def _has_more_to_do(ctx: Context, uow: UnitOfWork, same: Sequence[ErasureOrder]) -> bool:
     scope, involvement = OrderScope.from_json(same[0].scope), same[0].involvement_id
-    sealed = any(row.sealed_at for row in same) and not any(row.keys_going_at for row in same)
-    if sealed and not any_must_be_sealed(uow.session, involvement, scope.persons):
+    if _has_sealed_keys(ctx, uow, same) and not any_must_be_sealed(
+        uow.session, involvement, scope.persons
+    ):
         return True
     kept = _kept_in_passing(uow.session, same)
     if not kept:
@@ -77,6 +80,12 @@ def _has_more_to_do(ctx: Context, uow: UnitOfWork, same: Sequence[ErasureOrder])
     assets = [a for a in assets_in_scope(uow.session, involvement, scope) if a.id in kept]
     found = holdings(uow.session, ctx.policies.purposes, assets, uow.at)
     return any(line.outcome is Outcome.DESTROY for line in plan(found, _cause(same[0])).lines)
+
+
+def _has_sealed_keys(ctx: Context, uow: UnitOfWork, same: Sequence[ErasureOrder]) -> bool:
+    if not any(row.sealed_at for row in same) or any(row.keys_going_at for row in same):
+        return False
+    return bool(erasure_keys.consent_key_ids(ctx, uow.session, same[0], uow.at))
 
 
 def _kept_in_passing(session: Session, same: Sequence[ErasureOrder]) -> set[str]:

@@ -2,15 +2,21 @@
 
 Rules kept here:
   * an end is committed first, journalled next, and only then do keys go;
+  * what is committed is acknowledged: where the journal is away (full, not writable, out of reach)
+    the line stays owed, for the worker to write, and nobody is told that nothing happened; beside
+    a journal that is broken the refusal goes on;
   * a line may be written twice after a crash, which replay tolerates, but never left out: orders
     and holds carry the number of their line, every other act owes its line in a row of its own.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from consent_service.db.models.consent import ConsentAct, ConsentEnding
@@ -21,9 +27,21 @@ from consent_service.db.queries.consent import refusals_in
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.consent import EndingKind
 from consent_service.domain.erasure import OrderCause, OrderState
+from consent_service.errors import Unavailable
 from consent_service.ids import new_id
 from consent_service.services.context import Context
 from consent_service.vault.journal import LineKind
+
+_log = logging.getLogger(__name__)
+_ORDERS_OWED = (ErasureOrder.journal_line.is_(None), ErasureOrder.state != OrderState.CANCELLED)
+_DUES = (
+    select(JournalDue)
+    .where(JournalDue.kind != LineKind.KEY_DESTROYED.value)
+    .order_by(JournalDue.due_at, JournalDue.id)
+)
+_HOLDS_OWED = Hold.journal_line.is_(None) | (
+    Hold.released_at.is_not(None) & Hold.release_journal_line.is_(None)
+)
 
 
 def owe(uow: UnitOfWork, kind: LineKind, body: Mapping[str, Any]) -> None:
@@ -66,22 +84,40 @@ def owe_refusal(uow: UnitOfWork, act: ConsentAct) -> None:
     owe(uow, LineKind.CONSENT_ENDED, body)
 
 
+def acknowledge(ctx: Context, *, orders: Iterable[str] = (), hold: str | None = None) -> bool:
+    """Write what was just committed: every line owed, these orders', this hold's; or leave it owed.
+
+    False where the journal is away: the act stands and may be told, and no key of it may go yet.
+    Raises JournalBroken.
+    """
+    try:
+        pay(ctx)
+        if hold is not None:
+            journal_hold(ctx, hold)
+        for order in orders:
+            journal_order(ctx, order)
+    except Unavailable as fault:
+        _log.warning("owed to the journal, which is away: %s", fault.code)
+        return False
+    return True
+
+
 def pay(ctx: Context) -> int:
     """Write every line that is owed, oldest first; returns how many.
 
     Not those of keys that are to go: a line without its key's end is for `replaced_keys` alone.
     """
     with ctx.read() as session:
-        rows = session.scalars(
-            select(JournalDue)
-            .where(JournalDue.kind != LineKind.KEY_DESTROYED.value)
-            .order_by(JournalDue.due_at, JournalDue.id)
-        ).all()
+        rows = session.scalars(_DUES).all()
     for row in rows:
-        ctx.journal.append(LineKind(row.kind), row.body, row.due_at)
-        with ctx.begin() as uow:
-            uow.session.execute(delete(JournalDue).where(JournalDue.id == row.id))
+        _pay(ctx, row)
     return len(rows)
+
+
+def _pay(ctx: Context, row: JournalDue) -> None:
+    ctx.journal.append(LineKind(row.kind), row.body, row.due_at)
+    with ctx.begin() as uow:
+        uow.session.execute(delete(JournalDue).where(JournalDue.id == row.id))
 
 
 def journal_order(ctx: Context, order: str) -> None:
@@ -127,30 +163,35 @@ def journal_hold(ctx: Context, hold: str) -> None:
 
 
 def write_missing_lines(ctx: Context) -> int:
-    """Write every line that a crash between commit and journal left out; returns how many."""
-    paid = pay(ctx)
+    """Write every line that a crash, or a journal that was away, left out; returns how many.
+
+    In the order in which people acted, which replay keeps to.
+    """
     with ctx.read() as session:
-        orders = list(
-            session.scalars(
-                select(ErasureOrder.id).where(
-                    ErasureOrder.journal_line.is_(None),
-                    ErasureOrder.state != OrderState.CANCELLED,
-                )
-            )
-        )
-        holds = list(
-            session.scalars(
-                select(Hold.id).where(
-                    Hold.journal_line.is_(None)
-                    | (Hold.released_at.is_not(None) & Hold.release_journal_line.is_(None))
-                )
-            )
-        )
-    for order in orders:
-        journal_order(ctx, order)
-    for hold in holds:
-        journal_hold(ctx, hold)
-    return paid + len(orders) + len(holds)
+        owed: list[tuple[datetime, Callable[[], None]]] = [
+            (row.due_at, partial(_pay, ctx, row)) for row in session.scalars(_DUES)
+        ]
+        for order in session.scalars(select(ErasureOrder).where(*_ORDERS_OWED)):
+            owed.append((order.ordered_at, partial(journal_order, ctx, order.id)))
+        for hold in session.scalars(select(Hold).where(_HOLDS_OWED)):
+            placed = hold.placed_at if hold.journal_line is None else hold.released_at
+            owed.append((placed or hold.placed_at, partial(journal_hold, ctx, hold.id)))
+    for _, write in sorted(owed, key=itemgetter(0)):
+        write()
+    return len(owed)
+
+
+def owed_since(ctx: Context) -> datetime | None:
+    """Return since when the journal lacks the line of an act; None where it has them all."""
+    with ctx.read() as session:
+        oldest = [
+            session.scalar(select(func.min(ErasureOrder.ordered_at)).where(*_ORDERS_OWED)),
+            session.scalar(
+                select(func.min(func.coalesce(Hold.released_at, Hold.placed_at))).where(_HOLDS_OWED)
+            ),
+            session.scalar(select(func.min(JournalDue.due_at))),
+        ]
+    return min((at for at in oldest if at is not None), default=None)
 
 
 def _order_body(row: ErasureOrder) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """How the keys of an order go: sealed while something asks for it, destroyed otherwise.
 
 Rules kept here:
-  * the journal's line is durable before a key goes;
   * where a hold or the health-record class keeps something, consent keys are sealed instead; which
     of the two is settled once, under the lock, so that a hold either wins or is told "too late";
   * whatever was sealed or destroyed is in the audit log, also after a crash in between;
@@ -20,17 +19,19 @@ from consent_service.db.queries.erasure import (
     OrderScope,
     any_must_be_sealed,
     consent_keys_ended,
+    orders_under_seal,
     yeses_under_seal,
 )
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.erasure import OrderState
-from consent_service.services import erasure_journal, keys
+from consent_service.errors import IntegrityFault
+from consent_service.services import erasure_journal, key_ends, keys
 from consent_service.services.context import Context
-from consent_service.vault.journal import LineKind
-from consent_service.vault.keyring_values import KeyStatus
+from consent_service.vault.keyring_values import KeyStatus, shard_of
 
 _log = logging.getLogger(__name__)
 
+PAGE = 200
 ERASER = Actor(ActorKind.JOB, "carry-out-erasures")
 
 
@@ -57,14 +58,24 @@ def seal_waiting(ctx: Context) -> int:
     return len(waiting)
 
 
-def live_though_sealed(ctx: Context) -> dict[str, list[str]]:
+def live_though_sealed(ctx: Context, newest: int | None = None) -> dict[str, list[str]]:
     """Return the consent keys that an order had sealed and that are live all the same: by order.
 
     The database tells which: sealing leaves no line in the journal, and a keyring put back from
-    before it knows nothing of it. Where all is well, two statements and one look at the keyring.
+    before it knows nothing of it. Where all is well, two statements and one look at the keyring for
+    each page of orders; memory holds one. The order sealed last comes last; `newest`: only so many.
     """
     with ctx.read() as session:
-        said = yeses_under_seal(session, ctx.clock.now())
+        orders = orders_under_seal(session, newest)
+    found: dict[str, list[str]] = {}
+    for start in range(0, len(orders), PAGE):
+        found |= _live_among(ctx, orders[start : start + PAGE])
+    return found
+
+
+def _live_among(ctx: Context, orders: Sequence[str]) -> dict[str, list[str]]:
+    with ctx.read() as session:
+        said = yeses_under_seal(session, orders, ctx.clock.now())
     status = ctx.keyring.status(sorted({key for yeses in said.values() for key in yeses}))
     live = {key for key, state in status.items() if state is KeyStatus.LIVE}
     suspect = [order for order, yeses in said.items() if live & set(yeses)]
@@ -82,15 +93,22 @@ def live_though_sealed(ctx: Context) -> dict[str, list[str]]:
 def seal_again(ctx: Context) -> list[str]:
     """Seal what an order had sealed and a keyring put back has made live; returns those keys.
 
-    Safe to run at any time. Raises Unavailable while the key server is away.
+    Safe to run at any time. A key that is damaged there stops no other: nobody can open it, and
+    reconciliation goes on telling of it. Raises Unavailable while the key server is away.
     """
-    found = live_though_sealed(ctx)
-    for order, key_ids in found.items():
-        seal_keys(ctx, order, key_ids)
-    again = sorted({key for key_ids in found.values() for key in key_ids})
+    again, damaged = set(), set()
+    for order, key_ids in live_though_sealed(ctx).items():
+        for key in key_ids:
+            try:
+                seal_keys(ctx, order, [key])
+                again.add(key)
+            except IntegrityFault:
+                damaged.add(key)
     if again:
         _log.warning("consent keys that had been sealed were live, and are sealed: %d", len(again))
-    return again
+    if damaged:
+        _log.error("consent keys to be sealed again are damaged: %d", len(damaged))
+    return sorted(again)
 
 
 def seal_keys(ctx: Context, order: str, key_ids: Sequence[str]) -> None:
@@ -156,7 +174,7 @@ def _decide(ctx: Context, order: str) -> tuple[list[str], bool]:
 
 
 def destroy_keys(ctx: Context, order: str, key_ids: Sequence[str]) -> None:
-    """Write the journal's line, durable, and only then let the keys go."""
-    body = {"order": order, "keys": list(key_ids)}
-    ctx.journal.append(LineKind.KEY_DESTROYED, body, ctx.clock.now())
-    ctx.keyring.destroy(key_ids, order, ctx.clock.now())  # not before the line stands
+    """Destroy keys of consent or film in the involvement of an order, as `key_ends` does."""
+    with ctx.read() as session:
+        shard = shard_of(session.get_one(ErasureOrder, order).involvement_id)
+    key_ends.destroy(ctx, order, key_ids, shard)

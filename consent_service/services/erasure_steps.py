@@ -115,12 +115,15 @@ def _or_gone(line: PlanLine, noise: Set[str]) -> PlanLine:
 
 
 def destroy_asset_keys(ctx: Context, order: str) -> dict[str, int]:
-    """Destroy the asset key of everything that goes, and every one that a newer has replaced."""
+    """Destroy the asset key of everything that goes, and every one that a newer has replaced.
+
+    Also what was made to take its place, and never did.
+    """
     replaced_keys.destroy(ctx)
     with ctx.read() as session:
         ids = [i.asset_key_id for i in _going(session, order) if i.key_destroyed_at is None]
     for batch in _batches(ids):
-        destroy_keys(ctx, order, batch)
+        destroy_keys(ctx, order, [*replaced_keys.left_over(ctx, batch), *batch])
         with ctx.begin() as uow:
             uow.session.execute(
                 update(ErasureItem)
@@ -168,7 +171,7 @@ def delete_ciphertext(ctx: Context, order: str) -> dict[str, int]:
 
 
 def delete_derived(ctx: Context, order: str) -> dict[str, int]:
-    """Delete whatever else is stored under the assets' names: uploads, parts, exports."""
+    """Delete whatever else is stored under the assets' names: uploads, and their parts."""
     with ctx.read() as session:
         wanted = {item.asset_id for item in _going(session, order)}
     found = 0
@@ -205,6 +208,8 @@ def read_back(ctx: Context, order: str) -> dict[str, int]:
             session.scalars(select(AssetWrap.asset_id).where(AssetWrap.asset_id.in_(assets)))
         )
     _delete_strays(ctx, assets)
+    if late := replaced_keys.left_over(ctx, [key for _, key in items]):
+        destroy_keys(ctx, order, late)
     states = ctx.keyring.status([key for _, key in items] + consent_keys)
     for asset, key in items:
         if asset in wraps or states[key] is not KeyStatus.DESTROYED or any(ctx.blobs.list(asset)):

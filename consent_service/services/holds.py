@@ -115,7 +115,7 @@ def place(ctx: Context, caller: Caller, request: PlaceHold) -> HoldView:
         )
         notify(uow, "hold_placed", role=IG_OFFICER, subject=hold.id)
         view = _view(hold, tuple(gone))
-    erasure_journal.journal_hold(ctx, view.id)
+    erasure_journal.acknowledge(ctx, hold=view.id)
     return view
 
 
@@ -157,9 +157,7 @@ def confirm_release(ctx: Context, caller: Caller, hold: str) -> HoldView:
             )
         )
         view = _view(row)
-    erasure_journal.journal_hold(ctx, hold)
-    for order in orders:
-        erasure_journal.journal_order(ctx, order)
+    erasure_journal.acknowledge(ctx, orders=orders, hold=hold)
     return view
 
 

@@ -3,16 +3,34 @@
 Asks nothing, and changes nothing the second time.
 """
 
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 
+from consent_service.db import unit_of_work
 from consent_service.db.models.accounts import UserAccount
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.roles import ADMINISTRATOR
+from consent_service.errors import SettingsFault
 from consent_service.services import accounts, policies
 from consent_service.services.access import Caller
 from consent_service.services.context import Context
 
 FIRST_ADMINISTRATOR = "administrator@clinic.example"
+
+
+def is_set_up(engine: Engine) -> bool:
+    """Tell whether this database, which is at this version, is one of a service with accounts."""
+    with unit_of_work.read(engine) as session:
+        return session.scalar(select(UserAccount.id).limit(1)) is not None
+
+
+def require_new(ctx: Context) -> None:
+    """Raise SettingsFault `database_lost` where keys are held of a service that was here before."""
+    if next(ctx.keyring.list_keys(), None) is not None:
+        raise SettingsFault(
+            "The keyring holds keys of a service whose database is not here. Put back the newest"
+            " backup with `consent-service backups restore`, or correct CONSENT_DATABASE_URL.",
+            code="database_lost",
+        )
 
 
 def initialise(ctx: Context, caller: Caller) -> str | None:
@@ -21,11 +39,11 @@ def initialise(ctx: Context, caller: Caller) -> str | None:
     Returns their one-time link, or None when there are accounts already.
     """
     policies.publish_all(ctx, caller)
-    with ctx.read() as session:
-        if session.scalar(select(UserAccount.id).limit(1)) is not None:
-            return None
-    details = accounts.UserDetails(FIRST_ADMINISTRATOR, "First administrator", (ADMINISTRATOR,))
-    _, token = accounts.create_user(ctx, caller, details)
+    if is_set_up(ctx.engine):
+        return None
     with ctx.begin() as uow:
         uow.record(AuditEvent(EventKind.SERVICE_INITIALISED, caller.actor, "service"))
+    # Last: until there is an account, who was interrupted sets up again and gets the link.
+    details = accounts.UserDetails(FIRST_ADMINISTRATOR, "First administrator", (ADMINISTRATOR,))
+    _, token = accounts.create_user(ctx, caller, details)
     return f"{ctx.settings.public_url}/set-up/{token}"

@@ -102,7 +102,7 @@ def invalidate(
         apart = put_to_review(ctx, uow, caller, involvement.id, people)
         notify(uow, WHY, user=involvement.guider_id, subject=act)
         view = InvalidationView(act, involvement.id, because, uow.at, ended, apart)
-    erasure_journal.pay(ctx)
+    erasure_journal.acknowledge(ctx)
     at_once(ctx, keys.settle, view.involvement)
     at_once(ctx, depicted_keys.settle_awaiting, view.involvement)
     lost = keys.given_without_key(ctx, view.involvement)

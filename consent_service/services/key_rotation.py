@@ -5,7 +5,7 @@ certificate then gets its second revision; master keys that went, and backups th
 gone, stand in the journal, also when the process that rotated died before it could say so.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import BinaryIO
@@ -17,14 +17,14 @@ from consent_service.db.models.audit import AuditEntry
 from consent_service.domain.audit import AuditEvent, EventKind, parse_body
 from consent_service.domain.roles import ADMINISTRATOR, Permission
 from consent_service.errors import JournalBroken
-from consent_service.services import certificates, erasure_keys
+from consent_service.services import certificates, erasure_keys, key_ends
 from consent_service.services.access import Caller, require, require_fresh
 from consent_service.services.context import Context
 from consent_service.services.journal_whole import require_what_is_known
 from consent_service.services.notices import notify
 from consent_service.vault.journal import BEFORE_FIRST, JournalLine, LineKind
 from consent_service.vault.key_backups import RestoredKeys
-from consent_service.vault.keyring_values import KeyBackup, RotationReport, Tombstone
+from consent_service.vault.keyring_values import KeyBackup, RotationAhead, RotationReport
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,12 @@ def rotate(ctx: Context, caller: Caller, force: bool = False) -> Rotated:
     return Rotated(report, tuple(certificates.supplement(ctx)))
 
 
+def rotation_ahead(ctx: Context, caller: Caller) -> RotationAhead:
+    """Return what a rotation would do now, so that it can be looked at before."""
+    require(ctx, caller, Permission.KEYS_READ)
+    return ctx.keyring.rotation_ahead()
+
+
 def backup(ctx: Context, caller: Caller, out: BinaryIO, recipient: str) -> KeyBackup:
     """Write a key backup, encrypted to an age recipient; it must be gone after seven days.
 
@@ -94,19 +100,21 @@ def restore(ctx: Context, caller: Caller, source: BinaryIO, identity: str) -> Re
 
     Those that an order has sealed since are sealed again; where the database is lost too, the next
     start sees to it. `identity` is an age identity. Raises IntegrityFault for a file that it does
-    not open, Unavailable while the key server is away: the same again then does the rest;
-    JournalBroken, before any key comes, where nobody can say which were destroyed.
+    not open, Unavailable while the key server is away: the same again then does the rest. Before
+    any key comes: JournalBroken where nobody can say which were destroyed, Unavailable while the
+    database is away, Conflict `key_made_anew` where the service went on without its keyring.
     """
     require(ctx, caller, Permission.BACKUPS_MANAGE)
     require_fresh(caller)
+    has_database = schema.can_be_asked(ctx.engine)
     _require_journal(ctx)
     now = ctx.clock.now()
     # Before the keys come: who goes on from here if we are killed knows what can open them.
     ctx.keyring.backups.remember(known_backups(ctx.journal.lines()))
     # Buried first: then a key is refused, and never stands for a moment before it goes again.
-    ctx.keyring.purge_tombstoned(now, list(tombstones(ctx.journal.lines())))
+    ctx.keyring.purge_tombstoned(now, list(key_ends.tombstones(ctx.journal.lines())))
     restored = ctx.keyring.backups.restore(source, identity, now)
-    if schema.is_current(ctx.engine):
+    if has_database:
         details = {"restored": restored.restored, "refused": restored.refused}
         with ctx.begin() as uow:
             uow.record(AuditEvent(EventKind.KEYS_RESTORED, caller.actor, details=details))
@@ -123,14 +131,6 @@ def _require_journal(ctx: Context) -> None:
             code="missing",
         )
     require_what_is_known(ctx)
-
-
-def tombstones(lines: Iterable[JournalLine]) -> Iterator[Tombstone]:
-    """Yield what the journal says of every key that was destroyed."""
-    for line in lines:
-        if line.kind is LineKind.KEY_DESTROYED:
-            for key in line.body["keys"]:
-                yield Tombstone(key, None, line.at, line.body["order"])
 
 
 def known_backups(lines: Iterable[JournalLine]) -> list[KeyBackup]:

@@ -95,7 +95,7 @@ def open_link(ctx: Context, secret: str, born_on: date) -> Opened:
         uow.session.execute(update(OwnLink).where(OwnLink.id == link).values(**changed))
         _write_down(ctx, uow, found, wrong, opens=opens)
         _lock_after_too_many(uow, link, guessed=guessed)
-        uow.after_commit(lambda: erasure_journal.pay(ctx))
+        uow.after_commit(lambda: erasure_journal.acknowledge(ctx))
     if not opens:
         raise LinkClosed("This link and this date of birth do not open anything.")
     return Opened(link, mark)

@@ -99,7 +99,7 @@ def make_link(ctx: Context, caller: Caller, wanted: MakeLink) -> tuple[LinkView,
         uow.session.flush()
         details = {"link": wanted.kind.value, "person": wanted.person}
         uow.record(AuditEvent(EventKind.LINK_MADE, caller.actor, row.id, involvement.id, details))
-        uow.after_commit(lambda: erasure_journal.pay(ctx))
+        uow.after_commit(lambda: erasure_journal.acknowledge(ctx))
         return _view(ctx, row, involvement, None), secret
 
 
@@ -129,7 +129,7 @@ def end_link(ctx: Context, caller: Caller, link: str) -> LinkView:
         row = thing_for(ctx, caller, Permission.CONSENT_CAPTURE, row, "link")
         if row.revoked_at is None:
             _revoke(uow, caller, row, "ended")
-        uow.after_commit(lambda: erasure_journal.pay(ctx))
+        uow.after_commit(lambda: erasure_journal.acknowledge(ctx))
         involvement = uow.session.get_one(Involvement, row.involvement_id)
         return _view(ctx, row, involvement, LinkEnd.REVOKED)
 

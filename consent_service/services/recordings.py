@@ -253,10 +253,11 @@ def _take_back_parts(uow: UnitOfWork, row: Asset) -> None:
 def _take_in(ctx: Context, caller: Caller, begun: _Begun, upload: Upload) -> storing.Finished:
     """Encrypt the upload, make the film that is served of it, and erase the upload."""
     place = begun.place
-    look = storing.arriving(ctx, place, begun.epoch)
-    received, upload_key = film_objects.take_in(ctx, place.asset, upload, look)
+    sent = storing.arriving(ctx, place, begun.epoch, caller)
+    received, upload_key = film_objects.take_in(ctx, place.asset, upload, sent)
     came = Received(received.plain_size, received.sha256, begun.reason)
     source = film_objects.upload_place(place.asset)
+    look = storing.arriving(ctx, place, begun.epoch)
     with film_objects.reading(ctx, source, upload_key, look) as film:
         finished = make_film(ctx, caller, place, film, came)
     ctx.blobs.delete(received.name)

@@ -3,22 +3,75 @@
 Rules kept here:
   * that a key is to go is noted in the transaction that ends its use, and the note goes last: no
     crash and no store that is away leaves such a key alive;
+  * a new key is made before the row says so, so its id follows from that of the key it replaces:
+    what a killed process had made is found from there, by the next replacement and by an erasure;
+  * an id is used by whoever made the key and by nobody else;
   * the journal's line is durable before a key goes; after a crash it may stand twice;
   * nothing goes without a good look at the journal, and without a note nobody looks.
 """
 
+import hashlib
+from collections.abc import Callable, Collection
+
 from sqlalchemy import delete, select
 
 from consent_service.db.models.jobs import JournalDue
+from consent_service.db.models.recordings import Asset
 from consent_service.db.unit_of_work import UnitOfWork
-from consent_service.services import erasure_journal
+from consent_service.services import erasure_journal, key_ends
 from consent_service.services.context import Context
 from consent_service.vault.journal import LineKind
+from consent_service.vault.keyring_values import KeyStatus
+
+_NEXT = b"consent-service/next-key/v1\0"
+_ID_DIGITS = 32
 
 
-def owe(uow: UnitOfWork, asset: str, key: str) -> None:
-    """Note that a key of this asset is to be destroyed; `destroy` follows the commit."""
-    erasure_journal.owe(uow, LineKind.KEY_DESTROYED, {"order": asset, "keys": [key]})
+def after(key: str) -> str:
+    """Return the id of what is to take the place of a key: the first 16 bytes of a SHA-256."""
+    return hashlib.sha256(_NEXT + key.encode("ascii")).hexdigest()[:_ID_DIGITS]
+
+
+def make_next(ctx: Context, key: str, make: Callable[[str], bool]) -> tuple[str, tuple[str, ...]]:
+    """Make the key that is to take the place of one; returns its id and those left before it.
+
+    `make` makes a key under an id and tells whether it did. What is left was made by somebody who
+    was killed, or is not done: it goes, by `owe`, with the key that is replaced.
+    """
+    left: list[str] = []
+    while True:
+        key = after(key)
+        status = ctx.keyring.status([key])[key]
+        if status is KeyStatus.ABSENT and make(key):
+            return key, tuple(left)
+        if status is not KeyStatus.DESTROYED:
+            left.append(key)
+
+
+def followers(ctx: Context, keys: Collection[str]) -> dict[str, KeyStatus]:
+    """Return everything that was ever made to take the place of these keys, with its status."""
+    found: dict[str, KeyStatus] = {}
+    asked = list(keys)
+    while asked:
+        states = ctx.keyring.status([after(key) for key in asked])
+        made = {key: state for key, state in states.items() if state is not KeyStatus.ABSENT}
+        found |= made
+        asked = list(made)
+    return found
+
+
+def left_over(ctx: Context, keys: Collection[str]) -> list[str]:
+    """Return those of `followers` that are still there: they go where the keys themselves go."""
+    found = followers(ctx, keys)
+    return [key for key, state in found.items() if state is not KeyStatus.DESTROYED]
+
+
+def owe(uow: UnitOfWork, asset: str, *keys: str) -> None:
+    """Note that keys of this asset are to be destroyed; `destroy` follows the commit."""
+    shard = uow.session.get_one(Asset, asset).shard
+    # The asset stands where an order would: it is why the keys went.
+    body = {"order": asset, "keys": list(keys), "shard": shard}
+    erasure_journal.owe(uow, LineKind.KEY_DESTROYED, body)
 
 
 def destroy(ctx: Context) -> int:
@@ -35,9 +88,8 @@ def destroy(ctx: Context) -> int:
     if rows:
         ctx.standing.require_newest()
     for row in rows:
-        ctx.journal.append(LineKind.KEY_DESTROYED, row.body, ctx.clock.now())
-        # The asset stands where an order would: it is why the key went. Not before the line stands.
-        ctx.keyring.destroy(row.body["keys"], row.body["order"], ctx.clock.now())
+        body = row.body  # a note of an earlier version does not say which shard it was
+        key_ends.destroy(ctx, body["order"], body["keys"], body.get("shard"))
         with ctx.begin() as uow:
             uow.session.execute(delete(JournalDue).where(JournalDue.id == row.id))
     return len(rows)

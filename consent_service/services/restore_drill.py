@@ -30,7 +30,7 @@ from consent_service.services import audit, permission, restores, startup
 from consent_service.services.access import Caller, require, require_fresh
 from consent_service.services.context import Context
 from consent_service.services.journal_replay import ReplayReport
-from consent_service.services.key_rotation import tombstones
+from consent_service.services.key_ends import tombstones
 from consent_service.services.viewing_keys import ViewingKeys
 from consent_service.vault import backup_folder
 from consent_service.vault.age import read_identity
@@ -90,9 +90,10 @@ def drill(ctx: Context, caller: Caller, folder: Path, identity: Path) -> Drill:
     owner = read_identity(identity)
     ctx.journal.require_contains(manifest.journal_line, manifest.journal_hash)
     broken = backup_folder.faulty_files(folder, manifest)
+    whole = _without(manifest, broken)
     pieces = backup_folder.decrypted(folder, manifest.database, owner)
     with snapshots.opened_copy(ctx.engine, pieces) as engine, _beside(ctx, engine) as copy:
-        looked = _look(ctx, copy, folder, manifest)
+        looked = _look(ctx, copy, folder, whole)
     found = _figures(ctx, manifest, looked, (*(f"file {name}" for name in broken), *looked.faults))
     found = replace(found, seconds=int((ctx.clock.now() - began).total_seconds()))
     if schema.is_current(ctx.engine):
@@ -153,6 +154,12 @@ def _films(copy: Context, folder: Path, manifest: Manifest) -> dict[str, bool]:
         for blob, header, size in rows
         if blob not in manifest.absent
     }
+
+
+def _without(manifest: Manifest, broken: list[str]) -> Manifest:
+    """Return the manifest without objects whose file is missing or broken: none holds a film."""
+    whole = tuple(one for one in manifest.objects if one.name not in broken)
+    return replace(manifest, objects=whole)
 
 
 def _fits(folder: Path, one: BackedUpObject | None, header: bytes | None, size: int | None) -> bool:

@@ -3,10 +3,12 @@ the journal is replayed, so that nothing that ended since is served for a moment
 
 Rules kept here:
   * nothing is touched before every file is what was signed, the identity opens it, and the journal
-    holds the line that the backup remembers;
+    holds what the backup and the database in its place, if it can be asked, remember of it;
   * a place that is in use is not written over: not while a worker lives, and not without being told
     to where there are rows or film;
   * film whose key was destroyed since is left out, whatever the backup holds of it;
+  * what only the old database knows to be ended is ended before it goes: lines that it owes the
+    journal are written, and keys of which it noted that they are to go, go;
   * a restore that was killed is simply run again.
 """
 
@@ -31,6 +33,8 @@ from consent_service.services import (
     backups,
     clock_guard,
     erasure_journal,
+    journal_whole,
+    replaced_keys,
     startup,
 )
 from consent_service.services.access import Caller, require, require_fresh
@@ -83,7 +87,8 @@ class RestoreBackup:
 class Restored:
     """The restore report. `lost_from` is when what is not in the backup began to be lost.
 
-    `objects` were put into the store, `there` lay in it already, `erased_since` were left out;
+    `objects` were put into the store, `there` lay in it already, `erased_since` were left out; for
+    `without_key` films the keyring has no key, so that nothing opens them until keys are put back.
     `brought_back` says what the journal knew and the backup did not, kind by kind.
     """
 
@@ -94,6 +99,7 @@ class Restored:
     there: int
     erased_since: int
     absent: int
+    without_key: int
     same_policies: bool
     dry_run: bool
     journal_lines: int = 0
@@ -120,7 +126,7 @@ def verify(ctx: Context, caller: Caller, folder: Path, identity: Path | None = N
         faulty,
         opens,
     )
-    if schema.is_current(ctx.engine):
+    if schema.can_be_asked(ctx.engine):
         details = {"outcome": "sound" if found.ok else "broken"}
         with ctx.begin() as uow:
             kind = EventKind.BACKUP_VERIFIED
@@ -143,12 +149,14 @@ def restore(ctx: Context, caller: Caller, wanted: RestoreBackup) -> Restored:
         raise backup_folder.broken_file(name)
     policies = b"".join(backup_folder.decrypted(folder, manifest.policies, identity))
     ctx.journal.require_contains(manifest.journal_line, manifest.journal_hash)
+    journal_whole.require_what_is_known(ctx)
     _require_free(ctx, manifest, wanted.replace)
+    if not wanted.dry_run:
+        _close_old_life(ctx)
     gone = destroyed_keys(ctx, manifest)
     report = _planned(ctx, manifest, gone, policies == backups.policy_archive(ctx), wanted.dry_run)
     if wanted.dry_run:
         return report
-    _close_old_life(ctx)
     _put_objects(ctx, folder, manifest, gone)
     pieces = backup_folder.decrypted(folder, manifest.database, identity)
     snapshots.put_back(ctx.engine, pieces)
@@ -236,6 +244,7 @@ def _planned(
 ) -> Restored:
     names = set(ctx.blobs.list())
     wanted = [one for one in manifest.objects if one.key not in gone]
+    states = ctx.keyring.status(sorted({one.key for one in wanted}))
     there = sum(one.name in names for one in wanted)
     return Restored(
         id=manifest.id,
@@ -245,18 +254,22 @@ def _planned(
         there=there,
         erased_since=len(manifest.objects) - len(wanted),
         absent=len(manifest.absent),
+        without_key=list(states.values()).count(KeyStatus.ABSENT),
         same_policies=same_policies,
         dry_run=dry_run,
     )
 
 
 def _close_old_life(ctx: Context) -> None:
-    """Have the journal know everything that the database to be replaced knows and owes it."""
-    try:
-        if not schema.is_current(ctx.engine):
-            return
-    except DatabaseError:
+    """Have journal and keyring know everything that the database to be replaced knows and owes.
+
+    An order needs no more than its line: replay brings it back. That a key is to go, since another
+    is in its place, stands in no line before the key is gone, and no other database knows of it.
+    Raises what forbids destroying, and Unavailable while the database is away: it may come back.
+    """
+    if not schema.can_be_asked(ctx.engine):
         return  # it cannot be read any more, which is why it is replaced
+    replaced_keys.destroy(ctx)
     erasure_journal.write_missing_lines(ctx)
     audit.seal(ctx)
     audit.publish_checkpoint(ctx)

@@ -132,11 +132,10 @@ def revoke(ctx: Context, caller: Caller, request: RevokeConsent) -> RevocationVi
             order.reference,
         )
     at_once(ctx, keys.ensure_consent_keys, view.involvement)
-    erasure_journal.pay(ctx)
-    erasure_journal.journal_order(ctx, view.erasure_order)
+    written = erasure_journal.acknowledge(ctx, orders=[view.erasure_order])
     if waiting:
         at_once(ctx, erasure_keys.seal_waiting)
-    else:
+    elif written:
         last = StepKind.DESTROY_CONSENT_KEY
         erasure.carry_out(ctx, view.erasure_order, "at-once", until=last)
     return view

@@ -23,7 +23,7 @@ from consent_service.db.one_at_a_time import one_at_a_time
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.roles import ADMINISTRATOR, IG_OFFICER
 from consent_service.errors import Unavailable
-from consent_service.services import erasure_keys, keys
+from consent_service.services import erasure_keys, key_ends, keys
 from consent_service.services.at_once import at_once
 from consent_service.services.audit import LOG_NAME
 from consent_service.services.context import Context
@@ -40,7 +40,7 @@ from consent_service.services.key_rotation import known_backups
 from consent_service.services.notices import notify
 from consent_service.services.policies import require_unedited
 from consent_service.vault.journal import JournalLine, LineKind
-from consent_service.vault.keyring_values import KeyStatus, Tombstone
+from consent_service.vault.keyring_values import KeyStatus
 
 MARK = "replayed"
 KEYS_MARK = "key-destroyed"
@@ -51,7 +51,7 @@ _REPLAY_LOCK = 0x7265706C6179  # any fixed number: "replay"
 def require_ready(ctx: Context) -> ReplayReport:
     """Do everything that must be done before serving; raises what forbids it.
 
-    Raises Unavailable `upgrade_needed`, PolicyFault, JournalBroken.
+    Raises Unavailable `upgrade_needed` or `database_empty`, PolicyFault, JournalBroken.
     """
     require_schema(ctx)
     require_unedited(ctx)
@@ -61,11 +61,23 @@ def require_ready(ctx: Context) -> ReplayReport:
 
 
 def require_schema(ctx: Context) -> None:
-    """Raise Unavailable `upgrade_needed` unless the database is at this version."""
+    """Raise Unavailable unless the database is at this version: `upgrade_needed`, or as below."""
+    require_tables(ctx)
     if not schema.is_current(ctx.engine):
         raise Unavailable(
             "The database is not at this version. Run `consent-service upgrade`.",
             code="upgrade_needed",
+        )
+
+
+def require_tables(ctx: Context) -> None:
+    """Raise Unavailable `database_empty` where there is nothing to upgrade: it may be lost."""
+    if schema.is_empty(ctx.engine):
+        raise Unavailable(
+            "The database is empty: it was lost, or it is another. Put back the newest backup with"
+            " `consent-service backups restore`. If there never was a service here, run"
+            " `consent-service init`.",
+            code="database_empty",
         )
 
 
@@ -138,24 +150,21 @@ def _destroy_keys_again(
     the newest key-destroyed line is not honoured are others read, and where the newest one of the
     replay before this is honoured, only those that follow it: whoever starts meanwhile waits, and
     a journal is long. Where no other line is amiss nothing was restored: somebody was killed
-    between the line and the key, or is at it.
+    between the line and the key, or is at it. The same is done then, since a keyring from just
+    before that line looks no different; what it costs is the shard that the line names.
     """
     marked = _marked(ctx, marks, KEYS_MARK)
     newest = report.keys_line or marked
     if newest is None or _honoured(ctx, newest):
         return
     since = marked.number if marked is not None and _honoured(ctx, marked) else 0
-    destroyed = [
-        (line, [Tombstone(key, None, line.at, line.body["order"]) for key in line.body["keys"]])
-        for line in ctx.journal.lines(since)
-        if line.kind is LineKind.KEY_DESTROYED
-    ]
-    restored = any(not _honoured(ctx, line) for line, _ in destroyed if line.head != newest.head)
+    destroyed = [ln for ln in ctx.journal.lines(since) if ln.kind is LineKind.KEY_DESTROYED]
+    restored = any(not _honoured(ctx, line) for line in destroyed if line.head != newest.head)
     if restored:
         with ctx.begin() as uow:
             note_restore(uow, newest)
-    stones = [stone for _, found in destroyed for stone in found]
-    back = ctx.keyring.purge_tombstoned(ctx.clock.now(), stones)
+    stones = key_ends.tombstones(destroyed)
+    back = ctx.keyring.purge_tombstoned(ctx.clock.now(), list(stones))
     if restored:
         report.restored["key_destroyed"] = len(back)
 

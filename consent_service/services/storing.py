@@ -11,8 +11,8 @@ Rules kept here:
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,6 +27,7 @@ from consent_service.domain.assets import ARRIVING, AssetState, Depiction, requi
 from consent_service.domain.audit import Actor, AuditEvent, EventKind
 from consent_service.domain.erasure import OrderCause
 from consent_service.domain.purposes import CARE
+from consent_service.domain.roles import Permission
 from consent_service.errors import Conflict, ConsentServiceError, Gone, Unavailable
 from consent_service.services import erasure, film_objects, keys, permission, retention_dates
 from consent_service.services.access import Caller
@@ -233,10 +234,15 @@ def require_arriving(session: Session, row: Asset) -> None:
         raise _received(row)
 
 
-def arriving(ctx: Context, place: Place, epoch: int) -> StandingUse:
+def arriving(
+    ctx: Context, place: Place, epoch: int, caller: Caller | None = None
+) -> Callable[[], None]:
     """Return the look that ends a film on its way in, which was wanted as of `epoch`.
 
-    It raises as `require_arriving`, and what is raised where `care` is not permitted any more.
+    It raises as `require_arriving`, and what is raised where `care` is not permitted any more, or
+    to `caller`, who sends it, no upload: once it came in whole it is nobody's to break off. Where
+    the database is away for a moment the film goes on coming in: nobody is shown anything of it,
+    and before it is *stored* all of this is asked again, under the lock.
     """
 
     def ask(session: Session, at: datetime) -> None:
@@ -244,7 +250,14 @@ def arriving(ctx: Context, place: Place, epoch: int) -> StandingUse:
         require_arriving(session, row)
         permission.require_still_wanted(ctx, session, row, at)
 
-    return StandingUse(ctx, place.involvement, epoch, ask)
+    by = None if caller is None else (caller, Permission.FILM_UPLOAD)
+    use = StandingUse(ctx, place.involvement, epoch, ask, by)
+
+    def look() -> None:
+        with suppress(Unavailable):
+            use()
+
+    return look
 
 
 def _received(row: Asset) -> Conflict:

@@ -20,9 +20,9 @@ from consent_service.db.queries.erasure import OrderScope, consent_keys_ended
 from consent_service.db.queries.superseded import superseded_yeses
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.erasure import OrderState
+from consent_service.services import key_ends
 from consent_service.services.context import Context
-from consent_service.vault.journal import LineKind
-from consent_service.vault.keyring_values import KeyStatus
+from consent_service.vault.keyring_values import KeyStatus, shard_of
 
 KEY_MAKER = Actor(ActorKind.JOB, "make-keys")
 
@@ -51,9 +51,7 @@ def destroy(ctx: Context, involvement: str) -> list[str]:
     replaced = _to_go(ctx, involvement)  # what was forgotten may ask for one
     for key, act in replaced.items():
         # The yes that took its place stands where an order would: it is why the key went.
-        body = {"order": act, "keys": [key]}
-        ctx.journal.append(LineKind.KEY_DESTROYED, body, ctx.clock.now())
-        ctx.keyring.destroy([key], act, ctx.clock.now())  # not before the line stands
+        key_ends.destroy(ctx, act, [key], shard_of(involvement))
     if replaced:
         with ctx.begin() as uow:
             for key in replaced:

@@ -108,7 +108,7 @@ def revoke_token(ctx: Context, caller: Caller, token: str) -> None:
             return
         revoke(uow, caller, row)
     ctx.viewings.callers.clear()
-    erasure_journal.pay(ctx)
+    erasure_journal.acknowledge(ctx)
 
 
 def revoke(uow: UnitOfWork, caller: Caller, row: ApiToken) -> None:
@@ -171,7 +171,7 @@ def _note_use(ctx: Context, token: str) -> None:
 def _check(roles: frozenset[str], wanted: list[str], days: int) -> None:
     faults = {}
     if not wanted or not set(wanted) <= roles:
-        faults["scopes"] = "A token can only have roles that its account has."
+        faults["scopes"] = f"A token has roles of its account: {', '.join(sorted(roles))}."
     if not 1 <= days <= LONGEST_DAYS:
         faults["days"] = f"A token lasts 1 to {LONGEST_DAYS} days."
     if faults:

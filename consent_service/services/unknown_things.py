@@ -6,8 +6,10 @@ be put in its place. Rules kept here:
     say when it was made, goes only when a person confirms it;
   * what a standing hold may cover never goes, confirmed or not: a hold on a whole involvement, or
     on one or on film that this database does not know, covers every object that no row knows and
-    every key of the involvement's shard; holds are read from the journal too, which forgets none;
-  * a keyring that is put back alone changes nothing; after a database, its keys are of unknown age.
+    every key of the involvement's shard; holds are read from the journal too, which forgets none,
+    where its replay left lines out that are about nothing this database knows;
+  * an older keyring that is put in place changes nothing: its keys know when they were made. Those
+    of a key backup do not, so they wait, whether or not its restore came to be written down.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -42,6 +44,11 @@ class UnknownThings:
         with ctx.read() as session:
             self._in_doubt_until = _in_doubt_until(session)
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a newer database than this one may still be put in its place."""
+        return self._in_doubt_until is not None
+
     def object_may_go(self) -> bool:
         """Tell it of any object: whose it was, and since when it is there, nobody knows."""
         if self._in_doubt_until is None:
@@ -66,9 +73,13 @@ class UnknownThings:
     def _held_shards(self) -> frozenset[int]:
         """Return the shards of involvements of which a hold may cover what no row knows.
 
-        Read when it is first asked for: a journal is long, and most nights nothing depends on it.
+        Read when it is first asked for: a journal is long, and most nights nothing depends on it. A
+        replay places every hold again, on more rather than less, but those on families that came
+        after the backup; the log tells of such lines before any mark says that they were read.
         """
-        held = _held_by_journal(self._ctx)
+        with self._ctx.read() as session:
+            left_out = _lines_left_out(session)
+        held = _held_by_journal(self._ctx) if left_out else {}
         with self._ctx.read() as session:
             standing = session.execute(
                 select(Hold.id, Hold.involvement_id, Hold.asset_id).where(
@@ -88,6 +99,7 @@ def _in_doubt_until(session: Session) -> datetime | None:
     told = list(_told(session, *_PUT_BACK))
     if not any(_is_of_database(one.event) for one in told):
         return None
+    # What came back by an earlier version says of itself that it was made then.
     told += _told(session, EventKind.KEYS_RESTORED)
     return max(one.at for one in told)
 
@@ -103,6 +115,12 @@ def _is_of_database(event: AuditEvent) -> bool:
     told: Mapping[str, object] = event.details
     keys_alone = "key_destroyed" in told and told["key_destroyed"] == told["acts"]
     return event.kind is not EventKind.JOURNAL_REPLAYED or "resumed" in told or not keys_alone
+
+
+def _lines_left_out(session: Session) -> bool:
+    """Tell whether some replay came upon lines that are about nothing which a database knew."""
+    told = _told(session, EventKind.JOURNAL_REPLAYED)
+    return any("unknown_here" in one.event.details for one in told)
 
 
 def _held_by_journal(ctx: Context) -> dict[str, tuple[str, str | None]]:

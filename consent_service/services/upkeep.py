@@ -30,7 +30,7 @@ from consent_service.domain.calendar import Period, Unit, birthday, keep_until
 from consent_service.domain.consent import Answer
 from consent_service.domain.retention import NO_SUMMARY_WARNING
 from consent_service.domain.roles import IG_OFFICER
-from consent_service.errors import JournalBroken, Unavailable
+from consent_service.errors import IntegrityFault, JournalBroken, Unavailable
 from consent_service.services import (
     erasure_keys,
     jobs,
@@ -49,6 +49,8 @@ RUNS_KEPT = timedelta(days=30)
 AGES_OF_REVIEW = (16, 18)
 A_DAY = timedelta(days=1)
 HANDOVER_ASKED_AGAIN = timedelta(days=30)
+NEWEST_SEALED = 50
+"""So many orders tell whether an older keyring was put in place: some have no key of their own."""
 
 
 def make_keys(ctx: Context, since: datetime) -> int:
@@ -57,7 +59,8 @@ def make_keys(ctx: Context, since: datetime) -> int:
     A crash between a commit and its keys, or a key server that was away or forbids it to the web,
     leaves this to do; returns involvements looked at. What an order had sealed is sealed again
     first, where an older keyring was put in place. Raises, after all of them, Unavailable where the
-    key of an upload cannot be had yet, and what forbids to seal, or to destroy a key that is to go.
+    key of an upload cannot be had yet, IntegrityFault for a damaged key, and what forbids to seal
+    or destroy one.
     """
     with ctx.read() as session:
         changed = set(
@@ -83,17 +86,23 @@ def make_keys(ctx: Context, since: datetime) -> int:
                 .where(ConsentActCheck.checked_at >= since)
             )
         )
-    left: JournalBroken | Unavailable | None = None
+    left: IntegrityFault | JournalBroken | Unavailable | None = None
     try:
-        erasure_keys.seal_again(ctx)
+        # A keyring from before some moment lacks every seal since, the newest too. All are looked
+        # at by each start, by the daily comparison, and here where one of these is live.
+        if erasure_keys.live_though_sealed(ctx, NEWEST_SEALED):
+            erasure_keys.seal_again(ctx)
     except (JournalBroken, Unavailable) as fault:
         left = fault
     for involvement in sorted(changed):
-        keys.settle_but_destroy_nothing(ctx, involvement)
-        for rest in (superseded_keys.destroy, upload_keys.settle):
+        for settle in (
+            keys.settle_but_destroy_nothing,
+            superseded_keys.destroy,
+            upload_keys.settle,
+        ):
             try:
-                rest(ctx, involvement)
-            except (JournalBroken, Unavailable) as fault:
+                settle(ctx, involvement)
+            except (IntegrityFault, JournalBroken, Unavailable) as fault:
                 left = left or fault  # what one family has to wait for, no other has to
     if left is not None:
         raise left

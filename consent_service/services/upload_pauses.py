@@ -6,6 +6,7 @@ Rules kept here:
   * what a person decides about, or has decided, no job stores.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -17,7 +18,6 @@ from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.errors import Conflict
 from consent_service.services import storing
 from consent_service.services.context import Context
-from consent_service.services.standing_use import StandingUse
 
 TAKEN_OVER_AFTER = timedelta(seconds=20)
 """After this long without a word from whoever finishes a film, another may; whoever was only slow
@@ -35,7 +35,7 @@ class Word:
     And whatever `look` raises, each time: what nobody may store is made no further.
     """
 
-    def __init__(self, ctx: Context, place: storing.Place, look: StandingUse) -> None:
+    def __init__(self, ctx: Context, place: storing.Place, look: Callable[[], None]) -> None:
         self._ctx = ctx
         self._place = place
         self._look = look

@@ -5,6 +5,7 @@ has been made of its parts, then *stored*. An upload has its recording's id. Rul
   * an offset is told only once every byte before it lies encrypted in the store and in the ledger;
   * each part asks again whether everyone still permits the film; whoever said stop is heard, and
     within a part too: a body is read no further, whether or not a checksum holds it together;
+    nor is it once whoever sends it may send no more;
   * of several who send or finish at once one counts: an offset is taken once, and a film is stored
     by whoever holds the newest generation;
   * what cannot be stored for what it is leaves through the way out; what only could not be stored
@@ -131,7 +132,7 @@ def append(ctx: Context, caller: Caller, identifier: str, piece: Piece) -> Uploa
     if view.state is AssetState.RECEIVING and piece.size != 0:
         most = view.length or ctx.settings.max_upload
         checksum = piece.offered.checksum
-        look = storing.arriving(ctx, begun.place, begun.epoch)
+        look = storing.arriving(ctx, begun.place, begun.epoch, caller)
         incoming = Incoming(piece.body, most - view.offset, checksum, ctx.clock.now, look)
         whole = _take_in(ctx, begun.place, incoming, view.offset)
         broken = incoming.broken

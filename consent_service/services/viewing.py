@@ -4,7 +4,9 @@ A viewing is one person, asset and purpose until 15 minutes without a request: o
 
 Rules kept here:
   * permission is asked for every viewing, again at least once a minute, and at once when the
-    involvement's consent epoch moves (rule 3);
+    involvement's consent epoch moves (rule 3), or whoever watches loses a role or team;
+  * a stream outlives neither the account that it is sent to nor its session or token: that too is
+    looked at once a second at most;
   * the last chunk is authenticated before anything is released, once in a viewing for as long as
     the store holds that very object, and the first piece of a range before its first byte is
     sent: corruption is an error, never half a film;
@@ -32,6 +34,7 @@ from consent_service.errors import (
     ConsentServiceError,
     Gone,
     NotFound,
+    NotSignedIn,
     RangeInvalid,
     Refused,
     Unavailable,
@@ -39,8 +42,10 @@ from consent_service.errors import (
 from consent_service.ids import is_id, new_id
 from consent_service.services import film_keys, permission
 from consent_service.services.access import Caller
+from consent_service.services.assets import asset_for
 from consent_service.services.context import Context
 from consent_service.services.film_objects import film_place
+from consent_service.services.standing_caller import caller_now, require_caller
 from consent_service.services.standing_use import epoch_of
 from consent_service.services.viewing_keys import FilmFacts, Held, ViewName
 from consent_service.vault.blobs import BlobSource
@@ -76,8 +81,8 @@ class OpenFilm:
         """Yield the bytes from `start` up to, not including, `end`, in pieces as `pace` says.
 
         The store is asked for more at a time, and the first of it is decrypted before this returns.
-        Raises RangeInvalid; while it runs Gone or Refused when the use is not permitted any more,
-        ContainerCorrupt and Unavailable.
+        Raises RangeInvalid; while it runs Gone, Refused, NotFound or NotSignedIn when the use is
+        not permitted any more, ContainerCorrupt and Unavailable.
         """
         return self._stream(self._proven(start, end))
 
@@ -152,7 +157,7 @@ class _Use:
         """Raise unless the use is still permitted; asks the database once a second at most."""
         now = self.now()
         if not self.stands(now):
-            self._epoch = _ask_again(self._ctx, self._caller, self._name)
+            self._caller, self._epoch = _ask_again(self._ctx, self._caller, self._name)
             self._checked_at = now
 
     def stands(self, now: datetime) -> bool:
@@ -160,6 +165,8 @@ class _Use:
         self._ctx.standing.require_whole()
         epoch = epoch_of(self._ctx, self._involvement, now)
         self._ctx.viewings.touch(self._name, now)
+        if caller_now(self._ctx, self._caller, now) != self._caller:
+            return False
         return epoch == self._epoch and _recent(self._checked_at, now)
 
     def now(self) -> datetime:
@@ -235,7 +242,7 @@ def _going_on(ctx: Context, caller: Caller, name: ViewName) -> Held | None:
     if held is None:
         return None
     if not _recent(held.checked_at, now):
-        held = replace(held, epoch=_ask_again(ctx, caller, name), checked_at=now)
+        held = replace(held, epoch=_ask_again(ctx, caller, name)[1], checked_at=now)
         ctx.viewings.keep(name, held, ctx.clock.now)
     return held
 
@@ -249,11 +256,15 @@ def _held(ctx: Context, name: ViewName, now: datetime) -> Held | None:
     return held
 
 
-def _ask_again(ctx: Context, caller: Caller, name: ViewName) -> int:
-    """Ask permission anew while a viewing goes on; a refusal ends it and wipes its key."""
+def _ask_again(ctx: Context, caller: Caller, name: ViewName) -> tuple[Caller, int]:
+    """Ask permission anew while a viewing goes on; a refusal ends it and wipes its key.
+
+    Returns the caller with the powers that they have left, and the epoch.
+    """
     try:
         with _refusals_recorded(ctx, caller, name):
-            return _write_down(ctx, caller, name)
+            caller = require_caller(ctx, caller, ctx.clock.now())
+            return caller, _write_down(ctx, caller, name)
     except ConsentServiceError:
         ctx.viewings.forget(name)
         raise
@@ -288,6 +299,7 @@ def _write_down(ctx: Context, caller: Caller, name: ViewName) -> int:
         row = uow.session.get_one(Asset, name.asset)
         involvement = uow.lock_involvement(row.involvement_id)
         uow.session.refresh(row)
+        asset_for(ctx, uow.session, caller, Permission.FILM_WATCH, name.asset)
         permission.require_permitted(ctx, uow.session, row, name.purpose, uow.at, caller)
         since = uow.at - VIEWING_ENDS_AFTER
         viewing = viewing_since(uow.session, name.user, name.asset, name.purpose, since)
@@ -325,7 +337,7 @@ def _refusals_recorded(ctx: Context, caller: Caller, name: ViewName) -> Iterator
     """Write a refused view down, in a transaction of its own, and raise it on."""
     try:
         yield
-    except (Refused, Gone, Conflict) as refusal:
+    except (Refused, Gone, Conflict, NotSignedIn) as refusal:
         if is_id(name.asset):
             _record_refusal(ctx, caller, name, refusal.code)
         raise

@@ -3,7 +3,7 @@
 Rules kept here:
   * a key stays at most 60 seconds after the last byte, asked for or not: a timer wipes it;
   * an involvement's consent epoch is read at most once a second in a process, and so is who a
-    token that watches film stands for;
+    token that watches film stands for, and what became of whoever began a stream;
   * there is room for so many keys only: the one not used for longest goes first;
   * a clock that steps back makes everything look old, never fresh.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from consent_service.domain.assets import AssetKind
 from consent_service.services.pace import Pace
@@ -22,6 +22,7 @@ from consent_service.vault.blobs import Seen
 
 if TYPE_CHECKING:
     from consent_service.services.access import Caller
+    from consent_service.services.standing_caller import Powers
 
 T = TypeVar("T")
 
@@ -29,6 +30,8 @@ KEY_STAYS = timedelta(seconds=45)
 SWEEP_EVERY = timedelta(seconds=15)
 """Unused for 45 seconds and found within 15: gone 60 seconds after the last byte."""
 READ_HOLDS = timedelta(seconds=1)
+MOST_KNOWN = 1000
+"""With more names than these, those go that nobody asked about within the last second."""
 ROOM = 256
 _STRIPES = 64
 
@@ -87,12 +90,19 @@ class Recent(Generic[T]):
         found = read()
         with self._lock:
             self._known[name] = (found, at)
+        if len(self._known) > MOST_KNOWN:
+            self.sweep(at)
         return found
 
     def sweep(self, at: datetime) -> None:
         """Forget what is too old to be told again."""
         with self._lock:
             self._known = {n: k for n, k in self._known.items() if _fresh(k[1], at, READ_HOLDS)}
+
+    def forget(self, name: str) -> None:
+        """Have it read again at the next asking."""
+        with self._lock:
+            self._known.pop(name, None)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -125,6 +135,8 @@ class ViewingKeys:
         self._slots: OrderedDict[ViewName, _Slot] = OrderedDict()
         self.epochs: Recent[int] = Recent()
         self.callers: Recent[Caller] = Recent()
+        self.standings: Recent[Powers | None] = Recent()
+        self._known: tuple[Recent[Any], ...] = (self.epochs, self.callers, self.standings)
         self._starting = [threading.Lock() for _ in range(_STRIPES)]
         self._sweeping = False
 
@@ -178,16 +190,16 @@ class ViewingKeys:
         with self._lock:
             for name in list(self._slots):
                 self._drop(name)
-        self.epochs.clear()
-        self.callers.clear()
+        for known in self._known:
+            known.clear()
 
     def sweep(self, at: datetime) -> None:
         """Wipe every key that has not been used for a while, and forget old readings."""
         with self._lock:
             for name in [n for n, s in self._slots.items() if not _fresh(s.used_at, at, KEY_STAYS)]:
                 self._drop(name)
-        self.epochs.sweep(at)
-        self.callers.sweep(at)
+        for known in self._known:
+            known.sweep(at)
 
     def _drop(self, name: ViewName) -> None:
         slot = self._slots.pop(name, None)

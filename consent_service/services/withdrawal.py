@@ -9,7 +9,7 @@ Rules kept here:
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -31,7 +31,7 @@ from consent_service.domain.consent import EndingKind
 from consent_service.domain.erasure import OrderCause, OrderState, Plan, StepKind, plan
 from consent_service.domain.roles import Permission
 from consent_service.domain.withdrawal import Speed, WithdrawalRequest, WithdrawalScope
-from consent_service.errors import Conflict, InvalidInput, NotFound, Refused
+from consent_service.errors import InvalidInput, NotFound, Refused
 from consent_service.ids import new_id
 from consent_service.services import disputes, erasure, erasure_journal, erasure_keys, keys
 from consent_service.services.access import Caller, involvement_for
@@ -39,6 +39,7 @@ from consent_service.services.at_once import at_once
 from consent_service.services.context import Context
 from consent_service.services.journal_people import require_named
 from consent_service.services.notices import notify
+from consent_service.services.withdrawal_again import standing_same
 from consent_service.services.withdrawal_checks import Part, Standing, faults_of, standing_of
 from consent_service.services.withdrawal_outcome import (
     Elsewhere,
@@ -56,7 +57,12 @@ from consent_service.services.withdrawal_outcome import (
     withdrawal_views,
 )
 from consent_service.services.withdrawal_reach import Reach, in_dispute, lock_reach
-from consent_service.services.withdrawal_undo import ended_by, orders_of, undo
+from consent_service.services.withdrawal_undo import (
+    ended_by,
+    orders_of,
+    require_undoable,
+    undo,
+)
 from consent_service.vault.journal import LineKind
 
 __all__ = [
@@ -132,24 +138,31 @@ def withdraw(
 ) -> WithdrawalView:
     """Record a withdrawal: access is over when this returns; keys go next, the rest follows.
 
-    `also` is done in the same transaction. Raises InvalidInput with every fault, NotFound for
-    people or assets of other families.
+    `also` is done in the same transaction. The same once more, while the first is still to be
+    carried out, writes nothing and returns that one. Raises InvalidInput with every fault, NotFound
+    for people or assets of other families.
     """
+    orders: dict[str, OrderState] = {}
+    written: list[bool] = []
     with ctx.begin() as uow:
         _, reach = _admit(ctx, uow, caller, request, Permission.WITHDRAWAL_RECORD)
-        uow.after_commit(partial(erasure_journal.pay, ctx))
+        # Before what else follows the commit: keys are moved only after the journal was told.
+        uow.after_commit(lambda: written.append(erasure_journal.acknowledge(ctx, orders=orders)))
+        stands = standing_same(uow, request, reach)
+        if stands is not None:
+            orders_known = orders_of(uow.session, stands)
+            return withdrawal_view(ctx, uow.session, caller, stands, orders_known)
         done = _apply(ctx, uow, caller, request, reach)
         _tell_other_guiders(uow, reach)
         if also is not None:
             also(uow, done.row.id)
         view = withdrawal_view(ctx, uow.session, caller, done.row, done.orders)
-        orders = [(order.id, order.state) for order in done.orders]
-    for order, _ in orders:
-        erasure_journal.journal_order(ctx, order)
-    if any(state is OrderState.WAITING for _, state in orders):
+        orders |= {order.id: order.state for order in done.orders}
+    if OrderState.WAITING in orders.values():
         at_once(ctx, erasure_keys.seal_waiting)
-    now = [order for order, state in orders if state is not OrderState.WAITING]
-    erasure.carry_out_all(ctx, now, "at-once", until=StepKind.DESTROY_CONSENT_KEY)
+    now = [order for order, state in orders.items() if state is not OrderState.WAITING]
+    if all(written):
+        erasure.carry_out_all(ctx, now, "at-once", until=StepKind.DESTROY_CONSENT_KEY)
     return view
 
 
@@ -174,10 +187,10 @@ def cancel(
         reached = disputes.lock_reached(uow, *ended)
         uow.session.refresh(row)
         orders = orders_of(uow.session, row)
-        _require_undoable(row, orders, uow.at)
+        require_undoable(row, orders, uow.at)
         undo(uow, row, at=uow.at, by_user=caller.id)
         erasure_journal.owe(uow, LineKind.UNDO, {"withdrawal": withdrawal, "by": by})
-        uow.after_commit(partial(erasure_journal.pay, ctx))
+        uow.after_commit(partial(erasure_journal.acknowledge, ctx))
         if also is not None:
             also(uow, row.id)
         for involvement in ended:
@@ -380,15 +393,3 @@ def _preview_view(ctx: Context, uow: UnitOfWork, caller: Caller, done: _Done) ->
             for one, found in zip(done.ended[1:], lines[1:], strict=True)
         ),
     )
-
-
-def _require_undoable(row: Withdrawal, orders: Sequence[ErasureOrder], at: datetime) -> None:
-    if row.cancelled_at is not None:
-        raise Conflict("This withdrawal was cancelled already.", code="already_cancelled")
-    begun = any(order.state is not OrderState.WAITING for order in orders)
-    if row.undo_until is None or at >= row.undo_until or begun:
-        raise Conflict(
-            "The time to change one's mind is over; what was to go is going or gone.",
-            code="too_late",
-            withdrawal=row.id,
-        )

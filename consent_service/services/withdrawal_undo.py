@@ -15,6 +15,7 @@ from consent_service.db.models.erasure import ErasureOrder, Fence, Withdrawal
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.consent import EndingKind
 from consent_service.domain.erasure import OrderState
+from consent_service.errors import Conflict
 from consent_service.ids import new_id
 
 
@@ -45,6 +46,19 @@ def orders_of_each(session: Session, rows: Sequence[Withdrawal]) -> dict[str, li
         )
         for row in rows
     }
+
+
+def require_undoable(row: Withdrawal, orders: Sequence[ErasureOrder], at: datetime) -> None:
+    """Raise Conflict `already_cancelled`, or `too_late` once the window is over or film goes."""
+    if row.cancelled_at is not None:
+        raise Conflict("This withdrawal was cancelled already.", code="already_cancelled")
+    begun = any(order.state is not OrderState.WAITING for order in orders)
+    if row.undo_until is None or at >= row.undo_until or begun:
+        raise Conflict(
+            "The time to change one's mind is over; what was to go is going or gone.",
+            code="too_late",
+            withdrawal=row.id,
+        )
 
 
 def undo(uow: UnitOfWork, row: Withdrawal, *, at: datetime, by_user: str | None) -> None:

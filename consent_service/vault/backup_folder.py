@@ -119,7 +119,11 @@ def open_manifest(folder: Path, keys: Sequence[PublicKey]) -> tuple[Manifest, by
         ) from fault
     except OSError as fault:
         raise _unreadable() from fault
-    return read_manifest(raw, keys), raw
+    try:
+        return read_manifest(raw, keys), raw
+    except IntegrityFault as fault:
+        sentence = f"File {MANIFEST} of the backup is not what was signed. {fault.message}"
+        raise IntegrityFault(sentence, code=fault.code, **fault.details) from fault
 
 
 def backups_in(parent: Path) -> list[Path]:

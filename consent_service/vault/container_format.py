@@ -44,7 +44,6 @@ class ObjectKind(IntEnum):
     STILL = 3
     UPLOAD_PART = 4
     SCAN = 5
-    EXPORT = 6
 
 
 def new_data_key() -> bytes:

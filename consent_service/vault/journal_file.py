@@ -9,6 +9,7 @@ Rules kept here:
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
@@ -68,7 +69,7 @@ class FileJournal:
         with durable.system_faults("opening the journal"):
             if not path.exists():
                 if must_exist:
-                    raise _missing()
+                    raise _missing() from FileNotFoundError(errno.ENOENT, "not there", str(path))
                 _make_file(path)
 
     def append(

@@ -10,14 +10,20 @@ Rules kept here:
 - keys never touch the disk in the clear: the lines are made and encrypted in memory;
 - a destroyed key is beyond recovery once its rotation has ended and every backup begun before that
   end is gone: each that can hold the key is among them;
-- restoring refuses every id and every fingerprint that has a tombstone, here or in the backup.
+- restoring refuses every id and every fingerprint that has a tombstone, here or in the backup;
+- a key that was made anew under an id of the backup is never taken for the one that was lost;
+- whoever knows the recipient can write a file: it is read through, and refused whole, before
+  anything of it is done;
+- a backup does not tell when its keys were made, so those that come back are of unknown age: they
+  count as older than anything, from their first moment in the keyring on.
 """
 
 import base64
+import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain
 from typing import Any, BinaryIO
@@ -25,7 +31,7 @@ from typing import Any, BinaryIO
 import pyrage
 from sqlalchemy import insert, select, update
 
-from consent_service.errors import IntegrityFault
+from consent_service.errors import Conflict, IntegrityFault
 from consent_service.ids import new_id
 from consent_service.vault import keyring_rows as rows
 from consent_service.vault import keyring_tables as t
@@ -33,6 +39,8 @@ from consent_service.vault.age import recipient_of
 from consent_service.vault.key_providers import Assurance
 from consent_service.vault.keyring_database import KeyringDatabase
 from consent_service.vault.keyring_values import (
+    KEY_BYTES,
+    OF_UNKNOWN_AGE,
     KeyBackup,
     KeyEntry,
     KeyKind,
@@ -53,6 +61,7 @@ from consent_service.vault.shard_keys import (
 
 LIFETIME = timedelta(days=7)
 FORMAT = "consent-service/key-backup/v1"
+_FINGERPRINT_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -109,11 +118,13 @@ class KeyBackups:
         """Put the keys of a backup back, save those that were destroyed since.
 
         `identity` is the age identity (`AGE-SECRET-KEY-1...`) that belongs to the recipient. Raises
-        IntegrityFault when it does not open the file, or the file is not a whole key backup.
+        IntegrityFault when it does not open the file, or the file is not a whole key backup, and
+        Conflict, before anything is done, where a key of it was made anew here meanwhile.
         """
         secrets, fences, stones = _parse(_decrypted(source, identity))
+        self._require_none_anew(secrets)
         with self._database.write() as connection:
-            rows.take_over(connection, stones)
+            rows.bury(connection, stones)
             rows.fence(connection, fences, at)
         restored = refused = 0
         for batch in t.batches(list(secrets)):
@@ -172,6 +183,20 @@ class KeyBackups:
             fences = list(connection.scalars(select(t.seal_fences.c.key_id)))
         return held, self._shards.opened(held), list(stones.values()), fences
 
+    def _require_none_anew(self, secrets: dict[KeyEntry, bytes]) -> None:
+        """Refuse where an id has other bytes here: one of the two opens nothing of the other's."""
+        prints = {entry.key_id: hashlib.sha256(one).digest() for entry, one in secrets.items()}
+        with self._database.read() as connection:
+            here = rows.fingerprints_of(connection, list(prints))
+        if any(prints[key_id] != found for key_id, found in here.items()):
+            raise Conflict(
+                "A key of this backup stands in the keyring with other bytes: it was made anew"
+                " after the keyring was lost. Nothing was changed. Stop every process, put this"
+                " keyring aside, and restore into an empty one; what was taken in since then opens"
+                " with the one that you put aside.",
+                code="key_made_anew",
+            )
+
     def _put_back(self, secrets: dict[KeyEntry, bytes], at: datetime) -> tuple[int, int]:
         """Insert one batch; return how many were restored and how many refused."""
         places = {(entry.zone, entry.shard) for entry in secrets}
@@ -180,6 +205,7 @@ class KeyBackups:
             shards |= self._shards.ensured(zone, {shard for held, shard in places if held is zone})
         new = [
             rows.new_key_row(shards[entry.zone, entry.shard], entry, secret, at)
+            | {"created_at": OF_UNKNOWN_AGE}
             for entry, secret in secrets.items()
         ]
         with self._database.write() as connection:
@@ -209,24 +235,25 @@ def _parse(
     plain: Iterable[bytes],
 ) -> tuple[dict[KeyEntry, bytes], list[str], list[Tombstone]]:
     """Read the lines; raises IntegrityFault when they are not those of one whole backup."""
-    secrets: dict[KeyEntry, bytes] = {}
+    keys: list[tuple[KeyEntry, bytes]] = []
     fences: list[str] = []
     stones: list[Tombstone] = []
     try:
         for line in _body(plain):
             if "key" in line:
-                entry, secret = _key_of(line)
-                secrets[entry] = secret
+                keys.append(_key_of(line))
             elif "fence" in line:
-                fences.append(str(line["fence"]))
+                fences.append(_id_of(line["fence"]))
             else:
                 stones.append(_stone_of(line))
-    except (KeyError, TypeError, ValueError) as fault:
+        if len({entry.key_id for entry, _ in keys}) != len(keys):
+            raise ValueError("a key stands there twice")
+    except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as fault:
         raise IntegrityFault(
             "This file is not a whole key backup of this service. Use another one.",
             code="key_backup_unreadable",
         ) from fault
-    return secrets, fences, stones
+    return dict(keys), fences, stones
 
 
 def _body(plain: Iterable[bytes]) -> Iterator[dict[str, Any]]:
@@ -249,10 +276,22 @@ def _key_line(row: t.AnyRow, opened: dict[Place, OpenShard]) -> dict[str, object
 
 
 def _key_of(line: dict[str, Any]) -> tuple[KeyEntry, bytes]:
-    entry = KeyEntry(line["key"], KeyKind(line["kind"]), Zone(line["zone"]), line["shard"])
-    require_key_id(entry.key_id)
-    require_shard(entry.shard)
-    return entry, base64.b64decode(line["secret"], validate=True)
+    kind, zone, shard = KeyKind(line["kind"]), Zone(line["zone"]), line["shard"]
+    require_shard(shard)
+    secret = base64.b64decode(line["secret"], validate=True)
+    if type(shard) is not int or len(secret) != KEY_BYTES:
+        raise ValueError("this is no key in its place")
+    if kind is KeyKind.DATA and zone is Zone.LIVE:
+        raise ValueError("a data key is only ever sealed")
+    return KeyEntry(_id_of(line["key"]), kind, zone, shard), secret
+
+
+def _id_of(value: object) -> str:
+    """Return an id that was read; raises TypeError and ValueError where it is none."""
+    if not isinstance(value, str):
+        raise TypeError("an id is text")
+    require_key_id(value)
+    return value
 
 
 def _stone_line(stone: Tombstone) -> dict[str, object]:
@@ -265,13 +304,14 @@ def _stone_line(stone: Tombstone) -> dict[str, object]:
 
 
 def _stone_of(line: dict[str, Any]) -> Tombstone:
-    printed = line["fingerprint"]
-    return Tombstone(
-        line["tombstone"],
-        None if printed is None else bytes.fromhex(printed),
-        datetime.fromisoformat(line["destroyed_at"]),
-        line["order"],
-    )
+    printed, at = line["fingerprint"], datetime.fromisoformat(line["destroyed_at"])
+    fingerprint = None if printed is None else bytes.fromhex(printed)
+    if fingerprint is not None and len(fingerprint) != _FINGERPRINT_BYTES:
+        raise ValueError("a fingerprint is a SHA-256")
+    if at.tzinfo is None:
+        raise ValueError("an instant needs a time zone")
+    stone, order = _id_of(line["tombstone"]), _id_of(line["order"])
+    return Tombstone(stone, fingerprint, at.astimezone(UTC), order)
 
 
 def _gone_since(row: t.AnyRow, made: list[KeyBackup]) -> datetime | None:

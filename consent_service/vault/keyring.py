@@ -24,13 +24,14 @@ from consent_service.vault import keyring_tables as t
 from consent_service.vault import rotation_log
 from consent_service.vault.key_backups import KeyBackups
 from consent_service.vault.key_providers import KeyProvider
-from consent_service.vault.keyring_database import KeyringDatabase
+from consent_service.vault.keyring_database import KeyringDatabase, require_keyring_file
 from consent_service.vault.keyring_values import (
     KEY_BYTES,
     KeyEntry,
     KeyKind,
     KeyStatus,
     NewKey,
+    RotationAhead,
     RotationReport,
     Tombstone,
     Zone,
@@ -47,7 +48,16 @@ from consent_service.vault.shard_keys import (
     until_settled,
 )
 
-__all__ = ["KeyKind", "KeyStatus", "Keyring", "NewKey", "Tombstone", "Zone", "shard_of"]
+__all__ = [
+    "KeyKind",
+    "KeyStatus",
+    "Keyring",
+    "NewKey",
+    "Tombstone",
+    "Zone",
+    "require_keyring_file",
+    "shard_of",
+]
 
 
 class Keyring:
@@ -105,15 +115,20 @@ class Keyring:
 
     # Ends
 
-    def destroy(self, key_ids: Collection[str], order_id: str, at: datetime) -> list[Tombstone]:
+    def destroy(
+        self, key_ids: Collection[str], order_id: str, at: datetime, shard: int | None = None
+    ) -> list[Tombstone]:
         """Destroy keys, live or sealed, and return every id's tombstone in the order asked.
 
-        Idempotent: the first order's tombstone stays. An id without a key gets one too.
+        Idempotent: the first order's tombstone stays. An id without a key gets one too, and marks
+        `shard`, or every shard where nobody knows it: its key may stand in a copy of this keyring.
         """
         for key_id in key_ids:
             require_key_id(key_id)
+        if shard is not None:
+            require_shard(shard)
         with self._database.write() as connection:
-            rows.bury(connection, [Tombstone(one, None, at, order_id) for one in key_ids])
+            rows.bury(connection, [Tombstone(one, None, at, order_id, shard) for one in key_ids])
         self._database.empty_log()
         stones = self.tombstones(key_ids)
         return [stones[key_id] for key_id in dict.fromkeys(key_ids)]
@@ -130,7 +145,7 @@ class Keyring:
         tombstones of the keys that had come back.
         """
         with self._database.write() as connection:
-            back = rows.take_over(connection, replayed)
+            back = rows.bury(connection, replayed)
             back |= rows.bury(connection, rows.come_back(connection, at))
         self._database.empty_log()
         return list(self.tombstones(back).values())
@@ -202,7 +217,10 @@ class Keyring:
             last = page[-1].key_id
 
     def held_since(self, key_ids: Collection[str]) -> dict[str, datetime]:
-        """Return since when each held key among `key_ids` is here: made, or put back, then."""
+        """Return when each held key among `key_ids` was made.
+
+        `OF_UNKNOWN_AGE`, which is before everything, for one that came from a key backup.
+        """
         with self._database.read() as connection:
             return rows.since_of(connection, key_ids)
 
@@ -215,6 +233,11 @@ class Keyring:
         """Tell whether a rotation would do anything: a dirty shard, a tombstone not covered yet."""
         with self._database.read() as connection:
             return rows.awaits_rotation(connection)
+
+    def rotation_ahead(self) -> RotationAhead:
+        """Return what the next rotation would do."""
+        with self._database.read() as connection:
+            return rotation_log.ahead(connection)
 
     def rotate(
         self,

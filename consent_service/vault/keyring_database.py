@@ -128,6 +128,24 @@ class KeyringDatabase:
                 )
 
 
+def require_keyring_file(url: str) -> None:
+    """Raise SettingsFault `keyring_missing` where the file of a keyring in SQLite is not there.
+
+    To open it would make an empty one, in which no film has its key. The server of one in
+    PostgreSQL refuses by itself, since nobody here makes databases.
+    """
+    file = _file_of(url)
+    with durable.system_faults("looking for the keyring"):
+        missing = file is not None and not file.exists()
+    if missing:
+        raise SettingsFault(
+            f"The keyring is missing: there is no file {file}. Mount its disk, correct "
+            "CONSENT_KEYRING_URL, or put the keys back with `consent-service keys restore` "
+            "(docs/operations/backup-and-restore.md). Nothing was made in its place.",
+            code="keyring_missing",
+        )
+
+
 def _file_of(url: str) -> Path | None:
     try:
         parts = make_url(url)

@@ -2,8 +2,9 @@
 
 Rules kept here:
 - a tombstone is written and its key deleted in one transaction, and nothing lifts a tombstone;
-- whatever takes a key out of a shard marks that shard dirty; what was destroyed elsewhere, where
-  nobody knows its shard, marks them all.
+- whatever takes a key out of a shard marks that shard dirty;
+- a key that is destroyed and that this keyring lacks may stand in another copy of it, under a shard
+  key of today: so its shard is marked, or all of them where nobody knows which it is.
 """
 
 import hashlib
@@ -74,7 +75,7 @@ def states_of(connection: Connection, key_ids: Collection[str]) -> dict[str, Key
 
 
 def since_of(connection: Connection, key_ids: Collection[str]) -> dict[str, datetime]:
-    """Return since when each held key among `key_ids` has its row."""
+    """Return when each held key among `key_ids` was made, as far as its row knows."""
     wanted = select(t.keys.c.key_id, t.keys.c.created_at)
     return {
         row.key_id: row.created_at
@@ -103,7 +104,10 @@ def insert_missing(connection: Connection, rows: Sequence[NewRow], taken: set[st
 
 
 def bury(connection: Connection, stones: Iterable[Tombstone]) -> set[str]:
-    """Write tombstones where none stand and delete the keys; return the ids that had a key."""
+    """Write tombstones where none stand and delete the keys; return the ids that had a key.
+
+    Shards that lose a key, or of which another copy may hold one, become dirty.
+    """
     first: dict[str, Tombstone] = {}
     for stone in stones:
         first.setdefault(stone.key_id, stone)
@@ -122,21 +126,9 @@ def bury(connection: Connection, stones: Iterable[Tombstone]) -> set[str]:
         _forget(connection, batch)
         _await_rotation(connection, list(held))
         mark_dirty(connection, [(Zone(row.zone), row.shard) for row in held.values()])
+        lacking = set(batch) - held.keys() - standing
+        _mark_where_copies_may_hold(connection, {first[key_id].shard for key_id in lacking})
         gone.update(held)
-    return gone
-
-
-def take_over(connection: Connection, stones: Collection[Tombstone]) -> set[str]:
-    """Bury what the journal or another keyring destroyed; return the ids that had a key here.
-
-    A key that this keyring lacks may stand in another copy of it, under any shard key of today: so
-    the next rotation replaces them all.
-    """
-    named = {stone.key_id for stone in stones}
-    known = ids_in(connection, t.tombstones, named) | ids_in(connection, t.keys, named)
-    gone = bury(connection, stones)
-    if named - known:
-        connection.execute(update(t.shard_keys).values(dirty=True))
     return gone
 
 
@@ -189,6 +181,19 @@ def mark_dirty(connection: Connection, places: Iterable[Place]) -> None:
         )
 
 
+def _mark_where_copies_may_hold(connection: Connection, shards: Collection[int | None]) -> None:
+    """Mark shards, with their pockets and in both zones, for keys that are not here; None is all.
+
+    Who moved such a key, and whether it was sealed, only the other copy knows.
+    """
+    if not shards:
+        return
+    marked = update(t.shard_keys).values(dirty=True)
+    if None not in shards:
+        marked = marked.where((t.shard_keys.c.shard % SHARDS).in_(shards))
+    connection.execute(marked)
+
+
 def awaits_rotation(connection: Connection) -> bool:
     """Tell whether a shard is dirty, or a tombstone covered by no rotation."""
     return any(connection.execute(one).first() is not None for one in _AWAITING)
@@ -214,6 +219,16 @@ def stones_of(connection: Connection, key_ids: Collection[str]) -> dict[str, Tom
                 row.key_id, row.fingerprint, row.destroyed_at, row.order_id
             )
     return stones
+
+
+def fingerprints_of(connection: Connection, key_ids: Collection[str]) -> dict[str, bytes]:
+    """Return the fingerprint of each held key among `key_ids`."""
+    wanted = select(t.keys.c.key_id, t.keys.c.fingerprint)
+    return {
+        row.key_id: row.fingerprint
+        for batch in t.batches(list(key_ids))
+        for row in connection.execute(wanted.where(t.keys.c.key_id.in_(batch)))
+    }
 
 
 def buried_fingerprints(connection: Connection, prints: Collection[bytes]) -> set[bytes]:

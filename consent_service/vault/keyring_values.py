@@ -5,7 +5,7 @@ No database, no clock.
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from consent_service.vault.key_providers import Assurance
@@ -14,6 +14,8 @@ SHARDS = 1024
 POCKETS = 2**21 - 1  # so that the number of the last one still fits 31 bits
 KEY_BYTES = 32
 KEY_ID_MAX = 100
+OF_UNKNOWN_AGE = datetime.min.replace(tzinfo=UTC)
+"""Since when a key is here that came from a key backup: nobody knows, so before everything."""
 
 
 class KeyKind(StrEnum):
@@ -61,12 +63,16 @@ class KeyEntry:
 
 @dataclass(frozen=True)
 class Tombstone:
-    """A key id that can never be made again, and the SHA-256 of its key if there was one."""
+    """A key id that can never be made again, and the SHA-256 of its key if there was one.
+
+    `shard` is told by who destroys it and not kept: where the key may lie in another copy.
+    """
 
     key_id: str
     fingerprint: bytes | None
     destroyed_at: datetime
     order_id: str
+    shard: int | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,23 @@ class RotationReport:
     live_master: int
     escrow_master: int
     finished_at: datetime
+
+
+@dataclass(frozen=True)
+class RotationAhead:
+    """What the next rotation would do: shards that get a new key, tombstones that it covers.
+
+    `unfinished` when it would first end one that was interrupted.
+    """
+
+    shards: int
+    tombstones: int
+    unfinished: bool
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing awaits it."""
+        return not (self.shards or self.tombstones or self.unfinished)
 
 
 @dataclass(frozen=True)

@@ -167,15 +167,20 @@ class Rotation:
                 rows = connection.execute(below).all()
             if not rows:
                 return
-            self._rewrap_masters(zone, rows)
+            self._rewrap_masters(zone, rows, target)
             self._tell(RotationStep.SHARD_KEYS_REWRAPPED)
 
-    def _rewrap_masters(self, zone: Zone, rows: Sequence[t.AnyRow]) -> None:
+    def _rewrap_masters(self, zone: Zone, rows: Sequence[t.AnyRow], target: int) -> None:
         provider = self._shards.providers[zone]
         places = [shard_place(zone, row.shard, row.generation) for row in rows]
         wrapped = [row.shard_wrapped for row in rows]
         secrets = unwrap_shard_keys(provider, list(zip(wrapped, places, strict=True)))
         again = provider.wrap_many(list(zip(secrets, places, strict=True)))
+        if any(master_version_of(one) < target for one in again):
+            raise Unavailable(
+                "Keys are wrapped under an older master key than the one that was made for them. "
+                "See the key server's log, then rotate again."
+            )
         changed = [
             {
                 "at_zone": zone,

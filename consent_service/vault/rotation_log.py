@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from consent_service.vault import keyring_tables as t
 from consent_service.vault.key_providers import Assurance
-from consent_service.vault.keyring_values import RotationReport, Zone
+from consent_service.vault.keyring_values import RotationAhead, RotationReport, Zone
 
 
 def newest(connection: Connection) -> t.AnyRow | None:
@@ -24,6 +24,19 @@ def newest(connection: Connection) -> t.AnyRow | None:
 def running(connection: Connection) -> t.AnyRow:
     """Return the newest rotation, which the caller has started or taken up."""
     return connection.execute(_NEWEST).one()
+
+
+def ahead(connection: Connection) -> RotationAhead:
+    """Return what the next rotation would do, or the one that was interrupted has yet to do."""
+    last = newest(connection)
+    unfinished = last is not None and last.finished_at is None
+    covered = t.tombstones.c.rotation
+    waits = covered.is_(None)
+    if last is not None and unfinished:
+        waits |= covered == last.rotation
+    shards = select(func.count()).where(t.shard_keys.c.dirty | t.shard_keys.c.due)
+    stones = select(func.count()).select_from(t.tombstones).where(waits)
+    return RotationAhead(connection.scalar(shards) or 0, connection.scalar(stones) or 0, unfinished)
 
 
 def start(connection: Connection, at: datetime) -> None:

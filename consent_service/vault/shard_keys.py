@@ -264,13 +264,23 @@ def entry_of(row: t.AnyRow) -> KeyEntry:
 
 
 def unwrap_shard_keys(provider: KeyProvider, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
-    """Open shard keys; raises MasterGone when their master key is not held any more."""
+    """Open shard keys; raises MasterGone when their master key is not held any more.
+
+    Raises IntegrityFault where what it opened to is no shard key.
+    """
     if not items:
         return []
     try:
-        return provider.unwrap_many(items)
+        secrets = provider.unwrap_many(items)
     except KeyDestroyed as fault:
         raise MasterGone from fault
+    if any(len(secret) != KEY_BYTES for secret in secrets):
+        raise IntegrityFault(
+            "A shard key in the keyring opens to something that is no key. "
+            "Restore the keyring with `keys restore`.",
+            code="wrapped_key_corrupt",
+        )
+    return secrets
 
 
 def _place_of(row: t.AnyRow) -> bytes:

@@ -263,12 +263,13 @@ def _made_of(film: AssetView) -> list[AssetView]:
 def content(asset: str) -> Response:
     """Send a film, whole or a range of it, for the purpose stated in the address."""
     film = viewing.open_film(ctx(), caller(), asset, request.args.get("purpose", ""))
+    looks = request.method == "HEAD"
+    # Of a HEAD no range is asked (RFC 9110, 14.2).
+    asked = None if looks else request.headers.get("Range")
     try:
-        wanted = asked_range(
-            request.headers.get("Range"), request.headers.get("If-Range"), film.etag, film.size
-        )
-        pieces = film.iter_range(wanted.start, wanted.end) if request.method == "GET" else ()
-    except ConsentServiceError:
+        wanted = asked_range(asked, request.headers.get("If-Range"), film.etag, film.size)
+        pieces = () if looks else film.iter_range(wanted.start, wanted.end)
+    except BaseException:
         film.close()
         raise
     response = Response(pieces, 206 if wanted.partial else 200, mimetype=film.media_type)

@@ -1,5 +1,6 @@
 """What a page asks for first: the Context of this service, who is calling, and which page."""
 
+from dataclasses import replace
 from typing import cast
 
 from flask import current_app, g, request
@@ -34,7 +35,9 @@ def caller() -> Caller:
     if not signed_in():
         raise NotSignedIn("Sign in to see this page.")
     if "caller" not in g:
-        g.caller = current_user.account.caller(fresh=bool(g.get("fresh")))
+        account = current_user.account
+        known = account.caller(fresh=bool(g.get("fresh")))
+        g.caller = replace(known, session=account.fs_uniquifier)
     return cast(Caller, g.caller)
 
 

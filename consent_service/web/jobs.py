@@ -64,6 +64,16 @@ MEANINGS = {
         "It may open newer film and stays until the right backup is restored, or until somebody"
         " confirms that it may go, as for an object.",
     ),
+    Fault.KEPT_SIDECAR: (
+        "What stands beside a film may open it with what the database put back does not know",
+        "It stays, as the only copy, until the right backup is restored, or until somebody confirms"
+        " that it may be written over, as for an object.",
+    ),
+    Fault.NOT_COMPARED: (
+        "Something could not be read or put right",
+        "All else was compared. See in the service's log whether a disk, the store, the keys or the"
+        " journal fail; the next comparison tries again.",
+    ),
 }
 """What each fault means, and what is or must be done about it."""
 

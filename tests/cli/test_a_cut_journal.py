@@ -40,6 +40,11 @@ def kept(ready: CommandLine) -> bytes:
     assert ready("users", "add", "leaver@clinic.example", "--role", "guider").code == 0
     assert ready("users", "disable", "leaver@clinic.example", "--yes").code == 0
     (ready.folder / "safe").mkdir()
+    pair = pyrage.x25519.Identity.generate()
+    (ready.folder / "opens").write_text(str(pair))
+    (ready.folder / ".env").write_text(f"CONSENT_BACKUP_RECIPIENT={pair.to_public()}\n")
+    made = ready("backups", "create", "--to", "safe")
+    assert made.code == 0, made.err
     checked = ready("audit", "checkpoint")
     assert checked.code == 0, checked.err
     return _journal(ready).read_bytes()
@@ -75,7 +80,9 @@ def test_no_verb_writes_on_where_the_journal_was_cut(
 
 @pytest.mark.usefixtures("put_back")
 @pytest.mark.parametrize("verb", WRITING)
-def test_no_verb_acts_where_the_journal_is_not_mounted(ready: CommandLine, verb: str) -> None:
+def test_no_verb_acts_where_the_journal_is_not_mounted(
+    ready: CommandLine, kept: bytes, verb: str
+) -> None:
     """What is said to be closed would be open again after the next restore."""
     _journal(ready).unlink()
     _journal(ready).parent.rmdir()
@@ -84,7 +91,31 @@ def test_no_verb_acts_where_the_journal_is_not_mounted(ready: CommandLine, verb:
 
     assert said.code == 1
     assert "Put back the newest copy of the journal" in said.err
+    assert not _journal(ready).parent.exists()
+    _journal(ready).parent.mkdir()
+    _journal(ready).write_bytes(kept)
     assert _is_active(ready), "nothing of the act may be done"
+
+
+@pytest.mark.usefixtures("put_back")
+@pytest.mark.parametrize("how", ["cut", "emptied", "forked", "missing", "not mounted"])
+def test_no_backup_is_put_back_beside_a_journal_that_lacks_what_the_database_knows(
+    ready: CommandLine, kept: bytes, how: str
+) -> None:
+    """What ended since the backup would be allowed again, and the rows that knew it be gone."""
+    _spoil(ready, kept, how)
+    before = _journal(ready).read_bytes() if _journal(ready).exists() else None
+    [folder] = (ready.folder / "safe").iterdir()
+
+    said = ready("backups", "restore", folder, "--identity", "opens", "--replace", "--yes")
+
+    assert said.code == 1
+    assert "journal" in said.err
+    assert (_journal(ready).read_bytes() if _journal(ready).exists() else None) == before
+    assert _journal(ready).parent.exists() is (how != "not mounted")
+    _journal(ready).parent.mkdir(exist_ok=True)
+    _journal(ready).write_bytes(kept)
+    assert _is_active(ready)
 
 
 @pytest.mark.usefixtures("put_back")

@@ -14,7 +14,7 @@ from alembic.config import Config
 from consent_service.clock import SystemClock
 from consent_service.db import schema
 from consent_service.db.engine import open_engine
-from consent_service.wiring import make_folders
+from consent_service.wiring import Begin, build_context, make_folders
 from tests.support.command_line import IN_A_PROCESS, CommandLine
 from tests.support.installation import settings_for
 from tests.support.processes import free_port, started
@@ -120,6 +120,7 @@ def test_a_demo_of_an_older_version_is_brought_to_this_one(empty: CommandLine) -
     """Whoever pulls a new version wants to look at it, not at a fault about its database."""
     settings = settings_for(empty.folder / "data")
     make_folders(settings, SystemClock())
+    build_context(settings, begin=Begin.KEYS | Begin.JOURNAL).keyring.close()
     engine = open_engine(settings.database_url)
     config = Config()
     config.set_main_option("script_location", str(schema.MIGRATIONS))

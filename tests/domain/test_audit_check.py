@@ -37,6 +37,12 @@ def head(size: int, previous: int = 0, epoch: int = 1) -> str:
     return sign_checkpoint(checkpoint, SIGNER)
 
 
+def test_a_bad_entry_is_told_in_one_sentence() -> None:
+    """What is amiss may be a sentence already, with a full stop of its own."""
+    for what in ("it was cut", "it was cut."):
+        assert str(BadEntry(1, 9, None, what)) == "Epoch 1, entry 9: it was cut."
+
+
 def fault(act) -> BadEntry:  # type: ignore[no-untyped-def]
     with pytest.raises(LogFault) as found:
         act()

@@ -6,8 +6,8 @@ then a new process goes on, and the end must be the same every time. Then the po
 `tests.faults.power`.
 
 Rules kept here:
-  * the first sweep is over a wrong build (*unlink, then commit*; for power cuts: *never sync*) and
-    must find fault with it;
+  * sweeps of wrong builds come first (*unlink, then commit*, and the like; for power cuts: *never
+    sync*) and must find fault with each;
   * a point that a run did not come to is counted and named, never taken for a success;
   * on PostgreSQL the ledger is there, and faults are ours: its own disk is its own matter;
   * what cannot be done on this machine is said.
@@ -31,7 +31,10 @@ import psycopg
 from tests.faults import disks, residue, sweep
 from tests.faults.calls import is_possible
 from tests.faults.flow_backup import RestoringBackup
+from tests.faults.flow_clip import Clipping
+from tests.faults.flow_keys import KeyBackingUp, KeyRestoring
 from tests.faults.flow_migration import Migrating
+from tests.faults.flow_noticed import Noticing
 from tests.faults.flows import Consenting, Flow, Uploading
 from tests.faults.flows_out import Purging, Restoring, Rotating, Withdrawing
 from tests.faults.interrupting import Homes, Interrupting
@@ -49,7 +52,19 @@ FLOWS: tuple[Flow, ...] = (
     Restoring(),
     RestoringBackup(),
     Migrating(),
+    Noticing(),
+    KeyBackingUp(),
+    KeyRestoring(),
+    Clipping(),
 )
+WRONG_BUILDS: tuple[Flow, ...] = (
+    Withdrawing("unlink-first"),
+    Noticing("destroyed-first"),
+    KeyBackingUp("named-first"),
+    KeyRestoring("buried-last"),
+    Clipping("stored-first"),
+)
+"""Each has one thing done in the wrong order, as somebody might who means well."""
 ENGINES = ("sqlite", "postgresql")
 DISK = "ext4"
 """The place where the power is cut: SQLite, film, keys and journal on a disk of their own."""
@@ -68,7 +83,7 @@ class Wanted:
 
 
 def campaign(wanted: Wanted) -> list[Result]:
-    """The wrong build until it is found out, then every flow, in every place."""
+    """The wrong builds until they are found out, then every flow, in every place."""
     sample_film()  # made once, for all children
     found = []
     for place in wanted.places:
@@ -80,14 +95,14 @@ def campaign(wanted: Wanted) -> list[Result]:
 
 
 def is_good(results: Sequence[Result]) -> bool:
-    """The wrong build was found out wherever it ran; nothing else has a violation."""
+    """The wrong builds were found out wherever they ran; nothing else has a violation."""
     return all(bool(one.violations) == (one.flow in WRONG) for one in results)
 
 
 def _flows(place: str, names: Sequence[str]) -> list[Flow]:
-    wrong: Flow = NeverSyncing() if place == DISK else Withdrawing("unlink-first")
-    chosen = [flow for flow in FLOWS if flow.name in names]
-    return [wrong, *chosen] if WRONG[wrong.name] in names else chosen
+    wrong = (NeverSyncing(),) if place == DISK else WRONG_BUILDS
+    found_out = [build for build in wrong if WRONG[build.name] in names]
+    return [*found_out, *(flow for flow in FLOWS if flow.name in names)]
 
 
 def _tried(flow: Flow, place: str, server: PostgresServer | None, wanted: Wanted) -> Result:
@@ -134,11 +149,19 @@ def _folder(flow: Flow, place: str) -> "tempfile.TemporaryDirectory[str]":
     But a rotation asks its file system how surely old master keys are gone, so that is a disk's.
     """
     memory = Path("/dev/shm")
-    wanted = memory.is_dir() and (place == DISK or not isinstance(flow, Rotating))
+    asks = isinstance(flow, Rotating | KeyBackingUp)
+    wanted = memory.is_dir() and (place == DISK or not asks)
     return tempfile.TemporaryDirectory(prefix="consent-faults-", dir=memory if wanted else None)
 
 
-WRONG = {"unlink-first": "withdrawal", "never-synced": "upload"}
+WRONG = {
+    "unlink-first": "withdrawal",
+    "destroyed-first": "noticed",
+    "named-first": "key-backup",
+    "buried-last": "key-restore",
+    "stored-first": "clip",
+    "never-synced": "upload",
+}
 """Builds that must be found out, and the flow whose they are."""
 
 

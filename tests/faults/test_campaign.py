@@ -24,14 +24,14 @@ def tracer() -> None:
     assert is_possible(), "strace is missing: apt-get install strace"
 
 
-def _tried(flow: Flow, folder: Path, choice: Choice) -> Result:
+def tried(flow: Flow, folder: Path, choice: Choice) -> Result:
     result = Result(flow.name, "sqlite")
     return try_points(lambda: Interrupting(flow, Homes(folder, None), folder), result, choice)
 
 
 def test_a_build_that_unlinks_before_it_commits_is_found_out(tmp_path: Path) -> None:
     """A campaign that cannot tell this build from the right one proves nothing."""
-    found = _tried(Withdrawing("unlink-first"), tmp_path, Choice(sample=12, until_found=True))
+    found = tried(Withdrawing("unlink-first"), tmp_path, Choice(sample=12, until_found=True))
 
     assert found.violations
 
@@ -41,7 +41,7 @@ def test_a_fault_at_any_call_loses_nothing_and_comes_to_the_same_end(
     flow: Flow, tmp_path: Path
 ) -> None:
     """Power cuts and full disks come at the worst moment; three moments of each flow here."""
-    found = _tried(flow, tmp_path, Choice(sample=POINTS))
+    found = tried(flow, tmp_path, Choice(sample=POINTS))
 
     assert found.violations == []
     assert sum(found.tried.values()) == POINTS

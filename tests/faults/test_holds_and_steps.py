@@ -34,15 +34,6 @@ from tests.support import whole_lists
 from tests.support.clinic import Clinic, Family
 
 
-@pytest.fixture
-def family(clinic: Clinic) -> Family:
-    """A family who agreed, an hour ago, to being filmed."""
-    found = clinic.family()
-    clinic.both_consent(found)
-    clinic.passes(hours=1)
-    return found
-
-
 def _state(clinic: Clinic, film: str) -> AssetState:
     return assets.asset(clinic.ctx, clinic.ig, film).state
 

@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 
 from tests.faults.calls import Call, Fault, Point
+from tests.faults.flow_keys import KeyBackingUp
 from tests.faults.flows import Flow, Uploading
 from tests.faults.flows_out import Withdrawing
 from tests.faults.power import NeverSyncing, moments
 from tests.faults.unsynced import left_by
 
+FLOWS = [Uploading(), Withdrawing(), KeyBackingUp()]
 
-@pytest.mark.parametrize("flow", [Uploading(), Withdrawing()], ids=lambda flow: str(flow.name))
+
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: str(flow.name))
 def test_all_that_was_acknowledged_is_on_the_disk(flow: Flow, tmp_path: Path) -> None:
     """A parent is told that her film is kept, or gone; the lights going out must not change it."""
     assert left_by(flow, tmp_path) == []

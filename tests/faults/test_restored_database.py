@@ -34,15 +34,6 @@ from tests.support.clinic import Clinic, Family
 from tests.support.putting_back import care_state, database_backup, put_back, rows_of
 
 
-@pytest.fixture
-def family(clinic: Clinic) -> Family:
-    """A family who agreed, an hour ago, to being filmed."""
-    found = clinic.family()
-    clinic.both_consent(found)
-    clinic.passes(hours=1)
-    return found
-
-
 def test_an_erasure_is_ordered_again_and_carried_out(
     clinic: Clinic, family: Family, tmp_path: Path
 ) -> None:

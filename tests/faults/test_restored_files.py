@@ -53,6 +53,14 @@ def _opened_again(told: Story) -> Story:
     return replace(told, clinic=replace(told.clinic, ctx=ctx))
 
 
+def _starts(told: Story) -> None:
+    again = _opened_again(told)
+    try:
+        startup.require_ready(again.clinic.ctx)
+    finally:
+        close(again.clinic)
+
+
 def _before(told: Story, *names: str) -> Path:
     return told.folder.parent.joinpath("before", *names)
 
@@ -174,13 +182,11 @@ def test_a_journal_that_knows_less_than_the_database_forbids_serving(
     _erased(told, marked=marked)
     close(told.clinic)
     spoil(told.folder / "journal" / "journal.jsonl")  # type: ignore[operator]
-    again = _opened_again(told)
 
     with pytest.raises(JournalBroken) as refused:
-        startup.require_ready(again.clinic.ctx)
+        _starts(told)
 
     assert "Put back the newest copy of the journal" in refused.value.message
-    close(again.clinic)
 
 
 def test_a_forked_journal_forbids_serving(told: Story) -> None:

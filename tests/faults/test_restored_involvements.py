@@ -18,15 +18,6 @@ from tests.support.clinic import Clinic, Family
 from tests.support.putting_back import put_back, rows_of
 
 
-@pytest.fixture
-def family(clinic: Clinic) -> Family:
-    """A family who agreed, an hour ago, to being filmed."""
-    found = clinic.family()
-    clinic.both_consent(found)
-    clinic.passes(hours=1)
-    return found
-
-
 def _begins_again(clinic: Clinic, family: Family) -> Family:
     """The same three begin other work, beside the first."""
     members = (

@@ -31,18 +31,24 @@ from consent_service.services import (
     startup,
     withdrawal,
 )
+from tests.support.backups import DatabaseBackup
 from tests.support.clinic import Clinic, Family
 from tests.support.putting_back import care_state, database_backup, put_back, rows_of
 from tests.support.week import joins
 
 
-@pytest.fixture
-def family(clinic: Clinic) -> Family:
-    """A family who agreed, an hour ago, to being filmed."""
-    found = clinic.family()
-    clinic.both_consent(found)
-    clinic.passes(hours=1)
-    return found
+def _somebody_new(
+    clinic: Clinic, family: Family, folder: Path, basis: Basis = Basis.LOCAL_AUTHORITY
+) -> tuple[str, DatabaseBackup, str]:
+    """Store a film, back up, and have somebody join who may then decide for the baby."""
+    film = clinic.stores_film(family).id
+    backup = database_backup(clinic, folder)
+    return film, backup, joins(clinic, family, basis)
+
+
+def _agrees(clinic: Clinic, family: Family, person: str) -> None:
+    family.issues[person] = clinic.gives_leaflet(family.involvement, person)
+    clinic.captures(family, person, clinic.answers(family, person))
 
 
 def _is_gone(clinic: Clinic, film: str) -> None:
@@ -54,9 +60,7 @@ def test_film_locked_by_somebody_new_stays_locked_and_then_goes(
     clinic: Clinic, family: Family, tmp_path: Path
 ) -> None:
     """The film of a child in care must not play again since a backup knows no social worker."""
-    film = clinic.stores_film(family).id
-    backup = database_backup(clinic, tmp_path)
-    newcomer = joins(clinic, family, Basis.LOCAL_AUTHORITY)
+    film, backup, newcomer = _somebody_new(clinic, family, tmp_path)
     done = clinic.withdraws(family, family.baby, by=newcomer, speed=Speed.SEVEN_DAYS)
     assert done.erasure_order is not None
     _is_gone(clinic, film)
@@ -83,9 +87,7 @@ def test_film_ended_at_once_by_somebody_new_is_certified_as_erased(
     clinic: Clinic, family: Family, tmp_path: Path
 ) -> None:
     """The order outlives the name of who asked: film that is gone has to have its certificate."""
-    film = clinic.stores_film(family).id
-    backup = database_backup(clinic, tmp_path)
-    newcomer = joins(clinic, family, Basis.LOCAL_AUTHORITY)
+    film, backup, newcomer = _somebody_new(clinic, family, tmp_path)
     done = clinic.withdraws(family, family.baby, by=newcomer)
     erasure.work(clinic.ctx, "before")
 
@@ -106,9 +108,7 @@ def test_somebody_new_who_disagreed_still_disagrees(
     clinic: Clinic, family: Family, tmp_path: Path, basis: Basis
 ) -> None:
     """Film frozen by one parent more is frozen still, and settled against it goes."""
-    film = clinic.stores_film(family).id
-    backup = database_backup(clinic, tmp_path)
-    newcomer = joins(clinic, family, basis)
+    film, backup, newcomer = _somebody_new(clinic, family, tmp_path, basis)
     clinic.withdraws(family, family.baby, by=newcomer)
 
     put_back(clinic, backup)
@@ -127,9 +127,7 @@ def test_nobody_else_can_take_back_what_somebody_with_a_lost_name_stopped(
     clinic: Clinic, family: Family, tmp_path: Path
 ) -> None:
     """A lost name opens nothing; once their record is complete again they may change their mind."""
-    film = clinic.stores_film(family).id
-    backup = database_backup(clinic, tmp_path)
-    newcomer = joins(clinic, family, Basis.LOCAL_AUTHORITY)
+    film, backup, newcomer = _somebody_new(clinic, family, tmp_path)
     done = clinic.withdraws(family, family.baby, by=newcomer, speed=Speed.SEVEN_DAYS)
     put_back(clinic, backup)
 
@@ -156,9 +154,7 @@ def test_what_somebody_new_took_back_in_time_stays_cancelled(
     clinic: Clinic, family: Family, tmp_path: Path
 ) -> None:
     """Their stop and their change of mind are both replayed, in that order."""
-    film = clinic.stores_film(family).id
-    backup = database_backup(clinic, tmp_path)
-    newcomer = joins(clinic, family, Basis.LOCAL_AUTHORITY)
+    film, backup, newcomer = _somebody_new(clinic, family, tmp_path)
     done = clinic.withdraws(family, family.baby, by=newcomer, speed=Speed.SEVEN_DAYS)
     withdrawal.cancel(clinic.ctx, clinic.guider, done.id, newcomer)
 
@@ -172,8 +168,7 @@ def test_the_receipt_of_a_stop_says_that_the_name_was_lost(
     clinic: Clinic, family: Family, tmp_path: Path
 ) -> None:
     """Who spoke belongs to the family still: its pages and papers name everybody by membership."""
-    backup = database_backup(clinic, tmp_path)
-    newcomer = joins(clinic, family, Basis.LOCAL_AUTHORITY)
+    _, backup, newcomer = _somebody_new(clinic, family, tmp_path)
     done = clinic.withdraws(family, family.baby, by=newcomer, speed=Speed.SEVEN_DAYS)
 
     put_back(clinic, backup)
@@ -189,14 +184,11 @@ def test_a_refusal_of_somebody_new_counts_for_whom_it_is_known_to_be_about(
     clinic: Clinic, family: Family, tmp_path: Path
 ) -> None:
     """A no for a known baby holds, though a brother or sister in the same act came later."""
-    film = clinic.stores_film(family).id
-    backup = database_backup(clinic, tmp_path)
-    newcomer = joins(clinic, family, Basis.LOCAL_AUTHORITY)
+    film, backup, newcomer = _somebody_new(clinic, family, tmp_path)
     sibling = joins(clinic, family, None, role=FamilyRole.SIBLING)
     held = people.ResponsibilityDetails(sibling, newcomer, Basis.LOCAL_AUTHORITY, clinic.today)
     people.record_responsibility(clinic.ctx, clinic.guider, held)
-    family.issues[newcomer] = clinic.gives_leaflet(family.involvement, newcomer)
-    clinic.captures(family, newcomer, clinic.answers(family, newcomer))
+    _agrees(clinic, family, newcomer)
     clinic.passes(minutes=1)
     refused = frozenset({"CARE.FILM.CHILD"})
     clinic.captures(family, newcomer, clinic.answers(family, newcomer, no=refused))
@@ -219,8 +211,7 @@ def test_a_film_taken_back_by_somebody_seen_in_it_since_does_not_return(
     film = clinic.stores_film(family, depicted=(family.mother,)).id
     backup = database_backup(clinic, tmp_path)
     newcomer = joins(clinic, family, None, role=FamilyRole.PARENT)
-    family.issues[newcomer] = clinic.gives_leaflet(family.involvement, newcomer)
-    clinic.captures(family, newcomer, clinic.answers(family, newcomer))
+    _agrees(clinic, family, newcomer)
     depicted.add_depicted(clinic.ctx, clinic.guider, film, newcomer)
     clinic.withdraws(
         family, newcomer, scope=WithdrawalScope.ASSETS, assets=(film,), speed=Speed.SEVEN_DAYS
@@ -235,14 +226,39 @@ def test_a_film_taken_back_by_somebody_seen_in_it_since_does_not_return(
     assert assets.asset(clinic.ctx, clinic.ig, film).state is AssetState.ERASED
 
 
+@pytest.mark.parametrize("took_back", [*Speed, None], ids=[*Speed, "was never asked"])
+def test_a_film_in_which_somebody_was_noticed_since_is_shut_whatever_they_took_back(
+    clinic: Clinic, family: Family, tmp_path: Path, took_back: Speed | None
+) -> None:
+    """No line says whom a film shows: that its old key went, when they were noticed, does."""
+    film, other = clinic.stores_film(family).id, clinic.stores_film(family).id
+    backup = database_backup(clinic, tmp_path)
+    newcomer = joins(clinic, family, None, role=FamilyRole.PARENT)
+    if took_back is not None:
+        family.issues[newcomer] = clinic.gives_leaflet(family.involvement, newcomer)
+        clinic.captures(family, newcomer, clinic.answers(family, newcomer))
+    depicted.add_depicted(clinic.ctx, clinic.guider, film, newcomer)
+    if took_back is not None:
+        clinic.passes(minutes=1)
+        assert clinic.watches(film)
+        clinic.withdraws(family, newcomer, speed=took_back)
+
+    report = put_back(clinic, backup)
+
+    assert report.restored.get("unknown_here", 0) == int(took_back is not None)
+    _is_gone(clinic, film)
+    assert clinic.watches(other)
+    erasure.work(clinic.ctx, "after")
+    _is_gone(clinic, film)
+
+
 def test_ends_about_somebody_that_the_backup_does_not_know_are_counted(
     clinic: Clinic, family: Family, tmp_path: Path
 ) -> None:
     """No film here shows them, and a consent that is not here cannot end: the service comes up."""
     backup = database_backup(clinic, tmp_path)
     newcomer = joins(clinic, family, None, role=FamilyRole.PARENT)
-    family.issues[newcomer] = clinic.gives_leaflet(family.involvement, newcomer)
-    clinic.captures(family, newcomer, clinic.answers(family, newcomer))
+    _agrees(clinic, family, newcomer)
     clinic.passes(minutes=1)
     because = RevokedBecause.SERVICE_ENDED
     revocation.revoke(

@@ -1,13 +1,15 @@
 """`./dev fuzz`: feed every reader of foreign bytes what nobody would send, for a while each.
 
 With atheris (coverage-guided, `pip install atheris`) each target runs in a process of its own, as
-libFuzzer wants it; without, it says so and spoils valid samples at random. What is found is kept
-as a file in `--findings`, and running with `--again FILE` feeds it once more.
+libFuzzer wants it; without, it says so and spoils valid samples at random. Either way a reading may
+take so much time and memory and no more (`tests.fuzz.bounds`). What is found is kept as a file in
+`--findings`, and running with `--again FILE` feeds it once more.
 """
 
 import argparse
 import hashlib
 import importlib.util
+import os
 import secrets
 import subprocess
 import sys
@@ -18,10 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
 
+from tests.fuzz.bounds import SECONDS
 from tests.fuzz.mutating import mutated
 from tests.fuzz.targets import TARGETS, Target
 
 _BATCH = 1000
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _guided(TARGETS[chosen.guided], chosen.seconds, chosen.findings)
     if chosen.again:
         for name in chosen.target or TARGETS:
-            TARGETS[name].feed(chosen.again.read_bytes())
+            TARGETS[name].meets(chosen.again.read_bytes())
         return 0
     chosen.findings.mkdir(parents=True, exist_ok=True)
     has_atheris = importlib.util.find_spec("atheris") is not None
@@ -56,7 +60,16 @@ def main(arguments: list[str] | None = None) -> int:
 def _in_process(target: Target, seconds: int, findings: Path) -> bool:
     command = [sys.executable, "-m", "tests.fuzz.campaign", "--guided", target.name]
     command += ["--seconds", str(seconds), "--findings", str(findings)]
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace", check=False)
+    # libFuzzer ends its process at once: what that leaves behind is cleared away here.
+    with tempfile.TemporaryDirectory(prefix="consent-fuzz-", dir=MEMORY) as room:
+        done = subprocess.run(
+            command,
+            env=os.environ | {"TMPDIR": room},
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            check=False,
+        )
     lines = done.stderr.splitlines()
     closing = next((line for line in reversed(lines) if line.startswith("Done ")), "")
     print(f"{target.name}: {closing or 'ended early'}", flush=True)
@@ -75,7 +88,8 @@ def _guided(target: Target, seconds: int, findings: Path) -> int:
             target.feed(seed)
         _instrument(atheris.instrument_func)
         options = [f"-max_total_time={seconds}", f"-artifact_prefix={findings}/{target.name}-"]
-        options += ["-max_len=65536", "-rss_limit_mb=1024", "-timeout=20", "-verbosity=1"]
+        options += ["-max_len=65536", "-rss_limit_mb=1024", f"-timeout={SECONDS:.0f}"]
+        options += ["-verbosity=1"]
         atheris.Setup([sys.argv[0], *options, corpus], target.feed)
         atheris.Fuzz()
     return 0
@@ -98,7 +112,7 @@ def _blindly(target: Target, seconds: int, findings: Path) -> bool:
         for content in mutated(target.seeds(), _BATCH, secrets.randbits(32)):
             cases += 1
             try:
-                target.feed(content)
+                target.meets(content)
             except Exception:  # noqa: BLE001  (whatever it is, it was not promised)
                 name = hashlib.sha256(content).hexdigest()[:16]
                 (findings / f"{target.name}-{name}").write_bytes(content)

@@ -37,6 +37,8 @@ from consent_service.vault.container_reader import ContainerReader
 from consent_service.vault.journal_line import BEFORE_FIRST, Entry, LineKind, read_line, write_line
 from consent_service.vault.signing_keys import PublicKey, Signer, SigningUse
 from consent_service.vault.wraps import Sidecar, make_wrap, parse_sidecar, sidecar_bytes
+from tests.fuzz import key_targets
+from tests.fuzz.bounds import bounded
 from tests.support.clinic import Clinic, build_schema, open_clinic
 from tests.support.containers import (
     CHUNK,
@@ -61,6 +63,11 @@ class Target:
     name: str
     seeds: Callable[[], list[bytes]]
     feed: Feed
+
+    def meets(self, content: bytes) -> None:
+        """Feed it once, within bounds of time and memory; libFuzzer has the same of its own."""
+        with bounded():
+            self.feed(content)
 
 
 # --- the vault ------------------------------------------------------------------------------
@@ -177,7 +184,7 @@ def certificate(bundle: bytes) -> None:
 def audit_export(content: bytes) -> None:
     """Never raises; good only to the byte."""
     signed = _signed()
-    with TemporaryDirectory(prefix="consent-fuzz-", dir=_MEMORY) as folder:
+    with TemporaryDirectory(prefix="consent-fuzz-") as folder:
         path = Path(folder, "log.ndjson")
         path.write_bytes(content)
         report = verify_export(path, Trust(signed.log_keys))
@@ -185,8 +192,6 @@ def audit_export(content: bytes) -> None:
 
 
 # --- files and headers ----------------------------------------------------------------------
-
-_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def _leaflets() -> list[bytes]:
@@ -256,7 +261,7 @@ def _policies() -> Path:
     return folder
 
 
-_cleaned = TemporaryDirectory(prefix="consent-fuzz-", dir=_MEMORY)
+_cleaned = TemporaryDirectory(prefix="consent-fuzz-")
 _POLICY_FILES = ("organisation.yaml", "purposes.yaml", "roles.yaml", "retention/england.yaml")
 
 
@@ -290,6 +295,11 @@ TARGETS = {
         Target("leaflet", _leaflets, leaflet),
         Target("tus-headers", _headers, tus_headers),
         Target("byte-range", lambda: [b"bytes=0-99", b'bytes=-5\n"e"', b"bytes=7-"], byte_range),
+        Target("key-backup", lambda: [*key_targets.key_backups(), DEEP], key_targets.key_backup),
+        Target("manifest", lambda: [*key_targets.manifests(), DEEP], key_targets.manifest),
+        Target(
+            "key-server", lambda: [*key_targets.answers(), b"\0\0" + DEEP], key_targets.key_server
+        ),
         Target("policy", lambda: [*_policy_seeds(), b"\0a: " + b"[" * 20_000], policy),
     )
 }

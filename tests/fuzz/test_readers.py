@@ -7,9 +7,9 @@ import pytest
 from consent_service.errors import PolicyFault
 from consent_service.policy_files.faults import Faults
 from consent_service.policy_files.yaml_lines import read_yaml
-from tests.fuzz import campaign
+from tests.fuzz import bounds, campaign
 from tests.fuzz.mutating import mutated
-from tests.fuzz.targets import DEEP, TARGETS, Target
+from tests.fuzz.targets import DEEP, TARGETS, Feed, Target
 
 CASES = 100
 
@@ -20,7 +20,7 @@ def test_spoilt_bytes_are_refused_as_promised_and_nothing_wrong_is_accepted(name
     target = TARGETS[name]
 
     for content in mutated(target.seeds(), CASES):
-        target.feed(content)
+        target.meets(content)
 
 
 def test_a_reader_that_breaks_is_found_out_and_the_bytes_are_kept(
@@ -39,6 +39,28 @@ def test_a_reader_that_breaks_is_found_out_and_the_bytes_are_kept(
     [kept] = tmp_path.iterdir()
     with pytest.raises(IndexError):
         campaign.main(["--target", "broken", "--again", str(kept)])
+
+
+@pytest.mark.parametrize(
+    ("feed", "limit", "told"),
+    [
+        (
+            lambda content: content * (10**5 * round(bounds.peak_mib() + 64)),
+            ("MIB", 16),
+            "it took [0-9]+ MiB",
+        ),
+        (lambda content: sum(range(10**6 * len(content))), ("SECONDS", 0.05), "it took [0-9]+ s"),
+    ],
+    ids=["memory", "time"],
+)
+def test_a_reader_that_takes_more_than_it_may_is_found_out(
+    feed: Feed, limit: tuple[str, float], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten bytes that fill the memory or a night end a service as surely as a fault does."""
+    monkeypatch.setattr(bounds, *limit)
+
+    with pytest.raises(AssertionError, match=told):
+        Target("greedy", lambda: [], feed).meets(b"0123456789")
 
 
 @pytest.mark.parametrize("text", [b"a: " + b"[" * 50_000, b"a:\n" + b"- " * 50_000, DEEP])

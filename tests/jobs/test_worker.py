@@ -4,7 +4,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -12,25 +11,17 @@ from sqlalchemy import select
 from consent_service.db.models.jobs import ClockPause, Notice, ScheduleRun
 from consent_service.db.models.policies import LeafletVersion
 from consent_service.domain.assets import AssetState
-from consent_service.domain.holds import HoldKind
-from consent_service.domain.withdrawal import Speed
-from consent_service.errors import Conflict, JournalBroken, Unavailable
+from consent_service.errors import Conflict, Unavailable
 from consent_service.jobs.catalogue import Job
 from consent_service.jobs.timetable import Daily, Every
 from consent_service.jobs.worker import Worker
 from consent_service.services import (
-    audit,
     clock_guard,
-    holds,
     jobs,
     retention,
-    startup,
-    withdrawal,
 )
 from consent_service.services.context import Context
 from consent_service.services.jobs import CatchUp
-from consent_service.vault.journal import MemoryJournal
-from tests.support.backups import DatabaseBackup
 from tests.support.clinic import Clinic
 from tests.support.kept_film import asset_row, file_summary, keep_film
 
@@ -257,93 +248,25 @@ def test_one_file_one_worker_and_it_stops_when_told(
     assert not thread.is_alive()
 
 
-@pytest.mark.parametrize("looked_between", [True, False])
-def test_a_change_of_mind_is_brought_back_before_an_older_database_destroys_anything(
-    clinic: Clinic, tmp_path: Path, looked_between: bool
-) -> None:
-    """Restored beneath a running worker, the order stands again and its seven days are over.
+def test_a_job_that_takes_hours_keeps_no_other_waiting(clinic: Clinic) -> None:
+    """While a million films are compared, keys are made and uploads finished all the same."""
+    short_done, stop, in_time = threading.Event(), threading.Event(), []
 
-    Also within the minute, when nobody had looked at the journal since the backup was made.
-    """
-    family = clinic.family()
-    clinic.both_consent(family)
-    clinic.passes(hours=1)
-    film, worker = clinic.stores_film(family).id, Worker(clinic.ctx)
-    said = clinic.withdraws(family, family.mother, speed=Speed.SEVEN_DAYS)
-    backup = DatabaseBackup.take(clinic.ctx.engine, tmp_path)
-    withdrawal.cancel(clinic.ctx, clinic.guider, said.id, family.mother)
-    if looked_between:
-        audit.seal(clinic.ctx)
-        audit.publish_checkpoint(clinic.ctx)
-        worker.carry_out()
-        startup.replay(clinic.ctx)
-    clinic.passes(days=8)
+    def compare(_ctx: Context) -> Mapping[str, int]:
+        in_time.append(short_done.wait(60))
+        stop.set()
+        return {}
 
-    backup.put_back()
-    worker.carry_out()
+    def make(_ctx: Context) -> Mapping[str, int]:
+        short_done.set()
+        return {}
 
-    assert asset_row(clinic, film).state is AssetState.STORED
-    assert clinic.watches(film)
-
-
-def test_a_hold_is_brought_back_before_retention_runs_on_an_older_database(
-    clinic: Clinic, tmp_path: Path
-) -> None:
-    """A backup of a moment ago does not know the hold, and the film is due tonight."""
-    for caller in (clinic.ig, clinic.ig2):
-        retention.approve_appraisal(clinic.ctx, caller, "recordings")
-    family = clinic.family()
-    clinic.both_consent(family)
-    film = keep_film(clinic, family)
-    file_summary(clinic, family, film)
-    worker = Worker(clinic.ctx)
+    found = (Job("compare", Daily(4), compare, long=True), Job("make", Daily(4), make))
+    worker = Worker(clinic.ctx, _catalogue(*found))
     worker.start_up()
-    for _ in range(30):
-        clinic.passes(days=1)
-        clock_guard.beat(clinic.ctx)
-    backup = DatabaseBackup.take(clinic.ctx.engine, tmp_path)
-    wanted = holds.PlaceHold(family.involvement, HoldKind.COMPLAINT, "A complaint.")
-    holds.place(clinic.ctx, clinic.ig, wanted)
+    for job in found:
+        jobs.run_now(clinic.ctx, clinic.admin, job.name)
 
-    backup.put_back()
-    clinic.passes(days=1)
-    worker.tick()
-    worker.work_runs()
-    worker.carry_out()
+    worker.run(stop)
 
-    assert asset_row(clinic, film).state is AssetState.STORED
-    assert [run.figures["kept"] for run in _runs(clinic, "retention") if run.figures] == [1]
-
-
-def test_beside_a_cut_journal_a_worker_only_tells_people(clinic: Clinic) -> None:
-    """What must not be destroyed stands in the lines that are missing; that they are is told."""
-    seen: Counter[str] = Counter()
-    jobs_here = (
-        Job("destroys", Every(60), _counting(seen, "destroys")),
-        Job("tells", Every(60), _counting(seen, "tells"), tells=True),
-    )
-    family = clinic.family()
-    clinic.both_consent(family)
-    clinic.passes(hours=1)
-    film = clinic.stores_film(family).id
-    clinic.withdraws(family, family.mother, speed=Speed.SEVEN_DAYS)
-    worker = Worker(clinic.ctx, _catalogue(*jobs_here))
-    worker.start_up()
-    startup.replay(clinic.ctx)
-    journal = clinic.ctx.journal
-    assert isinstance(journal, MemoryJournal)
-    whole, journal._lines = journal._lines, []
-    clinic.passes(days=8)
-    worker.tick()
-
-    worker.work_runs()
-    with pytest.raises(JournalBroken):
-        worker.carry_out()
-
-    assert seen == {"tells": 1}
-    assert asset_row(clinic, film).state is AssetState.STORED
-    journal._lines = whole
-    worker.work_runs()
-    worker.carry_out()
-    assert seen == {"tells": 1, "destroys": 1}
-    assert asset_row(clinic, film).state is AssetState.ERASED
+    assert in_time == [True]

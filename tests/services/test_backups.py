@@ -51,12 +51,6 @@ def safe(clinic: Clinic, tmp_path_factory: pytest.TempPathFactory) -> Safe:
     return open_safe(clinic, tmp_path_factory.mktemp("safe"))
 
 
-@pytest.fixture
-def family(clinic: Clinic) -> Family:
-    """A family who agreed, an hour ago, to being filmed."""
-    return consenting_family(clinic)
-
-
 class InterruptedStore:
     """A store of which one object is replaced, once, while somebody reads it."""
 

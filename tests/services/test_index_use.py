@@ -105,8 +105,11 @@ def test_a_question_goes_by_indexes_in_few_statements(clinic: Clinic, ask: Ask, 
     assert not {s: lines for s, lines in scans.items() if lines}
 
 
-def test_a_stop_is_written_after_three_questions(clinic: Clinic) -> None:
-    """Nobody else writes while a stop is written, and a parent waits for it."""
+def test_a_stop_is_written_after_four_questions(clinic: Clinic) -> None:
+    """Nobody else writes while a stop is written, and a parent waits for it.
+
+    The family, who belongs to it, what was agreed, and whether the same stop stands already.
+    """
     family = clinic.family()
     clinic.both_consent(family)
     clinic.passes(minutes=1)
@@ -121,7 +124,7 @@ def test_a_stop_is_written_after_three_questions(clinic: Clinic) -> None:
         clinic.withdraws(family, family.mother)
     event.remove(clinic.ctx.engine, "commit", note_the_first)
 
-    assert len(first[0]) == 3 + locking
+    assert len(first[0]) == 4 + locking
 
 
 def test_a_table_read_whole_is_noticed(clinic: Clinic) -> None:

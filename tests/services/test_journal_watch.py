@@ -28,15 +28,6 @@ from tests.support.safe import count
 
 
 @pytest.fixture
-def family(clinic: Clinic) -> Family:
-    """A family who agreed, an hour ago, to being filmed."""
-    found = clinic.family()
-    clinic.both_consent(found)
-    clinic.passes(hours=1)
-    return found
-
-
-@pytest.fixture
 def now() -> list[float]:
     """The monotonic clock as a watch sees it; a test moves it on."""
     return [1000.0]

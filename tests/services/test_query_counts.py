@@ -33,12 +33,15 @@ from tests.support.statements import counted
 
 List = Callable[[Clinic, Family], object]
 More = Callable[[Clinic, Family], object]
+USES = ("supervision", "intervision", "accreditation", "keepsake")
 
 
 def _withdraw(clinic: Clinic, family: Family) -> None:
+    """Stop one use more: the same one said again would be no withdrawal of its own."""
     clinic.passes(minutes=1)
+    said = withdrawal.withdrawals(clinic.ctx, clinic.guider, family.involvement)
     clinic.withdraws(
-        family, family.mother, scope=WithdrawalScope.PURPOSES, purposes=("supervision",)
+        family, family.mother, scope=WithdrawalScope.PURPOSES, purposes=(USES[len(said)],)
     )
 
 

@@ -2,52 +2,31 @@
 
 import dataclasses
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyrage
 import pytest
 
 from consent_service.cli.terminal import operator
-from consent_service.domain.audit import EventKind
+from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.holds import HoldKind
 from consent_service.errors import Gone, Refused
-from consent_service.services import audit, holds, key_rotation, startup
+from consent_service.services import holds, key_rotation
 from consent_service.services.access import Caller, job_caller
 from consent_service.services.reconcile import Fault, Report, reconcile
-from consent_service.vault.keyring import KeyKind, KeyStatus, shard_of
-from tests.support.backups import DatabaseBackup
+from consent_service.vault.journal import Journal, JournalLine
+from consent_service.vault.key_providers import MemoryKeyProvider
+from consent_service.vault.keyring import KeyKind, Keyring, KeyStatus, shard_of
 from tests.support.clinic import Clinic, Family
 from tests.support.kept_film import asset_row
+from tests.support.putting_back import database_backup, put_back
 from tests.support.safe import consenting_family, encrypts_to, made_backup, open_safe, restored
 
 JOB = job_caller("reconcile")
 OPERATOR = operator()
 GOES = {Fault.UNKNOWN_KEY, Fault.UNKNOWN_OBJECT}
 KEPT = {Fault.KEPT_KEY, Fault.KEPT_OBJECT}
-
-
-@pytest.fixture
-def family(clinic: Clinic) -> Family:
-    """A family who agreed, an hour ago, to being filmed."""
-    return consenting_family(clinic)
-
-
-def _backup(clinic: Clinic, folder: Path) -> DatabaseBackup:
-    audit.seal(clinic.ctx)
-    audit.publish_checkpoint(clinic.ctx)
-    startup.replay(clinic.ctx)
-    folder.mkdir(exist_ok=True)
-    found = DatabaseBackup.take(clinic.ctx.engine, folder)
-    clinic.passes(minutes=5)
-    return found
-
-
-def _put_back(clinic: Clinic, backup: DatabaseBackup) -> None:
-    audit.seal(clinic.ctx)
-    audit.publish_checkpoint(clinic.ctx)
-    backup.put_back()
-    clinic.passes(minutes=5)
-    startup.require_ready(clinic.ctx)
 
 
 def _nights(clinic: Clinic, count: int = 3) -> list[Report]:
@@ -99,10 +78,10 @@ def test_what_came_after_a_backup_goes_once_somebody_confirms_it(
     clinic: Clinic, family: Family, tmp_path: Path
 ) -> None:
     """The newer database is lost for good: a lost yes must not keep its key for ever."""
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     film = clinic.stores_film(family).id
     key = asset_row(clinic, film).asset_key_id
-    _put_back(clinic, backup)
+    put_back(clinic, backup)
 
     early = _confirm(clinic)
     clinic.passes(days=1)
@@ -134,24 +113,24 @@ def test_what_a_hold_may_cover_stays_though_somebody_confirms(
 ) -> None:
     """An inquiry asked for film that only the newer database knows; others' keys may go."""
     one, two = tmp_path / "1", tmp_path / "2"
-    first = _backup(clinic, one)
+    first = database_backup(clinic, one)
     film = clinic.stores_film(family).id
     key = asset_row(clinic, film).asset_key_id
     other = _elsewhere(clinic, family)
     theirs = clinic.stores_film(other).id
     their_key = asset_row(clinic, theirs).asset_key_id
-    second = _backup(clinic, two)
+    second = database_backup(clinic, two)
     asset = None if whole else film
     place = holds.PlaceHold(family.involvement, HoldKind.INQUIRY, "Asked for.", asset=asset)
     holds.place(clinic.ctx, clinic.ig, place)
-    _put_back(clinic, first)
+    put_back(clinic, first)
     _nights(clinic)
 
     done = _confirm(clinic)
 
     assert {key, f"{film}.1", f"{theirs}.1"} <= _subjects(done, KEPT, repaired=False)
     assert their_key in _subjects(done, GOES, repaired=True)
-    _put_back(clinic, second)
+    put_back(clinic, second)
     assert clinic.watches(film)
     with pytest.raises(Gone):
         clinic.watches(theirs)
@@ -161,25 +140,60 @@ def test_a_hold_on_a_family_that_the_backup_does_not_know_keeps_their_film(
     clinic: Clinic, family: Family, tmp_path: Path
 ) -> None:
     """No row can tell of it here: the journal does."""
-    backup = _backup(clinic, tmp_path)
+    backup = database_backup(clinic, tmp_path)
     newer = consenting_family(clinic)
     film = clinic.stores_film(newer).id
     key = asset_row(clinic, film).asset_key_id
     place = holds.PlaceHold(newer.involvement, HoldKind.COMPLAINT, "A complaint.")
     kept = holds.place(clinic.ctx, clinic.ig, place).id
     again = tmp_path / "again"
-    with_hold = _backup(clinic, again)
-    _put_back(clinic, backup)
+    with_hold = database_backup(clinic, again)
+    put_back(clinic, backup)
     _nights(clinic)
 
     assert not _subjects(_confirm(clinic), GOES, repaired=True)
 
-    _put_back(clinic, with_hold)
+    put_back(clinic, with_hold)
     holds.ask_release(clinic.ctx, clinic.ig, kept, "Answered.")
     holds.confirm_release(clinic.ctx, clinic.ig2, kept)
-    _put_back(clinic, backup)
+    put_back(clinic, backup)
     _nights(clinic)
     assert {key, f"{film}.1"} <= _subjects(_confirm(clinic), GOES, repaired=True)
+
+
+class _ReadWhole:
+    """A journal that counts how often somebody reads all of it."""
+
+    def __init__(self, inner: Journal) -> None:
+        self._inner = inner
+        self.times = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def lines(self, after: int = 0) -> Iterator[JournalLine]:
+        self.times += not after
+        return self._inner.lines(after)
+
+
+@pytest.mark.parametrize("forgotten", [True, False])
+def test_the_journal_is_read_for_holds_only_where_the_replay_left_lines_out(
+    clinic: Clinic, family: Family, tmp_path: Path, forgotten: bool
+) -> None:
+    """It is long: where every hold was placed again, the database knows them all."""
+    backup = database_backup(clinic, tmp_path)
+    clinic.stores_film(family)
+    held = consenting_family(clinic) if forgotten else family
+    place = holds.PlaceHold(held.involvement, HoldKind.COMPLAINT, "A complaint.")
+    holds.place(clinic.ctx, clinic.ig, place)
+    put_back(clinic, backup)
+    journal = _ReadWhole(clinic.ctx.journal)
+    ctx = dataclasses.replace(clinic.ctx, journal=journal)  # type: ignore[arg-type]
+
+    report = reconcile(ctx, OPERATOR, confirm_unknown=True)
+
+    assert _subjects(report, KEPT, repaired=False)
+    assert journal.times == int(forgotten)
 
 
 def test_a_key_made_after_the_restore_goes_as_any_other(
@@ -197,10 +211,14 @@ def test_a_key_made_after_the_restore_goes_as_any_other(
     assert not third.findings
 
 
+@pytest.mark.parametrize("written_down", [True, False])
 def test_a_key_put_back_after_the_restore_is_asked_about(
-    clinic: Clinic, family: Family, tmp_path: Path
+    clinic: Clinic, family: Family, tmp_path: Path, written_down: bool
 ) -> None:
-    """A key backup does not tell when its keys were made: they may be of film that is forgotten."""
+    """A key backup does not tell when its keys were made: they may be of film that is forgotten.
+
+    A process that is killed once they came, or a database of another version, writes nothing down.
+    """
     _forgets_a_family(clinic, tmp_path)
     stray = "cd" * 16
     clinic.ctx.keyring.create(stray, KeyKind.CONSENT, 0, clinic.clock.now())
@@ -209,7 +227,32 @@ def test_a_key_put_back_after_the_restore_is_asked_about(
     held = io.BytesIO()
     clinic.ctx.keyring.backups.make(held, str(pair.to_public()), clinic.clock.now())
     held.seek(0)
-    key_rotation.restore(clinic.ctx, OPERATOR, held, str(pair))
+    clinic.ctx.keyring.close()
+    memory = MemoryKeyProvider(), MemoryKeyProvider()
+    ring = Keyring(f"sqlite:///{tmp_path}/new.sqlite3", *memory)
+    clinic.ctx = dataclasses.replace(clinic.ctx, keyring=ring)
+    clinic.passes(days=1)
+    if written_down:
+        key_rotation.restore(clinic.ctx, OPERATOR, held, str(pair))
+    else:
+        ring.backups.restore(held, str(pair), clinic.clock.now())
+
+    for report in _nights(clinic):
+        assert _subjects(report, KEPT, repaired=False) == {stray}
+    _confirm(clinic)
+    assert clinic.ctx.keyring.status([stray]) == {stray: KeyStatus.DESTROYED}
+
+
+def test_a_key_that_an_earlier_version_put_back_is_asked_about(
+    clinic: Clinic, family: Family, tmp_path: Path
+) -> None:
+    """It dated what came back as made then; only the log's entry tells that it may be older."""
+    _forgets_a_family(clinic, tmp_path)
+    stray = "cd" * 16
+    clinic.ctx.keyring.create(stray, KeyKind.CONSENT, 0, clinic.clock.now())
+    details = {"restored": 1, "refused": 0}
+    with clinic.ctx.begin() as uow:
+        uow.record(AuditEvent(EventKind.KEYS_RESTORED, OPERATOR.actor, details=details))
 
     for report in _nights(clinic):
         assert _subjects(report, KEPT, repaired=False) == {stray}
@@ -217,9 +260,9 @@ def test_a_key_put_back_after_the_restore_is_asked_about(
 
 def _forgets_a_family(clinic: Clinic, folder: Path) -> None:
     """Put the database back from before a family came who gave no consent and has no film."""
-    backup = _backup(clinic, folder)
+    backup = database_backup(clinic, folder)
     clinic.family()
-    _put_back(clinic, backup)
+    put_back(clinic, backup)
     clinic.passes(minutes=1)
 
 

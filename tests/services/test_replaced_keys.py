@@ -1,29 +1,34 @@
 """The key that a film had before somebody was noticed in it goes, whatever breaks on the way."""
 
 import dataclasses
+import json
 from collections.abc import Callable
 
 import pytest
 from sqlalchemy import func, select
 
 from consent_service.db.models.jobs import JournalDue
+from consent_service.domain.erasure import StepKind
 from consent_service.errors import JournalBroken, Unavailable
 from consent_service.jobs.catalogue import CATALOGUE
 from consent_service.services import (
+    certificates,
     depicted,
     depicted_keys,
     erasure,
     erasure_journal,
+    erasure_steps,
     replaced_keys,
 )
 from consent_service.services.context import Context, Standing
 from consent_service.vault.journal import Journal, JournalLine, LineKind, MemoryJournal
-from consent_service.vault.keyring import KeyKind, KeyStatus
+from consent_service.vault.keyring import KeyKind, KeyStatus, shard_of
 from consent_service.vault.wraps import open_wrap, parse_sidecar
 from tests.services.test_standing import Says
 from tests.support.clinic import Clinic, Family
 from tests.support.faulty_store import HappeningStore
 from tests.support.kept_film import asset_row
+from tests.support.keyrings import AT
 
 
 class Killed(BaseException):
@@ -115,7 +120,8 @@ def test_a_store_that_takes_no_sidecar_leaves_no_old_key_alive(
 
     assert clinic.ctx.keyring.status([old]) == {old: KeyStatus.DESTROYED}
     assert not _sidecar_opens(clinic, film)
-    assert [line.body for line in _lines(clinic)] == [{"order": film, "keys": [old]}]
+    body = {"order": film, "keys": [old], "shard": shard_of(family.involvement)}
+    assert [line.body for line in _lines(clinic)] == [body]
     assert _owed(clinic) == 0
 
 
@@ -139,7 +145,8 @@ def test_a_process_that_is_killed_before_the_old_key_goes_leaves_it_to_the_worke
         CATALOGUE[job].act(clinic.ctx)
 
     assert clinic.ctx.keyring.status([old]) == {old: KeyStatus.DESTROYED}
-    assert [line.body for line in _lines(clinic)] == [{"order": film, "keys": [old]}]
+    body = {"order": film, "keys": [old], "shard": shard_of(family.involvement)}
+    assert [line.body for line in _lines(clinic)] == [body]
     assert _owed(clinic) == 0
     assert replaced_keys.destroy(clinic.ctx) == 0
 
@@ -221,3 +228,102 @@ def test_no_erasure_is_done_while_a_replaced_key_lives(
     assert erasure.carry_out(clinic.ctx, done.erasure_order, "worker")
 
     assert clinic.ctx.keyring.status([older]) == {older: KeyStatus.DESTROYED}
+
+
+def _dies_before_it_is_written_down(
+    clinic: Clinic, family: Family, film: str, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """Notice the father, and be killed between the new key and its row; returns that key."""
+
+    def dies(*_: object) -> None:
+        raise Killed
+
+    before = {entry.key_id for entry in clinic.ctx.keyring.list_keys()}
+    with monkeypatch.context() as patch:
+        patch.setattr(depicted_keys, "_write_replacement", dies)
+        with pytest.raises(Killed):
+            depicted.add_depicted(clinic.ctx, clinic.guider, film, family.father)
+    (made,) = {entry.key_id for entry in clinic.ctx.keyring.list_keys()} - before
+    return made
+
+
+def _film_keys(clinic: Clinic) -> set[str]:
+    return {e.key_id for e in clinic.ctx.keyring.list_keys() if e.kind is not KeyKind.CONSENT}
+
+
+def test_no_erasure_leaves_the_data_key_that_a_killed_process_had_sealed(
+    clinic: Clinic, family: Family, film: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It opens any copy of the film, and the certificate would call that irrecoverable."""
+    sealed = _dies_before_it_is_written_down(clinic, family, film, monkeypatch)
+    used = asset_row(clinic, film).asset_key_id
+    assert clinic.ctx.keyring.read_sealed([sealed])
+
+    clinic.passes(minutes=1)
+    done = clinic.withdraws(family, family.mother)
+    assert done.erasure_order is not None
+    erasure.carry_out(clinic.ctx, done.erasure_order, "worker")
+
+    assert _film_keys(clinic) == set()
+    assert clinic.ctx.keyring.status([sealed]) == {sealed: KeyStatus.DESTROYED}
+    assert [sealed, used] == [k for line in _lines(clinic) for k in line.body["keys"]][-2:]
+    view = certificates.certificate(clinic.ctx, clinic.ig, done.erasure_order)
+    assert {sealed, used} <= {key["key"] for key in json.loads(view.body)["keys"]}
+
+
+def test_a_key_that_is_made_while_film_is_erased_goes_before_it_is_certified(
+    clinic: Clinic, family: Family, film: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody settled the film at that moment, and was killed."""
+    clinic.passes(minutes=1)
+    done = clinic.withdraws(family, family.mother)
+    made: list[str] = []
+    delete = erasure_steps.ACTS[StepKind.DELETE_WRAPS]
+
+    def meanwhile(ctx: Context, order: str) -> dict[str, int]:
+        made.append(replaced_keys.after(asset_row(clinic, film).asset_key_id))
+        ctx.keyring.seal_secret(made[0], bytes(32), 0, clinic.clock.now())
+        return delete(ctx, order)
+
+    acts = {**erasure_steps.ACTS, StepKind.DELETE_WRAPS: meanwhile}
+    monkeypatch.setattr(erasure_steps, "ACTS", acts)
+    assert done.erasure_order is not None
+    erasure.carry_out(clinic.ctx, done.erasure_order, "worker")
+
+    assert clinic.ctx.keyring.status(made) == {made[0]: KeyStatus.DESTROYED}
+
+
+def test_what_a_killed_process_had_made_goes_with_the_key_that_is_replaced(
+    clinic: Clinic, family: Family, film: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next who settles cannot know whether it is whole, so they make one of their own."""
+    left = _dies_before_it_is_written_down(clinic, family, film, monkeypatch)
+    old = asset_row(clinic, film).asset_key_id
+
+    depicted_keys.settle_awaiting(clinic.ctx)
+
+    used = asset_row(clinic, film).asset_key_id
+    assert used not in (old, left)
+    assert _film_keys(clinic) == {used}
+    body = {"order": film, "keys": [old, left], "shard": shard_of(family.involvement)}
+    assert [line.body for line in _lines(clinic)] == [body]
+    clinic.passes(minutes=1)
+    clinic.captures(family, family.father, clinic.answers(family, family.father))
+    assert clinic.watches(film)
+
+
+def test_two_who_make_the_next_key_at_once_never_share_one(
+    clinic: Clinic, family: Family, film: str
+) -> None:
+    """Who comes too late destroys what they made: that must not be what the other has used."""
+    first = asset_row(clinic, film).asset_key_id
+    asked: list[str] = []
+
+    def taken_once(key: str) -> bool:
+        asked.append(key)
+        return len(asked) > 1 and clinic.ctx.keyring.create(key, KeyKind.ASSET, 0, AT)
+
+    fresh, passed = replaced_keys.make_next(clinic.ctx, first, taken_once)
+
+    assert asked == [replaced_keys.after(first), fresh]
+    assert passed == (asked[0],)

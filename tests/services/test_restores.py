@@ -19,6 +19,7 @@ from consent_service.errors import (
     Conflict,
     Gone,
     IntegrityFault,
+    JournalBroken,
     Unavailable,
 )
 from consent_service.ids import new_id
@@ -26,6 +27,7 @@ from consent_service.services import (
     audit,
     backup_register,
     clock_guard,
+    depicted,
     erasure,
     key_rotation,
     restore_drill,
@@ -35,11 +37,13 @@ from consent_service.services import (
 from consent_service.services.viewing_keys import ViewingKeys
 from consent_service.vault import backup_folder
 from consent_service.vault.blobs.memory import MemoryStore
-from consent_service.vault.journal import LineKind
+from consent_service.vault.journal import LineKind, MemoryJournal
 from consent_service.vault.key_providers import MemoryKeyProvider
 from consent_service.vault.keyring import Keyring, KeyStatus
+from tests.services.test_replaced_keys import Ends, Killed
 from tests.support.clinic import Clinic, Family
 from tests.support.databases import Databases
+from tests.support.kept_film import asset_row
 from tests.support.safe import (
     Safe,
     consenting_family,
@@ -48,19 +52,13 @@ from tests.support.safe import (
     open_safe,
     restored,
 )
-from tests.support.week import a_week_passes, require_nothing_back
+from tests.support.week import a_week_passes, joins, require_nothing_back
 
 
 @pytest.fixture
 def safe(clinic: Clinic, tmp_path_factory: pytest.TempPathFactory) -> Safe:
     """A disk for backups, and what opens them."""
     return open_safe(clinic, tmp_path_factory.mktemp("safe"))
-
-
-@pytest.fixture
-def family(clinic: Clinic) -> Family:
-    """A family who agreed, an hour ago, to being filmed."""
-    return consenting_family(clinic)
 
 
 @pytest.fixture
@@ -156,6 +154,76 @@ def test_what_the_journal_is_still_owed_outlives_the_database(clinic: Clinic, sa
 
     assert report.brought_back == {"access_revoked": 1}
     assert count(clinic, UserAccount, UserAccount.active.is_(False)) == 1
+
+
+def test_a_key_that_was_to_go_goes_before_its_note_is_lost(
+    clinic: Clinic, family: Family, safe: Safe
+) -> None:
+    """Somebody was noticed in the film and nobody asked them; the backup shows it to everyone.
+
+    A crash, or a journal that was away, left the film's old key alive; no other place tells of it.
+    """
+    film, other = clinic.stores_film(family).id, clinic.stores_film(family).id
+    made = made_backup(clinic, safe)
+    newcomer = joins(clinic, family, None)
+    dying = dataclasses.replace(clinic.ctx, journal=Ends(clinic.ctx.journal, Killed()))
+    with pytest.raises(Killed):
+        depicted.add_depicted(dying, clinic.guider, film, newcomer)
+    planned = restored(clinic, safe, made, replace=True, dry_run=True)
+    assert (planned.erased_since, count(clinic, JournalDue)) == (0, 1)
+
+    report = restored(clinic, safe, made, replace=True)
+
+    assert report.erased_since == 2, "ciphertext of the film and its sidecar"
+    with pytest.raises(Gone):
+        clinic.watches(film)
+    assert clinic.watches(other)
+    assert not startup.replay(clinic.ctx).found_restore
+
+
+def test_an_erasure_that_was_ordered_and_not_yet_done_is_done_by_the_restored_database(
+    clinic: Clinic, family: Family, safe: Safe
+) -> None:
+    """Its line is all that is needed: the old database does not have to live until it is done."""
+    film = clinic.stores_film(family).id
+    made = made_backup(clinic, safe)
+    dying = dataclasses.replace(clinic.ctx, journal=Ends(clinic.ctx.journal, Killed()))
+    with pytest.raises(Killed):
+        dataclasses.replace(clinic, ctx=dying).withdraws(family, family.mother)
+    key = asset_row(clinic, film).asset_key_id
+    assert clinic.ctx.keyring.status([key]) == {key: KeyStatus.LIVE}
+
+    report = restored(clinic, safe, made, replace=True)
+
+    assert report.brought_back == {"consent_ended": 1}
+    with pytest.raises(Gone):
+        clinic.watches(film)
+    erasure.work(clinic.ctx, "after")
+    assert clinic.ctx.keyring.status([key]) == {key: KeyStatus.DESTROYED}
+    assert not clinic.objects()
+
+
+def test_a_journal_that_lacks_what_the_old_database_knows_refuses_a_restore(
+    clinic: Clinic, family: Family, safe: Safe
+) -> None:
+    """The line of the backup is there; those that were cut since are known to the old rows alone."""
+    film = clinic.stores_film(family).id
+    made = made_backup(clinic, safe)
+    clinic.withdraws(family, family.mother)
+    journal = clinic.ctx.journal
+    assert isinstance(journal, MemoryJournal)
+    whole, journal._lines = journal._lines, journal._lines[: made.journal_line]
+
+    for dry_run in (True, False):
+        with pytest.raises(JournalBroken):
+            restored(clinic, safe, made, replace=True, dry_run=dry_run)
+    assert len(journal._lines) == made.journal_line, "another line would rule out the whole copy"
+    journal._lines = whole
+    report = restored(clinic, safe, made, replace=True)
+
+    assert report.brought_back == {"consent_ended": 1}
+    with pytest.raises(Gone):
+        clinic.watches(film)
 
 
 @pytest.mark.parametrize("spoilt", ["database.0001.age", "policies.0001.age", "film", "manifest"])

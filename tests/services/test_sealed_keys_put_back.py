@@ -3,18 +3,23 @@
 import dataclasses
 import io
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pyrage
 import pytest
 from sqlalchemy import select
 
+from consent_service.db.models.consent import ConsentDecision
+from consent_service.db.models.erasure import ErasureOrder
 from consent_service.db.models.recordings import AssetWrap
 from consent_service.domain.audit import EventKind
+from consent_service.domain.consent import Answer
 from consent_service.domain.holds import HoldKind
 from consent_service.domain.withdrawal import Speed, WithdrawalScope
+from consent_service.errors import IntegrityFault
 from consent_service.services import (
     erasure,
     erasure_keys,
@@ -112,6 +117,55 @@ def _compares(ctx: Context) -> None:
     reconcile(ctx, JOB)
 
 
+@pytest.fixture
+def others(kept: Kept) -> list[Family]:
+    """Families who agreed after the copy of the keyring was taken."""
+    return [consenting_family(kept.clinic) for _ in range(3)]
+
+
+@pytest.fixture
+def damaged(kept: Kept) -> tuple[str, str]:
+    """Two keys of a keyring put back that had been sealed: the first has rotted there."""
+    _may_be_undone(kept)
+    kept.clinic.withdraws(kept.family, kept.family.father, speed=Speed.SEVEN_DAYS)
+    kept.put_back()
+    rotten, whole = sorted(kept.live())
+    with closing(sqlite3.connect(kept.keyring)) as keyring, keyring:
+        keyring.execute("UPDATE held_key SET wrapped = zeroblob(60) WHERE key_id = ?", (rotten,))
+    return rotten, whole
+
+
+def test_a_damaged_key_stops_neither_the_start_nor_the_other_keys(
+    kept: Kept, damaged: tuple[str, str]
+) -> None:
+    """A copy of a keyring may have rotted: what is whole in it must not wait for that."""
+    _starts(kept.clinic.ctx)
+
+    status = kept.clinic.ctx.keyring.status(damaged)
+    assert [status[key] for key in damaged] == [KeyStatus.LIVE, KeyStatus.SEALED]
+
+
+def test_a_damaged_key_keeps_no_other_family_from_its_keys(
+    kept: Kept, others: list[Family], damaged: tuple[str, str]
+) -> None:
+    """The job looks after everyone and tells of the damage at its end."""
+    clinic = kept.clinic
+    with clinic.ctx.begin() as uow:
+        unmade = uow.session.scalars(
+            select(ConsentDecision.id).where(
+                ConsentDecision.answer == Answer.YES,
+                ConsentDecision.involvement_id.in_([one.involvement for one in others]),
+            )
+        ).all()
+    assert unmade and not clinic.ctx.keyring.read(unmade)
+
+    with pytest.raises(IntegrityFault):
+        upkeep.make_keys(clinic.ctx, clinic.clock.now() - timedelta(days=1))
+
+    for other in others:
+        assert clinic.stores_film(other)
+
+
 @ENDS
 @pytest.mark.parametrize("look", [_starts, _makes_keys, _compares])
 def test_keys_that_an_order_sealed_are_sealed_again(
@@ -152,6 +206,80 @@ def test_a_key_backup_brings_nothing_back_that_was_sealed_since(
     assert came.restored > 0
     assert KeyStatus.SEALED in ring.status(kept.sealed()).values()
     assert not kept.live() and not kept.opens()
+
+
+class _AskedAbout:
+    """A keyring that remembers of which keys somebody asked how they stand."""
+
+    def __init__(self, inner: Keyring) -> None:
+        self._inner = inner
+        self.keys: set[str] = set()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def status(self, key_ids: Collection[str]) -> dict[str, KeyStatus]:
+        self.keys |= set(key_ids)
+        return self._inner.status(key_ids)
+
+
+def test_every_five_minutes_only_the_orders_sealed_last_are_looked_at(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Holds keep orders sealed for years: what is done so often must not read all of their yeses.
+
+    An older keyring lacks the seals of the newest too; then all that it lacks are made again.
+    """
+    clinic = kept.clinic
+    monkeypatch.setattr(upkeep, "NEWEST_SEALED", 1)
+    _may_be_undone(kept)
+    first = kept.sealed()
+    clinic.passes(hours=1)
+    other = consenting_family(clinic)
+    clinic.passes(hours=2)
+    clinic.withdraws(other, other.mother, speed=Speed.SEVEN_DAYS)
+    clinic.passes(hours=2)
+    ring = _AskedAbout(clinic.ctx.keyring)
+
+    _makes_keys(dataclasses.replace(clinic.ctx, keyring=ring))  # type: ignore[arg-type]
+
+    assert ring.keys == kept.sealed() - first
+    clinic.ctx.keyring.unseal(sorted(kept.sealed()), clinic.clock.now())
+    assert kept.live() & first and kept.live() - first
+    _makes_keys(clinic.ctx)
+    assert not kept.live()
+
+
+def test_all_orders_are_looked_at_page_by_page_but_for_those_about_film_alone(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory holds one page of a long life of orders; film taken back by itself ends no key."""
+    clinic, family = kept.clinic, kept.family
+    monkeypatch.setattr(erasure_keys, "PAGE", 1)
+    clinic.stores_film(family)
+    clinic.withdraws(
+        family,
+        family.mother,
+        speed=Speed.SEVEN_DAYS,
+        scope=WithdrawalScope.ASSETS,
+        assets=(kept.film,),
+    )
+    for _ in range(2):
+        clinic.passes(minutes=1)
+        other = consenting_family(clinic)
+        clinic.withdraws(other, other.mother, speed=Speed.SEVEN_DAYS)
+    erasure_keys.seal_waiting(clinic.ctx)
+    clinic.ctx.keyring.unseal(sorted(kept.sealed()), clinic.clock.now())
+    live = kept.live()
+
+    found = erasure_keys.live_though_sealed(clinic.ctx)
+
+    assert sorted(key for keys in found.values() for key in keys) == sorted(live)
+    with clinic.ctx.read() as session:
+        orders = session.scalars(select(ErasureOrder).order_by(ErasureOrder.sealed_at)).all()
+        assert [row.id for row in orders if row.scope["persons"]] == list(found)
+        assert len(orders) == 3 and all(row.sealed_at for row in orders)
+    assert list(erasure_keys.live_though_sealed(clinic.ctx, newest=1)) == list(found)[-1:]
 
 
 def test_the_comparison_tells_of_it_once_and_names_each_key(kept: Kept) -> None:

@@ -1,7 +1,8 @@
 """Blobs and keyring alone open a film: what stands beside it is what the database would write."""
 
 import dataclasses
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,12 @@ from consent_service.domain.purposes import CARE
 from consent_service.errors import Unavailable
 from consent_service.services import comparisons, depicted, erasure, sidecars
 from consent_service.services.access import job_caller
+from consent_service.services.comparing import Comparing, Fault, Finding
 from consent_service.services.context import Context
-from consent_service.services.reconcile import Fault, reconcile
+from consent_service.services.reconcile import reconcile
+from consent_service.vault.blobs import BlobStore
 from consent_service.vault.blobs.folder import FolderStore
+from consent_service.vault.side_by_side import AT_ONCE
 from consent_service.vault.wraps import open_wrap, parse_sidecar
 from tests.support.clinic import Clinic, Family
 from tests.support.faulty_store import FaultyStore, HappeningStore
@@ -61,9 +65,20 @@ def _found(ctx: Context, *, repair: bool = True) -> list[tuple[Fault, str, bool]
     return [(one.fault, one.subject, one.repaired) for one in found]
 
 
+def _compared(ctx: Context) -> Iterator[str]:
+    """Compare sidecars alone; yield each asset whose sidecar was put right."""
+    for one in sidecars.compare(Comparing(ctx, repair=True, confirmed=False)):
+        assert (one.fault, one.repaired) == (Fault.SIDECAR_WRONG, True)
+        yield one.subject
+
+
 def _with_store(ctx: Context, happens: Callable[[], object]) -> Context:
     """The same service, where something happens once as the next sidecar is begun."""
-    return dataclasses.replace(ctx, blobs=HappeningStore(ctx.blobs, ".json", happens))  # type: ignore[arg-type]
+    return _with(ctx, HappeningStore(ctx.blobs, ".json", happens))
+
+
+def _with(ctx: Context, store: object) -> Context:
+    return dataclasses.replace(ctx, blobs=store)  # type: ignore[arg-type]
 
 
 def _fails() -> None:
@@ -130,12 +145,12 @@ def test_every_asset_that_is_kept_is_compared_also_beyond_a_page(
     for film in (*films, gone):
         clinic.ctx.blobs.delete(f"{film}.json")
 
-    assert sorted(sidecars.compare(clinic.ctx, repair=True)) == sorted(films)
+    assert sorted(_compared(clinic.ctx)) == sorted(films)
 
     assert {name for name in clinic.objects() if name.endswith(".json")} == {
         f"{film}.json" for film in films
     }
-    assert list(sidecars.compare(clinic.ctx, repair=True)) == []
+    assert list(_compared(clinic.ctx)) == []
 
 
 def test_a_store_that_cannot_be_read_says_nothing_of_what_stands_there(
@@ -144,9 +159,11 @@ def test_a_store_that_cannot_be_read_says_nothing_of_what_stands_there(
     """A night of a store that is away must not become a list of films that lack something."""
     store = FaultyStore(clinic.ctx.blobs, fail_at=1)
 
-    with pytest.raises(Unavailable):
-        list(sidecars.compare(dataclasses.replace(clinic.ctx, blobs=store), repair=True))
+    run = Comparing(_with(clinic.ctx, store), repair=True, confirmed=False)
 
+    assert not list(sidecars.compare(run))
+
+    assert run.findings == [Finding(Fault.NOT_COMPARED, film, False)]
     assert store.operations == [f"read {film}.json"]
 
 
@@ -154,9 +171,50 @@ def test_where_all_is_well_each_sidecar_is_read_once(clinic: Clinic, film: str) 
     """The nightly run of a large clinic: one question for each film, and nothing written."""
     store = FaultyStore(clinic.ctx.blobs)
 
-    assert not list(sidecars.compare(dataclasses.replace(clinic.ctx, blobs=store), repair=True))
+    assert not list(_compared(_with(clinic.ctx, store)))
 
     assert store.operations == [f"read {film}.json"]
+
+
+def test_so_many_sidecars_are_read_at_once_and_no_more(clinic: Clinic, family: Family) -> None:
+    """A bucket takes ten milliseconds for each: one after another, a large clinic's night is over.
+
+    Nor are they all asked for together: each that is under way holds memory and a connection.
+    """
+    for _ in range(AT_ONCE + 2):
+        keep_film(clinic, family, Kept(state=AssetState.RESTRICTED))
+    store = _Slow(clinic.ctx.blobs)
+
+    assert not list(_compared(_with(clinic.ctx, store)))
+
+    assert store.most == AT_ONCE
+
+
+class _Slow:
+    """A store that answers nobody before so many have asked at once."""
+
+    def __init__(self, inner: BlobStore) -> None:
+        self._inner = inner
+        self._all_here = threading.Barrier(AT_ONCE)
+        self._lock = threading.Lock()
+        self._asked = self._reading = self.most = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def read_range(self, name: str, offset: int, length: int) -> bytes:
+        with self._lock:
+            self._asked += 1
+            first = self._asked <= AT_ONCE
+            self._reading += 1
+            self.most = max(self.most, self._reading)
+        try:
+            if first:
+                self._all_here.wait(60)
+            return self._inner.read_range(name, offset, length)
+        finally:
+            with self._lock:
+                self._reading -= 1
 
 
 def test_a_key_that_is_replaced_while_its_sidecar_is_mended_is_the_one_that_stands(
@@ -168,7 +226,7 @@ def test_a_key_that_is_replaced_while_its_sidecar_is_mended_is_the_one_that_stan
     def noticed() -> None:
         depicted.add_depicted(clinic.ctx, clinic.guider, film, family.father)
 
-    assert list(sidecars.compare(_with_store(clinic.ctx, noticed), repair=True)) == [film]
+    assert list(_compared(_with_store(clinic.ctx, noticed))) == [film]
 
     with clinic.ctx.read() as session:
         key = session.get_one(Asset, film).asset_key_id
@@ -186,7 +244,7 @@ def test_nothing_is_left_beside_a_film_that_is_erased_while_its_sidecar_is_mende
         clinic.withdraws(family, family.mother)
         erasure.work(clinic.ctx, "worker")
 
-    assert list(sidecars.compare(_with_store(clinic.ctx, erased), repair=True)) == [film]
+    assert list(_compared(_with_store(clinic.ctx, erased))) == [film]
 
     assert clinic.objects() == set()
 
@@ -199,7 +257,7 @@ def test_what_changed_since_its_page_was_read_is_not_taken_for_wrong(
         clinic.stores_film(family, depicted=(family.mother, family.baby)).id for _ in range(2)
     )
     clinic.passes(minutes=1)
-    found = sidecars.compare(clinic.ctx, repair=True)
+    found = _compared(clinic.ctx)
     clinic.ctx.blobs.delete(f"{films[0]}.json")
     assert next(found) == films[0]
 

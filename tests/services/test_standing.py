@@ -32,15 +32,6 @@ from tests.support.films import heavy_film
 from tests.support.kept_film import asset_row
 
 
-@pytest.fixture
-def family(clinic: Clinic) -> Family:
-    """A family who agreed, an hour ago, to being filmed."""
-    found = clinic.family()
-    clinic.both_consent(found)
-    clinic.passes(hours=1)
-    return found
-
-
 class Says:
     """A watch that says what a test tells it to."""
 

@@ -10,9 +10,10 @@ import pytest
 from consent_service.db.models.people import Involvement
 from consent_service.domain.assets import AssetState
 from consent_service.domain.tus import Checksum
-from consent_service.errors import Gone, Refused
+from consent_service.errors import Gone, Refused, Unavailable
 from consent_service.media import MAX_BLOCK
-from consent_service.services import cutting, erasure, recordings, upload_parts
+from consent_service.services import cutting, erasure, recordings, standing_use, upload_parts
+from consent_service.services.context import Context
 from consent_service.services.standing_use import StandingUse
 from consent_service.vault.blobs import BlobSource
 from tests.support.clinic import Clinic, Family, sample_film
@@ -99,6 +100,40 @@ def _in_parts(clinic: Clinic, asset: str, body: _Body) -> object:
 
 def _whole(clinic: Clinic, asset: str, body: _Body) -> object:
     return recordings.receive(clinic.ctx, clinic.guider, asset, iter(body))
+
+
+def _database_away(fails: list[bool]) -> Callable[[Context, str], int]:
+    """Read an epoch as always, but not while `fails` says so."""
+    real = standing_use._read_epoch
+
+    def read(ctx: Context, involvement: str) -> int:
+        if fails:
+            raise Unavailable("The database cannot be reached.")
+        return real(ctx, involvement)
+
+    return read
+
+
+def test_a_film_goes_on_coming_in_while_the_database_is_away_for_a_moment(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody films the same minutes twice; before it is stored everything is asked again."""
+    _, asset = begun(clinic)
+    fails: list[bool] = []
+    monkeypatch.setattr(standing_use, "_read_epoch", _database_away(fails))
+    film = sample_film()
+
+    def pieces() -> Iterator[bytes]:
+        yield film[:1000]
+        clinic.passes(seconds=2)
+        fails.append(True)
+        yield film[1000:2000]
+        fails.clear()
+        yield film[2000:]
+
+    recordings.receive(clinic.ctx, clinic.guider, asset, pieces())
+
+    assert state_of(clinic, asset) is AssetState.STORED
 
 
 @pytest.mark.parametrize("act", [_summed, _in_parts, _whole])

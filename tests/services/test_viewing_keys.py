@@ -4,7 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 from consent_service.domain.assets import AssetKind
 from consent_service.domain.purposes import CARE
-from consent_service.services.viewing_keys import FilmFacts, Held, Recent, ViewingKeys, ViewName
+from consent_service.services.viewing_keys import (
+    MOST_KNOWN,
+    FilmFacts,
+    Held,
+    Recent,
+    ViewingKeys,
+    ViewName,
+)
 
 NOON = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 
@@ -57,3 +64,14 @@ def test_an_epoch_is_read_again_after_a_second_or_when_the_clock_steps_back() ->
     found = [epochs.get("i", NOON + timedelta(seconds=s), read) for s in moments]
 
     assert found == [0, 0, 1, 1, 2]
+
+
+def test_epochs_of_long_ago_are_forgotten_by_whoever_only_asks() -> None:
+    """A worker watches nothing, and looks at a year's families between two restarts."""
+    epochs = Recent[int]()
+
+    for second in range(3):
+        for number in range(MOST_KNOWN):
+            epochs.get(f"{second}.{number}", NOON + timedelta(seconds=second * 2), lambda: 1)
+
+    assert len(epochs._known) <= MOST_KNOWN + 1

@@ -2,13 +2,16 @@
 
 import pytest
 
+from consent_service.db.models.erasure import Certificate, ErasureOrder
+from consent_service.domain.assets import AssetState
 from consent_service.domain.consent import ConsentState
 from consent_service.domain.erasure import OrderState
 from consent_service.domain.withdrawal import Route, Speed, WithdrawalRequest, WithdrawalScope
 from consent_service.errors import Conflict
-from consent_service.services import certificates, consent, erasure, withdrawal
+from consent_service.services import assets, certificates, consent, erasure, withdrawal
 from consent_service.vault.keyring_values import KeyStatus
 from tests.support.clinic import Clinic, Family
+from tests.support.putting_back import rows_of
 
 
 def _request(
@@ -131,3 +134,26 @@ def test_each_of_two_orders_that_overlap_destroys_what_its_own_preview_said(
     }
     assert [line.asset for line in previewed.destroyed] == [film.id]
     assert destroyed == {first.erasure_order: [], second.erasure_order: [film.id]}
+
+
+def test_film_taken_back_with_days_to_think_is_ordered_erased_once(
+    clinic: Clinic, family: Family
+) -> None:
+    """Waiting seals nothing that the order ends later: an end that never ends would fill a disk."""
+    film = clinic.stores_film(family).id
+    clinic.withdraws(
+        family,
+        family.mother,
+        scope=WithdrawalScope.ASSETS,
+        assets=(film,),
+        speed=Speed.SEVEN_DAYS,
+    )
+    erasure.work(clinic.ctx, "test")
+    clinic.passes(days=8)
+
+    for _ in range(2):
+        erasure.work(clinic.ctx, "test")
+        clinic.passes(minutes=1)
+
+    assert rows_of(clinic, ErasureOrder) == rows_of(clinic, Certificate) == 1
+    assert assets.asset(clinic.ctx, clinic.ig, film).state is AssetState.ERASED

@@ -28,6 +28,7 @@ class DatabaseBackup:
     @classmethod
     def take(cls, engine: Engine, folder: Path) -> "DatabaseBackup":
         """Copy the database as it stands now."""
+        folder.mkdir(exist_ok=True)
         file = folder / "backup.sqlite3"
         if engine.dialect.name == "sqlite":
             copy_sqlite(Path(str(engine.url.database)), file)

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from consent_service.clock import FixedClock, london_day
 from consent_service.db import schema
 from consent_service.db.engine import open_engine
-from consent_service.db.models.accounts import TeamMember, UserAccount
+from consent_service.db.models.accounts import Role, TeamMember, UserAccount
 from consent_service.db.models.audit import AuditEntry
 from consent_service.db.models.people import Team
 from consent_service.domain.answers import GivenAnswer
@@ -43,7 +43,7 @@ from consent_service.services import (
 from consent_service.services.access import Caller
 from consent_service.services.context import Context
 from consent_service.settings import Settings
-from consent_service.wiring import build_context, make_folders
+from consent_service.wiring import Begin, build_context, make_folders
 
 START = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 """A Monday morning on which leaflet L1111 V2 is current."""
@@ -307,7 +307,7 @@ def open_clinic(
 def furnish_clinic(settings: Settings, clock: FixedClock) -> Clinic:
     """Return a clinic with staff and published policies, kept where `settings` say."""
     make_folders(settings, clock)
-    clinic = Clinic(build_context(settings, clock), clock)
+    clinic = Clinic(build_context(settings, clock, begin=Begin.KEYS | Begin.JOURNAL), clock)
     _employ(clinic)
     policies.publish_all(clinic.ctx, clinic.ig)
     return clinic
@@ -318,6 +318,7 @@ def _employ(clinic: Clinic) -> None:
         clinic.team = new_id()
         uow.session.add(Team(id=clinic.team, name="Lantern team", created_at=uow.at))
         uow.session.flush()
+        roles: dict[str, Role] = {}
         for name in ("guider", "ig", "ig2", "supervisor", "admin"):
             role = {"ig": "ig_officer", "ig2": "ig_officer", "admin": "administrator"}.get(
                 name, name
@@ -331,6 +332,7 @@ def _employ(clinic: Clinic) -> None:
                     display_name=f"Test {name}",
                     fs_uniquifier=secrets.token_hex(16),
                     created_at=uow.at,
+                    roles=[roles.setdefault(role, Role(id=new_id(), name=role))],
                 )
             )
             uow.session.flush()

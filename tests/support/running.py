@@ -75,6 +75,17 @@ def running(
 
 
 @contextmanager
+def starting(folder: Path, **more: str) -> Iterator[Running]:
+    """`running`, but without waiting for an answer: it has only just been begun."""
+    port = free_port()
+    environment = _environment(folder, CONSENT_LISTEN=f"127.0.0.1:{port}", **more)
+    temporary = Path(environment["TMPDIR"])
+    command = [sys.executable, "-c", RUN, "run"]
+    with begun(command, cwd=temporary, environment=environment) as process:
+        yield Running(process, port, folder, temporary)
+
+
+@contextmanager
 def working(folder: Path, **more: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a worker alone over `folder` until the block ends."""
     environment = _environment(folder, **more)

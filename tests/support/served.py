@@ -21,7 +21,7 @@ from consent_service.services.accounts import UserDetails
 from consent_service.services.context import Context
 from consent_service.settings import PREFIX, Settings, load_settings
 from consent_service.web.sign_in import BEGUN, PROVED, SEEN
-from consent_service.wiring import build_context, make_folders
+from consent_service.wiring import Begin, build_context, make_folders
 from tests.support.processes import free_port, started
 
 PASSWORD = "four plain quiet words"
@@ -105,7 +105,7 @@ def served(folder: Path) -> Iterator[Served]:
 
 def _installed(settings: Settings) -> Served:
     make_folders(settings, SystemClock())
-    ctx = build_context(settings)
+    ctx = build_context(settings, begin=Begin.KEYS | Begin.JOURNAL)
     schema.upgrade(ctx.engine)
     installer = Caller(
         Actor(ActorKind.SYSTEM, "tests"), roles=frozenset({"administrator", "ig_officer"})

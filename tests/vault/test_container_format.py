@@ -74,7 +74,6 @@ def test_kinds_keep_their_numbers() -> None:
         "STILL": 3,
         "UPLOAD_PART": 4,
         "SCAN": 5,
-        "EXPORT": 6,
     }
 
 

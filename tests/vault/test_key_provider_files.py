@@ -204,6 +204,21 @@ def test_the_assurance_is_that_of_the_folders_own_file_system(
     assert assurance_of(folder) is Assurance.OVERWRITTEN
 
 
+def test_lost_master_keys_are_not_made_anew(folder: Path) -> None:
+    """New ones open nothing, and would lie in the way when the lost folder is put back."""
+    for there in (False, True):
+        if there:
+            folder.mkdir(mode=0o700, parents=True)
+        with pytest.raises(SettingsFault) as refused:
+            open_provider(f"file://{folder}", must_exist=True)
+
+        assert refused.value.code == "master_missing"
+        assert str(folder) in refused.value.message
+        assert folder.exists() is there and not list(folder.glob("*"))
+    assert open_provider(f"file://{folder}").versions() == [1]
+    assert open_provider(f"file://{folder}", must_exist=True).versions() == [1]
+
+
 def _addresses(tmp_path: Path) -> Iterator[str]:
     yield f"file://{tmp_path}/with%20space"
     yield f"file://localhost{tmp_path}/with%20space"

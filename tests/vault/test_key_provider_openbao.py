@@ -81,8 +81,47 @@ def test_the_web_may_not_rotate_and_the_worker_may(keys_made: OpenBao, tmp_path:
     assert web.versions() == [target]
 
 
-@pytest.mark.parametrize("role", ["web", "worker"])
-def test_neither_process_may_read_or_delete_a_key(
+def test_who_backs_keys_up_opens_escrow_and_destroys_nothing(
+    keys_made: OpenBao, tmp_path: Path
+) -> None:
+    """A copy of every key is much to hand to a person; the end of every key is more."""
+    web = provider_for(keys_made, "web", "consent-escrow", tmp_path)
+    operator = provider_for(keys_made, "operator", "consent-escrow", tmp_path)
+    [sealed] = web.wrap_many([(SECRET, PLACE)])
+    held = operator.versions()
+
+    assert operator.unwrap_many([(sealed, PLACE)]) == [SECRET]
+    with pytest.raises(Refused):
+        operator.rotate()
+    assert operator.versions() == held
+
+
+@pytest.mark.parametrize("role", ["web", "operator"])
+@pytest.mark.parametrize("key", ["consent-live", "consent-escrow"])
+def test_only_the_worker_may_change_which_versions_there_are(
+    keys_made: OpenBao, tmp_path: Path, role: str, key: str
+) -> None:
+    """Each of these steps makes film unreadable for ever when it is taken out of turn."""
+    provider_for(keys_made, role, key, tmp_path)
+    headers = {"X-Vault-Token": (tmp_path / f"{role}-token").read_text()}
+    steps: dict[str, dict[str, int]] = {
+        "rotate": {},
+        "config": {"min_decryption_version": 1, "min_encryption_version": 1},
+        "trim": {"min_available_version": 1},
+    }
+
+    answers = [
+        urllib3.request(
+            "POST", f"{keys_made.url}/v1/transit/keys/{key}/{step}", json=body, headers=headers
+        )
+        for step, body in steps.items()
+    ]
+
+    assert [answer.status for answer in answers] == [403, 403, 403]
+
+
+@pytest.mark.parametrize("role", ["web", "operator", "worker"])
+def test_no_token_of_ours_may_read_or_delete_a_key(
     keys_made: OpenBao, tmp_path: Path, role: str
 ) -> None:
     """Only the server's administrators can, with its own audit log watching."""

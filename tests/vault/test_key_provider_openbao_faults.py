@@ -132,7 +132,10 @@ def test_an_answer_of_another_shape_is_no_answer(
             act()
 
 
-@pytest.mark.parametrize("keys", [7, "12", ["1", 2], [1], {"one": 1}, {"1.5": 1}, None, [[]]])
+@pytest.mark.parametrize(
+    "keys",
+    [7, "12", ["1", 2], [1], {"one": 1}, {"1.5": 1}, {"1_0": 1}, {"0": 1}, {"-1": 1}, None, [[]]],
+)
 def test_versions_that_are_no_numbers_are_no_answer(
     server: KeyServerDouble, provider: KeyProvider, keys: object
 ) -> None:
@@ -144,7 +147,8 @@ def test_versions_that_are_no_numbers_are_no_answer(
 
 
 @pytest.mark.parametrize(
-    "said", [{"version": 3}, {"latest_version": "x"}, {"latest_version": None}]
+    "said",
+    [{"version": 3}, *({"latest_version": one} for one in ("x", None, 1.5, True, 0, 10**9))],
 )
 def test_a_rotation_without_its_version_is_no_answer(
     server: KeyServerDouble, provider: KeyProvider, said: object
@@ -152,6 +156,22 @@ def test_a_rotation_without_its_version_is_no_answer(
     """Nobody may guess under which version keys are wrapped from now on."""
     server.will_answer(KEY, ONE_VERSION)
     server.will_answer(ROTATE, Answer(200, {"data": said}))
+
+    with pytest.raises(Unavailable, match="no answer that can be read"):
+        provider.rotate()
+
+
+ENDLESS = b'{"data": {"latest_version": %s, "renewable": true, "ttl": %s}, "auth": {"lease_duration": %s}}'
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"9" * 400])
+@pytest.mark.parametrize("question", [LOOKUP, ROTATE])
+def test_a_number_without_end_is_no_answer(
+    server: KeyServerDouble, provider: KeyProvider, question: str, number: bytes
+) -> None:
+    """JSON has numbers that no version and no span of time can be."""
+    server.will_answer(KEY, ONE_VERSION)
+    server.will_answer(question, Answer(200, ENDLESS.replace(b"%s", number)))
 
     with pytest.raises(Unavailable, match="no answer that can be read"):
         provider.rotate()

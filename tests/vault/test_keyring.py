@@ -1,11 +1,13 @@
 """The keyring: what stands, what is sealed, what is gone for ever."""
 
 import hashlib
+from collections.abc import Sequence
 
 import pytest
 
-from consent_service.errors import KeyDestroyed
+from consent_service.errors import IntegrityFault, KeyDestroyed
 from consent_service.ids import new_id
+from consent_service.vault.key_providers import MemoryKeyProvider
 from consent_service.vault.keyring import (
     KeyKind,
     Keyring,
@@ -300,3 +302,27 @@ def test_a_data_key_is_kept_under_escrow(keyring: Keyring) -> None:
     keyring.destroy([key_id], "order", LATER)
     with pytest.raises(KeyDestroyed):
         keyring.seal_secret(key_id, secret, 7, LATER)
+
+
+class Elsewhere(MemoryKeyProvider):
+    """A key server behind something that, from some moment, answers in its place."""
+
+    length: int | None = None
+
+    def unwrap_many(self, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """So many bytes of each, at the most."""
+        return [secret[: self.length] for secret in super().unwrap_many(items)]
+
+
+@pytest.mark.parametrize("length", [0, 3, 16])
+def test_what_opens_to_no_key_is_not_used_as_one(home: KeyringHome, length: int) -> None:
+    """Whoever waits is told that the keyring does not open, and nothing is wrapped under it."""
+    home.live = server = Elsewhere()
+    keyring = home.open()
+    [key] = make_keys(keyring, 1, shard=7)
+    server.length = length
+
+    for act in (lambda: keyring.read([key]), lambda: make_keys(keyring, 1, shard=7)):
+        with pytest.raises(IntegrityFault) as fault:
+            act()
+        assert fault.value.code == "wrapped_key_corrupt"

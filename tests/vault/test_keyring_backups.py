@@ -7,11 +7,11 @@ import json
 import pyrage
 import pytest
 
-from consent_service.errors import DiskFull, IntegrityFault, SettingsFault
+from consent_service.errors import Conflict, DiskFull, IntegrityFault, SettingsFault
 from consent_service.ids import new_id
 from consent_service.vault.key_backups import FORMAT, LIFETIME, RestoredKeys
 from consent_service.vault.keyring import KeyKind, Keyring, KeyStatus
-from consent_service.vault.keyring_values import KeyBackup
+from consent_service.vault.keyring_values import OF_UNKNOWN_AGE, KeyBackup
 from tests.support.databases import Databases
 from tests.support.keyrings import AT, LATER, KeyringHome, make_keys
 from tests.vault.conftest import make_tables
@@ -54,6 +54,19 @@ def test_a_lost_keyring_comes_back_whole(keyring: Keyring, lost: Keyring) -> Non
     assert lost.create(fenced, KeyKind.CONSENT, 7, LATER) is False
 
 
+def test_keys_of_a_backup_are_of_unknown_age(keyring: Keyring, lost: Keyring) -> None:
+    """Dated by their return they would look younger than film that they are the keys of."""
+    live, sealed = make_keys(keyring, 2)
+    keyring.seal([sealed], AT)
+
+    lost.backups.restore(backup_of(keyring), IDENTITY, LATER)
+    lost.unseal([sealed], LATER)
+    lost.rotate(LATER, force=True)
+
+    assert lost.held_since([live, sealed]) == dict.fromkeys([live, sealed], OF_UNKNOWN_AGE)
+    assert OF_UNKNOWN_AGE < AT
+
+
 def test_what_ended_after_the_backup_does_not_come_back(keyring: Keyring) -> None:
     """By its id, and by its fingerprint under whatever id."""
     kept, gone = make_keys(keyring, 2)
@@ -91,6 +104,23 @@ def test_a_backup_restores_the_ends_it_knows_of(keyring: Keyring, lost: Keyring)
     lost.backups.restore(backup_of(keyring), IDENTITY, LATER)
 
     assert lost.status([gone]) == {gone: KeyStatus.DESTROYED}
+
+
+def test_a_key_that_was_made_anew_is_not_taken_for_the_one_that_was_lost(
+    keyring: Keyring, lost: Keyring
+) -> None:
+    """Whoever went on without the keyring would be told that all is there, and film be lost."""
+    kept, anew = make_keys(keyring, 2)
+    keyring.destroy(["gone"], "order", AT)
+    backup = backup_of(keyring)
+    lost.create(anew, KeyKind.CONSENT, 7, AT)
+    before = lost.read([anew])
+
+    with pytest.raises(Conflict, match="into an empty one"):
+        lost.backups.restore(backup, IDENTITY, LATER)
+
+    assert lost.read([kept, anew]) == before
+    assert lost.tombstones(["gone"]) == {}
 
 
 def test_more_keys_than_one_transaction_takes(
@@ -299,6 +329,34 @@ def test_a_cut_backup_is_refused_whole(keyring: Keyring, lost: Keyring, cut: int
         [{"format": FORMAT}, KEY | {"secret": "*"}, {"end": 1}],
         [{"format": FORMAT}, STONE | {"destroyed_at": "yesterday"}, {"end": 1}],
         [{"format": FORMAT}, {"unknown": 1}, {"end": 1}],
+        *(
+            [{"format": FORMAT}, KEY | changed, {"end": 1}]
+            for changed in (
+                {"key": ["a"]},
+                {"key": {"a": 1}},
+                {"shard": 1.5},
+                {"shard": True},
+                {"secret": ""},
+                {"secret": base64_of(b"k" * 16)},
+                {"kind": "data"},
+            )
+        ),
+        *(
+            [{"format": FORMAT}, STONE | changed, {"end": 1}]
+            for changed in (
+                {"tombstone": 7},
+                {"tombstone": "\ud800"},
+                {"order": None},
+                {"order": ["o"]},
+                {"fingerprint": "abcd"},
+                {"destroyed_at": "2026-05-04T09:30:00"},
+                {"destroyed_at": "0001-01-01T00:00:00+14:00"},
+            )
+        ),
+        [{"format": FORMAT}, {"fence": None}, {"end": 1}],
+        [{"format": FORMAT}, {"fence": "x" * 101}, {"end": 1}],
+        [{"format": FORMAT}, KEY, KEY, {"end": 2}],
+        [{"format": FORMAT}, KEY, KEY | {"zone": "escrow"}, {"end": 2}],
     ],
 )
 def test_a_file_that_is_no_backup_changes_nothing(keyring: Keyring, lines: list[object]) -> None:
@@ -308,3 +366,12 @@ def test_a_file_that_is_no_backup_changes_nothing(keyring: Keyring, lines: list[
 
     assert list(keyring.list_keys()) == []
     assert keyring.tombstones(["b"]) == {}
+
+
+def test_a_line_that_is_nested_without_end_is_no_line(keyring: Keyring) -> None:
+    """The reader follows it down, and must come back with a sentence."""
+    deep = b'{"a":' * 10_000
+    file = io.BytesIO(pyrage.encrypt(deep, [OWNER.to_public()]))
+
+    with pytest.raises(IntegrityFault, match="not a whole key backup"):
+        keyring.backups.restore(file, IDENTITY, LATER)

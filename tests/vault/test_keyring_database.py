@@ -9,7 +9,7 @@ from sqlalchemy.exc import StatementError
 
 from consent_service.errors import DiskFull, SettingsFault, Unavailable
 from consent_service.vault.keyring import KeyKind
-from consent_service.vault.keyring_database import KeyringDatabase
+from consent_service.vault.keyring_database import KeyringDatabase, require_keyring_file
 from tests.support.keyrings import AT, KeyringHome, make_keys
 
 
@@ -28,6 +28,25 @@ def test_only_the_owner_may_read_the_keyring(file_home: KeyringHome, tmp_path: P
     assert {"keyring.db", "keyring.db-wal"} <= modes.keys()
     assert set(modes.values()) == {0o600}
     assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_keyring_that_is_not_there_is_said_to_be_missing(
+    file_home: KeyringHome, tmp_path: Path
+) -> None:
+    """Opening it would make an empty one, in which no film has its key."""
+    with pytest.raises(SettingsFault) as refused:
+        require_keyring_file(file_home.url)
+
+    assert refused.value.code == "keyring_missing"
+    assert str(tmp_path / "keys" / "keyring.db") in refused.value.message
+    assert not (tmp_path / "keys").exists()
+    file_home.open()
+    require_keyring_file(file_home.url)
+
+
+def test_a_keyring_on_a_server_is_not_looked_for_as_a_file() -> None:
+    """Whether it is there only the server can say, when it is asked."""
+    require_keyring_file("postgresql+psycopg://keeper@nowhere.example/keyring")
 
 
 def test_every_connection_overwrites_what_it_deletes(file_home: KeyringHome) -> None:

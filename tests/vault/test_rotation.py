@@ -1,15 +1,17 @@
 """Rotation: what was deleted cannot be opened any more, whatever is killed and whoever works on."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
-from consent_service.errors import Conflict, IntegrityFault, SettingsFault
+from consent_service.errors import Conflict, IntegrityFault, SettingsFault, Unavailable
 from consent_service.ids import new_id
 from consent_service.vault.key_providers import Assurance, MemoryKeyProvider
 from consent_service.vault.keyring import KeyKind, Keyring, Zone
+from consent_service.vault.keyring_values import RotationAhead
 from consent_service.vault.rotation import RotationStep
 from tests.support.keyrings import (
     AT,
@@ -145,6 +147,25 @@ def test_a_rotation_killed_at_any_step_is_taken_up(
     assert reopened.dirty_shards() == []
     assert len(home.live.versions()) == len(home.escrow.versions()) == 1
     assert all(reopened.irrecoverable_since(family.gone).values())
+
+
+def test_what_a_rotation_would_do_is_told_before(keyring: Keyring) -> None:
+    """An operator looks before the master keys go; one that was killed has the rest ahead."""
+    assert keyring.rotation_ahead() == RotationAhead(0, 0, unfinished=False)
+    assert keyring.rotation_ahead().idle
+    family = Family(keyring)
+
+    assert keyring.rotation_ahead() == RotationAhead(2, 2, unfinished=False)
+    assert not keyring.rotation_ahead().idle
+    with pytest.raises(Killed):
+        keyring.rotate(AT, KillAt(STEPS.index(RotationStep.STARTED)))
+    assert keyring.rotation_ahead() == RotationAhead(2, 2, unfinished=True)
+    with pytest.raises(Killed):
+        keyring.rotate(AT, KillAt(STEPS.index(RotationStep.MASTER_NOTED)))
+    assert keyring.rotation_ahead() == RotationAhead(0, 2, unfinished=True)
+    keyring.rotate(LATER)
+    assert keyring.rotation_ahead().idle
+    assert family.is_whole(keyring)
 
 
 def test_what_ended_after_a_kill_is_rotated_out_too(home: KeyringHome, keyring: Keyring) -> None:
@@ -293,3 +314,32 @@ def test_other_master_keys_of_the_same_version_are_refused(
 
     with pytest.raises(SettingsFault, match="does not fit"):
         home.open(live=MemoryKeyProvider())
+
+
+class Boasting(MemoryKeyProvider):
+    """A key server that tells of a newer master key than the one it wraps under."""
+
+    wraps = 0
+
+    def rotate(self) -> int:
+        """Say one more than there is."""
+        return super().rotate() + 1
+
+    def wrap_many(self, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """Count, so that who never ends is found out."""
+        self.wraps += 1
+        assert self.wraps < 20, "it wraps the same without end"
+        return super().wrap_many(items)
+
+
+def test_a_rotation_ends_where_keys_stay_under_an_older_master_key(home: KeyringHome) -> None:
+    """It would wrap them again for ever, and nobody be told; no master key has gone by then."""
+    home.live = server = Boasting()
+    keyring = home.open()
+    family = Family(keyring)
+
+    with pytest.raises(Unavailable, match="older master key"):
+        keyring.rotate(AT)
+
+    assert 1 in server.versions()
+    assert family.is_whole(keyring)

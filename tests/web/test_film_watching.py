@@ -9,11 +9,13 @@ import pytest
 from consent_service.db.models.people import Involvement, Team
 from consent_service.domain.assets import AssetKind
 from consent_service.domain.audit import EventKind
+from consent_service.errors import NotSignedIn
 from consent_service.ids import new_id
-from consent_service.services import assets, cutting
+from consent_service.services import assets, cutting, sign_in
 from consent_service.services.assets import AssetView
 from consent_service.services.cutting import MakeClip
 from tests.support.clinic import Clinic, Family
+from tests.support.films import heavy_film
 from tests.support.pages import Pages, kinds_recorded, words
 
 
@@ -46,6 +48,21 @@ def test_a_range_holds_exactly_the_bytes_asked_for(
         assert answer.headers["Content-Length"] == str(stop - start)
 
 
+def test_a_look_at_a_film_is_of_the_whole_whatever_range_it_names(
+    pages: Pages, clinic: Clinic, family: Family
+) -> None:
+    """A range is asked of GET alone; a player that looks first wants to know the size."""
+    film = clinic.stores_film(family)
+    size = len(clinic.watches(film.id))
+    where = f"/films/{film.id}/content?purpose=care"
+
+    answer = pages.as_("guider").client.head(where, headers={"Range": "bytes=0-99"})
+
+    assert (answer.status_code, answer.data) == (200, b"")
+    assert answer.headers["Content-Length"] == str(size)
+    assert "Content-Range" not in answer.headers
+
+
 def test_the_whole_film_is_what_was_stored_and_is_kept_by_no_browser(
     pages: Pages, clinic: Clinic, family: Family
 ) -> None:
@@ -60,6 +77,22 @@ def test_the_whole_film_is_what_was_stored_and_is_kept_by_no_browser(
     assert answer.headers["Accept-Ranges"] == "bytes"
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_signing_out_on_another_device_cuts_the_film_that_plays_on_this_one(
+    pages: Pages, clinic: Clinic, family: Family
+) -> None:
+    """A screen left behind in a ward: whoever notices at home can end what it shows."""
+    film = clinic.stores_film(family, heavy_film())
+    answer = pages.as_("guider").opens(f"/films/{film.id}/content?purpose=care")
+    playing = iter(answer.response)
+    assert next(playing)
+
+    sign_in.sign_out(clinic.ctx, clinic.guider.id)
+    clinic.passes(seconds=1)
+
+    with pytest.raises(NotSignedIn):
+        list(playing)
 
 
 def test_a_range_outside_the_film_is_refused(pages: Pages, clinic: Clinic, family: Family) -> None:

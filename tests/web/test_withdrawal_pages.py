@@ -5,6 +5,7 @@ import re
 from consent_service.domain.consent import ConsentState
 from consent_service.services import consent, erasure, withdrawal
 from tests.support.clinic import Clinic, Family
+from tests.support.journal_away import journal_away
 from tests.support.pages import Pages, Visitor, words
 
 EVERYTHING = {"scope": "everything", "route": "in_person"}
@@ -39,6 +40,22 @@ def test_nothing_happens_before_it_is_confirmed(pages: Pages, clinic: Clinic) ->
     _looks(pages.as_("guider"), family, "now")
 
     assert _care(clinic, family.mother) is ConsentState.GIVEN
+
+
+def test_confirming_beside_a_full_journal_leads_to_the_receipt(
+    pages: Pages, clinic: Clinic
+) -> None:
+    """The family sits there: a page that says that it failed would be read out to them."""
+    family = _agreed(clinic)
+    guider = pages.as_("guider")
+    form = _looks(guider, family, "now")
+
+    with journal_away(clinic.ctx.journal):
+        done = guider.posts(f"/withdrawals/{family.involvement}/{family.mother}/confirm", **form)
+        receipt = guider.follows(done)
+
+    assert "Care stays the same" in words(receipt)
+    assert _care(clinic, family.mother) is ConsentState.WITHDRAWN
 
 
 def test_confirming_ends_it_and_leads_to_the_certificate(pages: Pages, clinic: Clinic) -> None:

@@ -38,7 +38,7 @@ from consent_service.services.access import Caller
 from consent_service.services.context import Context
 from consent_service.services.recordings import AssetView
 from consent_service.settings import Settings
-from consent_service.wiring import build_context, make_folders
+from consent_service.wiring import Begin, build_context, make_folders
 
 LEAFLET = "L1111"
 FORM = "vig"
@@ -255,7 +255,7 @@ def open_clinic(settings: Settings, at: datetime) -> Clinic:
     engine = open_engine(settings.database_url)
     schema.upgrade(engine)
     engine.dispose()
-    ctx = build_context(settings, clock)
+    ctx = build_context(settings, clock, begin=Begin.KEYS | Begin.JOURNAL)
     policies.publish_all(ctx, operator())
     team = involvements.create_team(ctx, operator(), TEAM)
     return Clinic(ctx, clock, team, employ(ctx, team))

@@ -105,17 +105,35 @@ def consent_keys_ended(
     return sorted(ended - {key for finding in states.values() for key in finding.granting})
 
 
-def yeses_under_seal(session: Session, at: datetime) -> dict[str, list[str]]:
-    """Return every yes that an order is about whose keys were sealed and are not to go: by order.
+def orders_under_seal(session: Session, newest: int | None = None) -> list[str]:
+    """Return the orders about people whose keys were sealed and are not to go; first sealed first.
 
-    In two statements, for all orders. It takes in more than the order ends, since what grants
-    something all the same is not looked up: `consent_keys_ended` tells.
+    `newest`: only so many, those that were sealed last.
     """
-    sealed = select(ErasureOrder.id, ErasureOrder.involvement_id, ErasureOrder.scope).where(
+    query = select(ErasureOrder.id).where(
         ErasureOrder.sealed_at.is_not(None),
         ErasureOrder.keys_going_at.is_(None),
         ErasureOrder.state != OrderState.CANCELLED,
+        ErasureOrder.scope["persons"].as_string() != "[]",
     )
+    last_first = query.order_by(ErasureOrder.sealed_at.desc(), ErasureOrder.id.desc())
+    return list(reversed(session.scalars(last_first.limit(newest)).all()))
+
+
+def yeses_under_seal(session: Session, orders: Sequence[str], at: datetime) -> dict[str, list[str]]:
+    """Return every yes that each of these orders is about: by order, in their order.
+
+    In two statements. It takes in more than an order ends, since what grants something all the
+    same is not looked up: `consent_keys_ended` tells.
+    """
+    about = {
+        row.id: (row.involvement_id, OrderScope.from_json(row.scope))
+        for row in session.execute(
+            select(ErasureOrder.id, ErasureOrder.involvement_id, ErasureOrder.scope).where(
+                ErasureOrder.id.in_(list(orders))
+            )
+        )
+    }
     said = defaultdict(list)
     for row in session.execute(
         select(
@@ -126,8 +144,9 @@ def yeses_under_seal(session: Session, at: datetime) -> dict[str, list[str]]:
             ConsentDecision.named,
             ConsentDecision.event_at,
         ).where(
-            ConsentDecision.involvement_id.in_(
-                sealed.with_only_columns(ErasureOrder.involvement_id)
+            ConsentDecision.involvement_id.in_({involvement for involvement, _ in about.values()}),
+            ConsentDecision.person_id.in_(
+                {p for _, scope in about.values() for p in scope.persons}
             ),
             ConsentDecision.purpose.is_not(None),
             ConsentDecision.answer == Answer.YES,
@@ -135,8 +154,8 @@ def yeses_under_seal(session: Session, at: datetime) -> dict[str, list[str]]:
     ):
         said[row.involvement_id].append(row)
     found: dict[str, list[str]] = {}
-    for order, involvement, value in session.execute(sealed):
-        scope = OrderScope.from_json(value)
+    for order in orders:
+        involvement, scope = about[order]
         found[order] = [
             row.id
             for row in said[involvement]

@@ -27,10 +27,11 @@ __all__ = [
 ]
 
 
-def open_provider(url: str) -> KeyProvider:
+def open_provider(url: str, *, must_exist: bool = False) -> KeyProvider:
     """Open the provider at `url`; raises SettingsFault.
 
-    `file:///folder`, `openbao://host/mount/key?token_file=…` or, for tests, `memory://`.
+    `file:///folder`, `openbao://host/mount/key?token_file=…` or, for tests, `memory://`. A folder
+    without keys gets its first, unless they `must_exist`: then it is `master_missing`.
     """
     parts = urlsplit(url)
     if parts.scheme == "memory":
@@ -38,7 +39,7 @@ def open_provider(url: str) -> KeyProvider:
     if parts.scheme == "openbao":
         return OpenBaoKeyProvider(TransitKey.of(url))
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.strip("/"):
-        return FileKeyProvider(Path(unquote(parts.path)))
+        return FileKeyProvider(Path(unquote(parts.path)), must_exist=must_exist)
     raise SettingsFault(
         "CONSENT_KEY_PROVIDER and CONSENT_ESCROW_PROVIDER take an address like "
         "file:///path/to/folder or openbao://host:8200/transit/key?token_file=/path/of/token. "

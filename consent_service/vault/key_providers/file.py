@@ -33,16 +33,20 @@ class FileKeyProvider:
     """A `KeyProvider` whose master keys are files `master-<version>.key` in `folder`.
 
     The first 32 bytes of a file are the key, the rest is padding. An empty or missing folder gets
-    version 1.
+    version 1, unless keys `must_exist`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, must_exist: bool = False) -> None:
         self._folder = folder
         with durable.system_faults("opening the folder of master keys"):
+            if must_exist and not folder.exists():
+                raise _missing(folder)
             durable.make_folder(folder)
             _require_private(folder)
             with durable.locked_folder(folder):
                 if not self.versions():
+                    if must_exist:
+                        raise _missing(folder)
                     self._make(1)
 
     def wrap_many(self, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
@@ -135,6 +139,15 @@ def assurance_from(mounts: str, device: int) -> Assurance:
             return Assurance.OVERWRITTEN
         return Assurance.UNLINKED_ONLY
     return Assurance.UNLINKED_ONLY
+
+
+def _missing(folder: Path) -> SettingsFault:
+    return SettingsFault(
+        f"There are no master keys in {folder} (CONSENT_KEY_PROVIDER or CONSENT_ESCROW_PROVIDER). "
+        "Put the folder back: without them no key in the keyring opens. Nothing was made in its "
+        "place.",
+        code="master_missing",
+    )
 
 
 def _require_private(folder: Path) -> None:

@@ -50,7 +50,8 @@ _SECONDS = urllib3.Timeout(connect=3, read=10)
 _TRIES = 3
 _POOL = 16
 _LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
-_CIPHERTEXT = re.compile(r"vault:v([1-9][0-9]{0,8}):([0-9A-Za-z+/=]+)")
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")
+_CIPHERTEXT = re.compile(rf"vault:v({_VERSION.pattern}):([0-9A-Za-z+/=]+)")
 _FORM = "openbao://host:8200/mount/key?token_file=/path/of/token"
 
 
@@ -124,7 +125,7 @@ class OpenBaoKeyProvider:
         self.versions()  # makes the key where there is none yet
         answer = self._server.ask("POST", f"{self._path}/rotate", {}, tries=1)
         with _understood():
-            return int(answer["latest_version"])
+            return _version_from(answer["latest_version"])
 
     def destroy_before(self, version: int) -> Assurance:
         """See `KeyProvider.destroy_before`: the server raises both floors, then trims."""
@@ -142,7 +143,7 @@ class OpenBaoKeyProvider:
             found = self._server.ask("GET", self._path)
         # Trimmed versions are gone; versions below the floor are about to go and open nothing.
         with _understood():
-            return sorted(int(version) for version in dict(found["keys"]))
+            return sorted(_version_from(version) for version in dict(found["keys"]))
 
     def _make(self) -> None:
         try:
@@ -334,8 +335,22 @@ def _understood() -> Iterator[None]:
     """Read what the server said; where it is not what was asked for, raise Unavailable."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as fault:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as fault:
         raise _away("gave no answer that can be read") from fault
+
+
+def _version_from(said: object) -> int:
+    """Return the number of a version; raises ValueError where it is none."""
+    if _VERSION.fullmatch(str(said)) is None:
+        raise ValueError("this is no version of a transit key")
+    return int(str(said))
 
 
 def _wrapped_from(ciphertext: str) -> bytes:
