@@ -51,11 +51,12 @@ class _Body:
 
     def __iter__(self) -> Iterator[bytes]:
         half = min(2 * PART, len(self.film) // 2)
-        size = min(PIECE, half)
+        size = min(PIECE, half // 4)
+        middle = half // size * size
         for start in range(0, len(self.film), size):
-            if start == half // size * size:
+            if start == middle:
                 self.happens()
-            self.handed_out_after += start >= half // size * size
+            self.handed_out_after += start >= middle
             yield self.film[start : start + size]
 
 
