@@ -17,8 +17,6 @@ from consent_service.domain.withdrawal import Speed
 from consent_service.errors import Gone, Refused
 from consent_service.services import erasure, restores, startup
 from consent_service.vault.keyring_values import KeyStatus
-from tests.faults import story as stories
-from tests.faults.calls import Act
 from tests.faults.flows import Home, Say, StoryFlow, keep
 from tests.faults.sweep import promise
 from tests.support.clinic import Clinic
@@ -33,6 +31,7 @@ class RestoringBackup(StoryFlow):
     """A restore over what is there, killed anywhere and run again."""
 
     name = "backup-restore"
+    replays_first = False
 
     def prepare(self, home: Home) -> None:
         clinic = found_installation(home.folder, database_url=home.database_url)
@@ -53,11 +52,6 @@ class RestoringBackup(StoryFlow):
         notes = {**films, "backup": made.folder.name, "watched": watched}
         (home.folder / _NOTES).write_text(json.dumps(notes), encoding="utf-8")
         keep(home, clinic, erased, films["erased"])
-
-    def ready(self, home: Home) -> Act:
-        """Nothing may be served before the journal is replayed, so that is not done before."""
-        told = stories.load(home.folder, database_url=home.database_url)
-        return lambda say: self.act(told, say)
 
     def act(self, told: Story, say: Say) -> None:
         _restore(told)

@@ -25,8 +25,6 @@ from consent_service.services.access import job_caller
 from consent_service.vault.key_backups import LIFETIME
 from consent_service.vault.key_providers.port import Assurance
 from consent_service.vault.keyring_values import KeyStatus
-from tests.faults import story as stories
-from tests.faults.calls import Act
 from tests.faults.flows import Home, Say, StoryFlow, keep
 from tests.faults.sweep import promise
 from tests.support.clinic import Clinic
@@ -153,6 +151,8 @@ def _require_honest(told: Story) -> None:
 class KeyRestoring(StoryFlow):
     """A lost keyring comes back from its backup; `build` may be a wrong one."""
 
+    replays_first = False
+
     def __init__(self, build: str = "right") -> None:
         self.name = "key-restore" if build == "right" else build
         self._build = build
@@ -176,11 +176,6 @@ class KeyRestoring(StoryFlow):
             file.unlink()
         # As `keys restore` does first of all: nothing else begins a keyring where one was.
         (home.folder / "keyring" / "keyring.sqlite3").touch(mode=0o600)
-
-    def ready(self, home: Home) -> Act:
-        """An operator restores before anything is served, so nothing is replayed before."""
-        told = stories.load(home.folder, database_url=home.database_url)
-        return lambda say: self.act(told, say)
 
     def act(self, told: Story, say: Say) -> None:
         if self._build == "buried-last":

@@ -97,10 +97,13 @@ class StoryFlow:
     name = ""
     waits = 70.0
     """Seconds by which a dead worker's claim is over."""
+    replays_first = True
+    """Whether the journal is replayed before it begins, as before anything is served."""
 
     def ready(self, home: Home) -> Act:
         told = stories.load(home.folder, database_url=home.database_url)
-        startup.require_ready(told.clinic.ctx)
+        if self.replays_first:
+            startup.require_ready(told.clinic.ctx)
         return lambda say: self.act(told, say)
 
     def look(self, home: Home, words: list[Any]) -> None:

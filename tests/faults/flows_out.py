@@ -35,7 +35,7 @@ from tests.faults.sweep import (
 )
 from tests.support.backups import DatabaseBackup
 from tests.support.installation import Story, close, files_with, found_installation
-from tests.support.kept_film import asset_row, file_summary, keep_film
+from tests.support.kept_film import asset_row, film_that_will_go, keep_film
 
 TRACES = "traces.json"
 
@@ -89,12 +89,7 @@ class Purging(StoryFlow):
 
     def prepare(self, home: Home) -> None:
         clinic = found_installation(home.folder, database_url=home.database_url)
-        for caller in (clinic.ig, clinic.ig2):
-            retention.approve_appraisal(clinic.ctx, caller, "recordings")
-        family = clinic.family()
-        clinic.both_consent(family)
-        film = keep_film(clinic, family)
-        file_summary(clinic, family, film)
+        family, film = film_that_will_go(clinic)
         clinic.passes(days=31)
         keep(home, clinic, family, film)
 

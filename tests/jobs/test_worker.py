@@ -23,7 +23,7 @@ from consent_service.services import (
 from consent_service.services.context import Context
 from consent_service.services.jobs import CatchUp
 from tests.support.clinic import Clinic
-from tests.support.kept_film import asset_row, file_summary, keep_film
+from tests.support.kept_film import asset_row, film_that_will_go
 
 
 def _catalogue(*found: Job) -> Mapping[str, Job]:
@@ -172,12 +172,7 @@ def test_a_clock_that_jumps_pauses_destruction(
 
 def test_untouched_the_calendar_archives_leaflets_and_lets_film_go(clinic: Clinic) -> None:
     """Nobody types a verb: day by day the worker keeps what the form and the leaflet promised."""
-    for caller in (clinic.ig, clinic.ig2):
-        retention.approve_appraisal(clinic.ctx, caller, "recordings")
-    family = clinic.family()
-    clinic.both_consent(family)
-    film = keep_film(clinic, family)
-    file_summary(clinic, family, film)
+    _, film = film_that_will_go(clinic)
     worker = Worker(clinic.ctx)
     worker.start_up()
     with clinic.ctx.read() as session:
@@ -199,12 +194,7 @@ def test_untouched_the_calendar_archives_leaflets_and_lets_film_go(clinic: Clini
 
 def test_a_jump_of_ten_years_destroys_nothing(clinic: Clinic) -> None:
     """The tick sees the jump before the purge that the wrong date would have made due."""
-    for caller in (clinic.ig, clinic.ig2):
-        retention.approve_appraisal(clinic.ctx, caller, "recordings")
-    family = clinic.family()
-    clinic.both_consent(family)
-    film = keep_film(clinic, family)
-    file_summary(clinic, family, film)
+    _, film = film_that_will_go(clinic)
     worker = Worker(clinic.ctx)
     worker.start_up()
 

@@ -17,7 +17,6 @@ from consent_service.services import (
     audit,
     clock_guard,
     holds,
-    retention,
     startup,
     withdrawal,
 )
@@ -25,7 +24,7 @@ from consent_service.vault.journal import LineKind, MemoryJournal
 from tests.jobs.test_worker import _catalogue, _counting, _runs
 from tests.support.backups import DatabaseBackup
 from tests.support.clinic import Clinic, Family
-from tests.support.kept_film import asset_row, file_summary, keep_film
+from tests.support.kept_film import asset_row, film_that_will_go
 
 
 @pytest.mark.parametrize("looked_between", [True, False])
@@ -61,12 +60,7 @@ def test_a_hold_is_brought_back_before_retention_runs_on_an_older_database(
     clinic: Clinic, tmp_path: Path
 ) -> None:
     """A backup of a moment ago does not know the hold, and the film is due tonight."""
-    for caller in (clinic.ig, clinic.ig2):
-        retention.approve_appraisal(clinic.ctx, caller, "recordings")
-    family = clinic.family()
-    clinic.both_consent(family)
-    film = keep_film(clinic, family)
-    file_summary(clinic, family, film)
+    family, film = film_that_will_go(clinic)
     worker = Worker(clinic.ctx)
     worker.start_up()
     for _ in range(30):

@@ -23,14 +23,13 @@ from consent_service.services.recordings import AssetView
 from consent_service.vault.keyring import KeyStatus, Zone
 from consent_service.vault.wraps import parse_sidecar
 from tests.support.clinic import Clinic, Family, sample_film
+from tests.support.safe import consenting_mother
 
 
 @pytest.fixture
 def family(clinic: Clinic) -> Family:
     """A family in which the mother has said yes, for herself and for the baby."""
-    found = clinic.family()
-    clinic.captures(found, found.mother, clinic.answers(found, found.mother))
-    return found
+    return consenting_mother(clinic)
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from tests.support.clinic import Clinic, Family
 from tests.support.faulty_store import HappeningStore
 from tests.support.kept_film import asset_row
 from tests.support.keyrings import AT
+from tests.support.safe import consenting_mother, film_of_mother_and_baby
 
 
 class Killed(BaseException):
@@ -65,17 +66,13 @@ class Meanwhile(Says):
 @pytest.fixture
 def family(clinic: Clinic) -> Family:
     """A family in which the mother has said yes, for herself and for the baby."""
-    found = clinic.family()
-    clinic.captures(found, found.mother, clinic.answers(found, found.mother))
-    return found
+    return consenting_mother(clinic)
 
 
 @pytest.fixture
 def film(clinic: Clinic, family: Family) -> str:
     """A film of mother and baby in which, it turns out, the father can be heard."""
-    asset = clinic.stores_film(family, depicted=(family.mother, family.baby)).id
-    clinic.passes(minutes=1)
-    return asset
+    return film_of_mother_and_baby(clinic, family)
 
 
 def _without_sidecars(ctx: Context, fault: BaseException) -> Context:

@@ -18,7 +18,15 @@ from tests.support.clinic import Clinic, Family
 from tests.support.journal_away import OUT_OF_REACH, journal_away
 from tests.support.kept_film import asset_row
 from tests.support.processes import free_port
-from tests.support.safe import Safe, count, made_backup, open_safe, restored
+from tests.support.safe import (
+    Safe,
+    consenting_mother,
+    count,
+    film_of_mother_and_baby,
+    made_backup,
+    open_safe,
+    restored,
+)
 
 
 @pytest.fixture
@@ -30,8 +38,7 @@ def safe(clinic: Clinic, tmp_path_factory: pytest.TempPathFactory) -> Safe:
 @pytest.fixture
 def family(clinic: Clinic) -> Family:
     """A family in which the mother has said yes, for herself and for the baby."""
-    found = clinic.family()
-    clinic.captures(found, found.mother, clinic.answers(found, found.mother))
+    found = consenting_mother(clinic)
     clinic.passes(minutes=5)
     return found
 
@@ -39,9 +46,7 @@ def family(clinic: Clinic) -> Family:
 @pytest.fixture
 def film(clinic: Clinic, family: Family) -> str:
     """A film of mother and baby."""
-    asset = clinic.stores_film(family, depicted=(family.mother, family.baby)).id
-    clinic.passes(minutes=1)
-    return asset
+    return film_of_mother_and_baby(clinic, family)
 
 
 def _notices_father(clinic: Clinic, family: Family, film: str) -> str:

@@ -23,6 +23,7 @@ from consent_service.vault.wraps import open_wrap, parse_sidecar
 from tests.support.clinic import Clinic, Family
 from tests.support.faulty_store import FaultyStore, HappeningStore
 from tests.support.kept_film import Kept, keep_film
+from tests.support.safe import consenting_mother, film_of_mother_and_baby
 
 JOB = job_caller("reconcile")
 
@@ -30,17 +31,13 @@ JOB = job_caller("reconcile")
 @pytest.fixture
 def family(clinic: Clinic) -> Family:
     """A family in which the mother has said yes, for herself and for the baby."""
-    found = clinic.family()
-    clinic.captures(found, found.mother, clinic.answers(found, found.mother))
-    return found
+    return consenting_mother(clinic)
 
 
 @pytest.fixture
 def film(clinic: Clinic, family: Family) -> str:
     """A film of mother and baby."""
-    asset = clinic.stores_film(family, depicted=(family.mother, family.baby)).id
-    clinic.passes(minutes=1)
-    return asset
+    return film_of_mother_and_baby(clinic, family)
 
 
 def _beside(clinic: Clinic, film: str) -> bytes:

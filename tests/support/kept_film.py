@@ -12,7 +12,7 @@ from consent_service.db.models.recordings import Asset, DepictedPerson
 from consent_service.db.models.reviews import SessionSummary, SharedReview
 from consent_service.domain.assets import AssetKind, AssetState, Depiction, RecordClass
 from consent_service.ids import new_id
-from consent_service.services import keys, retention_dates
+from consent_service.services import keys, retention, retention_dates
 from consent_service.vault.keyring import KeyKind
 from tests.support.clinic import Clinic, Family
 
@@ -74,6 +74,17 @@ def keep_film(clinic: Clinic, family: Family, kept: Kept | None = None) -> str:
     ctx.keyring.create(key, KeyKind.ASSET, shard, clinic.clock.now())
     keys.write_sidecar(ctx, asset_row(clinic, identifier), ())
     return identifier
+
+
+def film_that_will_go(clinic: Clinic) -> tuple[Family, str]:
+    """A family and their film, reviewed, which two officers let go once its days are over."""
+    for caller in (clinic.ig, clinic.ig2):
+        retention.approve_appraisal(clinic.ctx, caller, "recordings")
+    family = clinic.family()
+    clinic.both_consent(family)
+    film = keep_film(clinic, family)
+    file_summary(clinic, family, film)
+    return family, film
 
 
 def file_summary(clinic: Clinic, family: Family, recording: str) -> None:

@@ -38,6 +38,20 @@ def consenting_family(clinic: Clinic) -> Family:
     return found
 
 
+def consenting_mother(clinic: Clinic) -> Family:
+    """A family in which the mother has said yes, for herself and for the baby."""
+    found = clinic.family()
+    clinic.captures(found, found.mother, clinic.answers(found, found.mother))
+    return found
+
+
+def film_of_mother_and_baby(clinic: Clinic, family: Family) -> str:
+    """A film of mother and baby, made a minute ago."""
+    asset = clinic.stores_film(family, depicted=(family.mother, family.baby)).id
+    clinic.passes(minutes=1)
+    return asset
+
+
 def encrypts_to(clinic: Clinic, recipient: str) -> None:
     settings = clinic.ctx.settings.model_copy(update={"backup_recipient": recipient})
     clinic.ctx = dataclasses.replace(clinic.ctx, settings=settings)
