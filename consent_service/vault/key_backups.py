@@ -10,7 +10,8 @@ Rules kept here:
 - keys never touch the disk in the clear: the lines are made and encrypted in memory;
 - a destroyed key is beyond recovery once its rotation has ended and every backup begun before that
   end is gone: each that can hold the key is among them;
-- restoring refuses every id and every fingerprint that has a tombstone, here or in the backup;
+- restoring refuses every id and every fingerprint that has a tombstone, here or in the backup; a
+  data key, whose bytes are a film's for life, by its id alone;
 - a key that was made anew under an id of the backup is never taken for the one that was lost;
 - whoever knows the recipient can write a file: it is read through, and refused whole, before
   anything of it is done;
@@ -213,7 +214,10 @@ class KeyBackups:
             dead = rows.ids_in(connection, t.tombstones, [row["key_id"] for row in new])
             prints = rows.buried_fingerprints(connection, [row["fingerprint"] for row in new])
             alive = [
-                row for row in new if row["key_id"] not in dead and row["fingerprint"] not in prints
+                row
+                for row in new
+                if row["key_id"] not in dead
+                and (row["kind"] is KeyKind.DATA or row["fingerprint"] not in prints)
             ]
             return len(rows.insert_missing(connection, alive, taken=set())), len(new) - len(alive)
 

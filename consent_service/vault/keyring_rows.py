@@ -4,7 +4,9 @@ Rules kept here:
 - a tombstone is written and its key deleted in one transaction, and nothing lifts a tombstone;
 - whatever takes a key out of a shard marks that shard dirty;
 - a key that is destroyed and that this keyring lacks may stand in another copy of it, under a shard
-  key of today: so its shard is marked, or all of them where nobody knows which it is.
+  key of today: so its shard is marked, or all of them where nobody knows which it is;
+- a data key is known by its id alone: a film has one for life, so each time that it goes under
+  escrow the same bytes stand under another id, and the tombstones before bear its fingerprint.
 """
 
 import hashlib
@@ -17,7 +19,14 @@ from sqlalchemy import Connection, Select, Table, bindparam, delete, exists, ins
 
 from consent_service.errors import KeyDestroyed
 from consent_service.vault import keyring_tables as t
-from consent_service.vault.keyring_values import SHARDS, KeyEntry, KeyStatus, Tombstone, Zone
+from consent_service.vault.keyring_values import (
+    SHARDS,
+    KeyEntry,
+    KeyKind,
+    KeyStatus,
+    Tombstone,
+    Zone,
+)
 from consent_service.vault.shard_keys import SHARD_COLUMNS, OpenShard, Place
 
 NewRow = dict[str, Any]
@@ -232,7 +241,7 @@ def fingerprints_of(connection: Connection, key_ids: Collection[str]) -> dict[st
 
 
 def buried_fingerprints(connection: Connection, prints: Collection[bytes]) -> set[bytes]:
-    """Return those of `prints` that a tombstone bears."""
+    """Return those of `prints` that a tombstone bears; says nothing of data keys."""
     column = t.tombstones.c.fingerprint
     return {
         found
@@ -242,7 +251,7 @@ def buried_fingerprints(connection: Connection, prints: Collection[bytes]) -> se
 
 
 def come_back(connection: Connection, at: datetime) -> list[Tombstone]:
-    """Return tombstones for held keys that a tombstone names, by id or by fingerprint."""
+    """Return tombstones for held keys that a tombstone names, by id or, but data keys, by print."""
     rows = connection.execute(_BACK_BY_ID.union(_BACK_BY_FINGERPRINT))
     return [Tombstone(row.key_id, None, at, row.order_id) for row in rows]
 
@@ -302,4 +311,6 @@ _EMPTY_POCKETS = delete(t.shard_keys).where(
 )
 _BACK = select(t.keys.c.key_id, t.tombstones.c.order_id)
 _BACK_BY_ID = _BACK.join(t.tombstones, t.tombstones.c.key_id == t.keys.c.key_id)
-_BACK_BY_FINGERPRINT = _BACK.join(t.tombstones, t.tombstones.c.fingerprint == t.keys.c.fingerprint)
+_BACK_BY_FINGERPRINT = _BACK.join(
+    t.tombstones, t.tombstones.c.fingerprint == t.keys.c.fingerprint
+).where(t.keys.c.kind != KeyKind.DATA)

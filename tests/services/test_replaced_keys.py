@@ -19,6 +19,7 @@ from consent_service.services import (
     erasure_journal,
     erasure_steps,
     replaced_keys,
+    startup,
 )
 from consent_service.services.context import Context, Standing
 from consent_service.vault.journal import Journal, JournalLine, LineKind, MemoryJournal
@@ -304,6 +305,28 @@ def test_what_a_killed_process_had_made_goes_with_the_key_that_is_replaced(
     assert _film_keys(clinic) == {used}
     body = {"order": film, "keys": [old, left], "shard": shard_of(family.involvement)}
     assert [line.body for line in _lines(clinic)] == [body]
+    clinic.passes(minutes=1)
+    clinic.captures(family, family.father, clinic.answers(family, family.father))
+    assert clinic.watches(film)
+
+
+def test_a_film_that_waits_for_the_second_time_outlives_a_killed_process(
+    clinic: Clinic, family: Family, film: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its data key lay under escrow before: that place is destroyed, and this one is not it.
+
+    Somebody who is killed between a line and its key has every tombstone looked at again.
+    """
+    _dies_before_it_is_written_down(clinic, family, film, monkeypatch)
+    depicted_keys.settle_awaiting(clinic.ctx)
+    used = asset_row(clinic, film).asset_key_id
+    assert clinic.ctx.keyring.status([used]) == {used: KeyStatus.SEALED}
+    line = {"order": film, "keys": ["ab" * 16], "shard": shard_of(family.involvement)}
+    clinic.ctx.journal.append(LineKind.KEY_DESTROYED, line, clinic.clock.now())
+
+    startup.replay(clinic.ctx)
+
+    assert clinic.ctx.keyring.status([used]) == {used: KeyStatus.SEALED}
     clinic.passes(minutes=1)
     clinic.captures(family, family.father, clinic.answers(family, family.father))
     assert clinic.watches(film)
