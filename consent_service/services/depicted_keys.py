@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
+from consent_service.db.models.consent import ConsentDecision
 from consent_service.db.models.jobs import ClockPause
 from consent_service.db.models.recordings import Asset, AssetWrap
 from consent_service.db.queries.erasure import OrderScope
@@ -40,11 +41,15 @@ UNASKED = frozenset({ConsentState.NOT_ASKED, ConsentState.NOT_ANSWERED})
 
 @dataclass(frozen=True)
 class _Scene:
-    """The assets of an involvement that can be settled, and what they are settled by."""
+    """The assets of an involvement that can be settled, and what they are settled by.
+
+    `givers`: about whom each decision is, which has the id of its key.
+    """
 
     assets: Sequence[Asset]
     depicted: Mapping[str, tuple[str, ...]]
     wraps: Mapping[str, list[Wrap]]
+    givers: Mapping[str, str]
     findings: Mapping[Pair, Finding]
 
     def care(self, asset: Asset) -> frozenset[ConsentState]:
@@ -55,8 +60,9 @@ class _Scene:
 
     def is_stale(self, asset: Asset) -> bool:
         """Tell whether a wrap stands for other people than those depicted."""
-        people = self.depicted.get(asset.id, ())
-        return any(len(w.key_ids) != len(people) for w in self.wraps.get(asset.id, ()))
+        people = set(self.depicted.get(asset.id, ()))
+        wraps = self.wraps.get(asset.id, ())
+        return any({self.givers.get(key) for key in wrap.key_ids} != people for wrap in wraps)
 
 
 @dataclass(frozen=True)
@@ -159,10 +165,13 @@ def _scene(ctx: Context, involvement: str) -> _Scene:
             .order_by(Asset.id)
         ).all()
         ids = [asset.id for asset in assets]
+        said = select(ConsentDecision.id, ConsentDecision.person_id)
+        yeses = session.execute(said.where(ConsentDecision.involvement_id == involvement))
         return _Scene(
             assets,
             keys.depicted_by_asset(session, ids),
             keys.wraps_by_asset(session, ids),
+            {row.id: row.person_id for row in yeses},
             keys.consent_picture(ctx, session, involvement),
         )
 

@@ -138,13 +138,8 @@ def ensure_wraps(ctx: Context, involvement: str) -> int:
     """Give every stored asset exactly the wraps that live keys allow; returns assets changed."""
     with ctx.read() as session:
         picture = _picture(ctx, session, involvement)
-        assets = list(
-            session.scalars(
-                select(Asset)
-                .where(Asset.involvement_id == involvement, Asset.state.in_(OPENABLE))
-                .order_by(Asset.id)
-            )
-        )
+        mine = select(Asset).where(Asset.involvement_id == involvement, Asset.state.in_(OPENABLE))
+        assets = session.scalars(mine.order_by(Asset.id)).all()
         depicted = depicted_by_asset(session, [a.id for a in assets])
         wraps = wraps_by_asset(session, [a.id for a in assets])
     key_ids = {k for f in picture.findings.values() for k in f.granting}
@@ -157,12 +152,12 @@ def ensure_wraps(ctx: Context, involvement: str) -> int:
     changed = 0
     for asset in assets:
         people = depicted.get(asset.id, ())
-        standing = [w for w in wraps.get(asset.id, ()) if not gone & set(w.key_ids)]
-        dropped = len(wraps.get(asset.id, ())) - len(standing)
+        before = wraps.get(asset.id, ())
+        standing = [w for w in before if not gone & set(w.key_ids)]
         if any(len(w.key_ids) != len(people) for w in standing):
             continue
         wanted = wanted_keys(picture.findings, people, live)
-        changed += _settle_asset(ctx, asset, _Standing(standing, dropped, opening), wanted, live)
+        changed += _settle_asset(ctx, asset, _Standing(standing, before, opening), wanted, live)
     return changed
 
 
@@ -302,13 +297,13 @@ def _live_key(finding: Finding | None, live: Mapping[str, bytes]) -> str | None:
 
 @dataclass(frozen=True)
 class _Standing:
-    """The wraps of an asset of which no key is destroyed, and how many others it has.
+    """The wraps of an asset of which no key is destroyed, and all that it has, as they were read.
 
     `opening` holds the keys that may open one of them, to wrap anew for what is permitted now.
     """
 
     wraps: Sequence[Wrap]
-    dropped: int
+    before: Sequence[Wrap]
     opening: Mapping[str, bytes]
 
     def that_opens(self) -> Wrap | None:
@@ -340,22 +335,27 @@ def _settle_asset(
         data_key = open_wrap(opens, asset_key, standing.opening)
         keys = {p: {k: live[k] for k in ids} for p, ids in missing.items()}
         added = make_wraps((asset.id, asset.generation), data_key, asset_key, keys)
-    if not added and not standing.dropped:
+    if not added and len(standing.before) == len(standing.wraps):
         return 0
     renewed = {w.purpose for w in added}
     kept = [w for w in standing.wraps if w.purpose not in renewed]
-    if not _store_wraps(ctx, asset, kept, added):
+    if not _store_wraps(ctx, asset, standing.before, kept, added):
         return 0
-    write_sidecar(ctx, asset, [*kept, *added])
+    if kept or added:  # else what stands there, of a newer database, may be all that opens the film
+        write_sidecar(ctx, asset, [*kept, *added])
     return 1
 
 
-def _store_wraps(ctx: Context, asset: Asset, good: Sequence[Wrap], added: Sequence[Wrap]) -> bool:
-    """Write the wraps down; False when the asset has another key, or another end, since."""
+def _store_wraps(
+    ctx: Context, asset: Asset, before: Sequence[Wrap], good: Sequence[Wrap], added: Sequence[Wrap]
+) -> bool:
+    """Write the wraps down; False when they, the key or the state are not what was read."""
     with ctx.begin() as uow:
         uow.lock_involvement(asset.involvement_id)
         row = uow.session.get_one(Asset, asset.id)
         if row.asset_key_id != asset.asset_key_id or row.state not in OPENABLE:
+            return False
+        if {*wraps_by_asset(uow.session, [asset.id]).get(asset.id, ())} != {*before}:
             return False
         kept = [w.purpose for w in good]
         uow.session.execute(

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from consent_service.db.models.consent import ConsentAct, ConsentDecision
@@ -107,7 +107,8 @@ def received_since(session: Session, before: datetime) -> Sequence[Asset]:
 def unsettled_involvements(session: Session) -> list[str]:
     """Return the involvements in which a film waits for an answer, or is wrapped for others.
 
-    A wrap has one key for each person depicted, so a different number of keys is for others.
+    A wrap has one key for each person depicted, so a different number of keys is for others; and
+    what is older than the last change of who is in the film may be.
     """
     waiting = select(Asset.involvement_id).where(Asset.state == AssetState.AWAITING_CONSENT)
     counts = (
@@ -125,7 +126,19 @@ def unsettled_involvements(session: Session) -> list[str]:
             func.json_array_length(AssetWrap.key_ids) != counts.c.people,
         )
     )
-    return sorted({*session.scalars(waiting), *session.scalars(stale)})
+    older = (
+        select(Asset.involvement_id)
+        .join(AssetWrap, AssetWrap.asset_id == Asset.id)
+        .join(DepictedPerson, DepictedPerson.asset_id == Asset.id)
+        .where(
+            Asset.state == AssetState.STORED,
+            or_(
+                DepictedPerson.added_at > AssetWrap.made_at,
+                DepictedPerson.removed_at > AssetWrap.made_at,
+            ),
+        )
+    )
+    return sorted({row for found in (waiting, stale, older) for row in session.scalars(found)})
 
 
 def viewing_since(
