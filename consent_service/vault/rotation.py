@@ -9,6 +9,7 @@ Rules kept here:
 - one rotation at a time; an interrupted one is taken up where it stopped, its state is in tables;
 - a dirty shard's old key is never wrapped under the new master key: shards come first;
 - an old master key goes only when no shard key, present or to come, needs it (the zone's floor);
+- no shard key is written over that is not the one which was read: a server may forget the lock;
 - the tombstones that a rotation covers are noted with the shards that it will replace, in one
   transaction: what ends later waits for the next, so a rotation ends however busy the clinic is;
 - serving goes on all the while: readers that met an old master key read again.
@@ -40,6 +41,7 @@ from consent_service.vault.shard_keys import (
     entry_of,
     new_shard_row,
     require_generations,
+    require_unchanged,
     stale_keyring,
     unwrap_shard_keys,
 )
@@ -97,7 +99,7 @@ class Rotation:
         for zone, target in targets.items():
             self._rewrap_shard_keys(zone, target)
         assurance = min(map(self._destroy_old_masters, targets.items()), key=_WEAKEST_FIRST.index)
-        return self._finish(assurance, now())
+        return self._finish(assurance, targets, now())
 
     def _start(self, at: datetime) -> None:
         with self._database.write() as connection:
@@ -109,6 +111,8 @@ class Rotation:
     def _replace_dirty_shards(self) -> None:
         while due := self._due_shards():
             self._replace(due)
+        if self._running().live_master is not None:
+            return  # taken up late: what ended since then was under shard keys that live on
         with self._database.write() as connection:
             drop_empty_pockets(connection)
             log.close_shards(connection)
@@ -191,6 +195,7 @@ class Rotation:
             for row, one in zip(rows, again, strict=True)
         ]
         with self._database.write() as connection:
+            require_unchanged(connection, zone, rows)
             connection.execute(_REWRAP_SHARD_KEY, changed)
 
     def _destroy_old_masters(self, target: tuple[Zone, int]) -> Assurance:
@@ -201,8 +206,13 @@ class Rotation:
 
     # State
 
-    def _finish(self, assurance: Assurance, at: datetime) -> RotationReport:
+    def _finish(
+        self, assurance: Assurance, targets: Mapping[Zone, int], at: datetime
+    ) -> RotationReport:
         with self._database.write() as connection:
+            mine = log.running(connection)
+            if (mine.live_master, mine.escrow_master) != (targets[Zone.LIVE], targets[Zone.ESCROW]):
+                raise ShardMoved  # this is another's, whose old master keys may still be there
             state = log.finish(connection, assurance, at)
         self._database.empty_log()
         self._tell(RotationStep.FINISHED)

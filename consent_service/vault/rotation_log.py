@@ -80,8 +80,13 @@ def note_master(connection: Connection, zone: Zone, target: int, old: Sequence[i
 
 
 def finish(connection: Connection, assurance: Assurance, at: datetime) -> t.AnyRow:
-    """Note the end and return the rotation's row."""
-    return _change(connection, assurance=assurance, finished_at=at)
+    """Note the end and return the rotation's row.
+
+    No key backup that was begun before this end may seem to be of after it: what it holds would be
+    called irrecoverable. The clock of whoever made it may be ahead of ours.
+    """
+    last = connection.scalar(select(func.max(t.backups.c.made_at)))
+    return _change(connection, assurance=assurance, finished_at=max(at, last or at))
 
 
 def finished_after(connection: Connection, master: int) -> list[RotationReport]:

@@ -245,6 +245,13 @@ def require_generations(connection: Connection, shards: Mapping[Place, OpenShard
             raise ShardMoved
 
 
+def require_unchanged(connection: Connection, zone: Zone, rows: Sequence[t.AnyRow]) -> None:
+    """Inside a write transaction: raise ShardMoved unless these shard keys are as they were."""
+    now = _shard_rows(connection, zone, [row.shard for row in rows])
+    if {row.shard: row.shard_wrapped for row in now} != {r.shard: r.shard_wrapped for r in rows}:
+        raise ShardMoved
+
+
 def new_shard_row(zone: Zone, shard: int, generation: int, wrapped: bytes) -> dict[str, object]:
     """Return the row of a shard key that wraps nothing destroyed."""
     return {
