@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from consent_service.errors import IntegrityFault, Refused, SettingsFault, Unavailable
-from consent_service.vault.key_providers import Assurance, KeyProvider, open_provider
+from consent_service.vault.key_providers import KeyProvider, open_provider
 from consent_service.vault.key_providers.port import is_forbidden, joined_version
 from tests.support.key_server_double import (
     LOOKUP,
@@ -175,18 +175,6 @@ def test_a_number_without_end_is_no_answer(
 
     with pytest.raises(Unavailable, match="no answer that can be read"):
         provider.rotate()
-
-
-def test_what_the_server_does_without_a_word_is_done(
-    server: KeyServerDouble, provider: KeyProvider
-) -> None:
-    """Older servers answer a trim with 204 and no content."""
-    server.will_answer(KEY, Answer(200, {"data": {"keys": {"1": 1, "2": 2}}}))
-    server.will_answer("POST transit/keys/live/config", Answer(204))
-    server.will_answer("POST transit/keys/live/trim", Answer(200, b""))
-
-    assert provider.destroy_before(2) is Assurance.TRIMMED
-    assert server.asked[-2:] == ["POST transit/keys/live/config", "POST transit/keys/live/trim"]
 
 
 def test_a_key_that_may_not_be_made_names_the_command_that_makes_it(

@@ -128,11 +128,19 @@ class OpenBaoKeyProvider:
             return _version_from(answer["latest_version"])
 
     def destroy_before(self, version: int) -> Assurance:
-        """See `KeyProvider.destroy_before`: the server raises both floors, then trims."""
+        """See `KeyProvider.destroy_before`: the server raises both floors, then trims.
+
+        What it says it keeps is read back: a version below the floors is in no list, and is there.
+        """
         require_survivor(self.versions(), version)
         floors = {"min_decryption_version": version, "min_encryption_version": version}
         self._server.ask("POST", f"{self._path}/config", floors)
         self._server.ask("POST", f"{self._path}/trim", {"min_available_version": version})
+        found = self._server.ask("GET", self._path)
+        with _understood():
+            oldest = int(found["min_available_version"])
+        if oldest < version:
+            raise Unavailable("The key server kept what it was told to destroy. See its log.")
         return Assurance.TRIMMED
 
     def versions(self) -> list[int]:
@@ -306,7 +314,10 @@ _FOR_EVER = 86_400.0
 
 
 def _answer_in(response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
-    """Return `data`; a batch with faulty items comes as 400 with its results beside."""
+    """Return `data`; a batch with faulty items comes as 400 with its results beside.
+
+    Only 2xx says that it was done: what redirects or refuses may say nothing besides.
+    """
     if response.status == SEALED:
         raise _away("is sealed: its keepers have to unseal it")
     if response.status in (429, 472, 473) or response.status >= 500:
@@ -317,11 +328,9 @@ def _answer_in(response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
             "See docs/operations/key-server.md for the policy each process needs.",
             code=FORBIDDEN,
         )
-    if response.status == 204 or not response.data:
-        return {}
     with _understood():
-        found = dict(response.json().get("data") or {})
-    if response.status >= 400 and "batch_results" not in found:
+        found = dict(response.json().get("data") or {}) if response.data else {}
+    if not 200 <= response.status < 300 and "batch_results" not in found:
         raise Unavailable(
             "The key server refused the question. See that the mount and key in "
             "CONSENT_KEY_PROVIDER and CONSENT_ESCROW_PROVIDER exist.",
