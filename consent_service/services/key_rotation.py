@@ -148,28 +148,28 @@ def known_backups(lines: Iterable[JournalLine]) -> list[KeyBackup]:
 
 
 def backups_gone(ctx: Context, caller: Caller) -> list[KeyBackup]:
-    """Write down that the files of every key backup that is due have been deleted."""
+    """Write down that the files of every key backup that is due have been deleted.
+
+    The keyring is told last: then it is due no more, and nobody would write the rest down.
+    """
     require(ctx, caller, Permission.BACKUPS_MANAGE)
     now = ctx.clock.now()
-    gone = ctx.keyring.backups.expire(now)
-    for one in gone:
+    due = ctx.keyring.backups.due(now)
+    if not due:
+        return []
+    for one in due:
         ctx.journal.append(LineKind.KEY_BACKUP_EXPIRED, {"backup": one.backup_id}, now)
-    if gone:
-        with ctx.begin() as uow:
-            for one in gone:
-                uow.record(AuditEvent(EventKind.KEYS_BACKUP_EXPIRED, caller.actor, one.backup_id))
-        certificates.supplement(ctx)
+    with ctx.begin() as uow:
+        for one in due:
+            uow.record(AuditEvent(EventKind.KEYS_BACKUP_EXPIRED, caller.actor, one.backup_id))
+    gone = ctx.keyring.backups.expire(now)
+    certificates.supplement(ctx)
     return gone
 
 
 def remind_of_backups(ctx: Context) -> int:
     """Tell the administrator of key backups whose seven days are over (a job runs this daily)."""
-    now = ctx.clock.now()
-    due = [
-        one
-        for one in ctx.keyring.backups.registered()
-        if one.expired_at is None and one.expires_at <= now
-    ]
+    due = ctx.keyring.backups.due(ctx.clock.now())
     if due:
         with ctx.begin() as uow:
             for one in due:

@@ -13,6 +13,7 @@ Rules kept here:
 - restoring refuses every id and every fingerprint that has a tombstone, here or in the backup; a
   data key, whose bytes are a film's for life, by its id alone;
 - a key that was made anew under an id of the backup is never taken for the one that was lost;
+- what was sealed here while its key was lost comes back sealed;
 - whoever knows the recipient can write a file: it is read through, and refused whole, before
   anything of it is done;
 - a backup does not tell when its keys were made, so those that come back are of unknown age: they
@@ -23,7 +24,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain
@@ -127,6 +128,11 @@ class KeyBackups:
         with self._database.write() as connection:
             rows.bury(connection, stones)
             rows.fence(connection, fences, at)
+            sealed = rows.ids_in(connection, t.seal_fences, [entry.key_id for entry in secrets])
+        secrets = {
+            replace(entry, zone=Zone.ESCROW) if entry.key_id in sealed else entry: secret
+            for entry, secret in secrets.items()
+        }
         restored = refused = 0
         for batch in t.batches(list(secrets)):
             chosen = {entry: secrets[entry] for entry in batch}
@@ -151,12 +157,16 @@ class KeyBackups:
             if missing:
                 connection.execute(insert(t.backups), missing)
 
+    def due(self, at: datetime) -> list[KeyBackup]:
+        """Return the backups that must be gone by `at`, and of which nobody has said that."""
+        return [one for one in self.registered() if one.expired_at is None and one.expires_at <= at]
+
     def expire(self, at: datetime) -> list[KeyBackup]:
         """Note that the backups due by `at` are gone, and return them.
 
         Call it when their files have been deleted: *irrecoverable since* builds on it.
         """
-        due = [one for one in self.registered() if one.expired_at is None and one.expires_at <= at]
+        due = self.due(at)
         with self._database.write() as connection:
             connection.execute(
                 update(t.backups)

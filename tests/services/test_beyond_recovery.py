@@ -11,6 +11,7 @@ from typing import Any
 import pyrage
 import pytest
 
+from consent_service.domain.audit import EventKind
 from consent_service.errors import DiskFull, Unavailable
 from consent_service.services import certificates, erasure, key_rotation, startup
 from consent_service.services.access import job_caller
@@ -182,3 +183,27 @@ def test_a_backup_without_a_file_is_registered_and_journalled(clinic: Clinic) ->
 
     [one] = clinic.ctx.keyring.backups.registered()
     assert key_rotation.known_backups(clinic.ctx.journal.lines()) == [one]
+
+
+def test_a_backup_that_could_not_be_called_gone_is_due_until_it_is_written_down(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Certificates build on it: the journal must know, and the log who said so."""
+    made = backed_up(clinic, io.BytesIO())
+    clinic.clock.advance(LIFETIME)
+
+    def away(*_: object) -> None:
+        raise Unavailable("The journal is away.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(clinic.ctx.journal, "append", away)
+        with pytest.raises(Unavailable):
+            key_rotation.backups_gone(clinic.ctx, clinic.admin)
+
+    [gone] = key_rotation.backups_gone(clinic.ctx, clinic.admin)
+
+    assert gone.backup_id == made.backup_id
+    lines = [ln for ln in clinic.ctx.journal.lines() if ln.kind is LineKind.KEY_BACKUP_EXPIRED]
+    assert [line.body for line in lines] == [{"backup": made.backup_id}]
+    assert len(clinic.written_down(EventKind.KEYS_BACKUP_EXPIRED)) == 1
+    assert key_rotation.backups_gone(clinic.ctx, clinic.admin) == []

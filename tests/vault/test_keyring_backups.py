@@ -106,6 +106,22 @@ def test_a_backup_restores_the_ends_it_knows_of(keyring: Keyring, lost: Keyring)
     assert lost.status([gone]) == {gone: KeyStatus.DESTROYED}
 
 
+def test_what_was_sealed_while_its_key_was_lost_comes_back_sealed(
+    keyring: Keyring, lost: Keyring
+) -> None:
+    """The service went on without its keyring, and somebody said no in that time."""
+    shut, live = make_keys(keyring, 2)
+    before = keyring.read([shut, live])
+    backup = backup_of(keyring)
+    lost.seal([shut], AT)
+
+    assert lost.backups.restore(backup, IDENTITY, LATER) == RestoredKeys(2, 0, 0)
+
+    assert lost.status([shut, live]) == {shut: KeyStatus.SEALED, live: KeyStatus.LIVE}
+    lost.unseal([shut], LATER)
+    assert lost.read([shut, live]) == before
+
+
 def test_a_key_that_was_made_anew_is_not_taken_for_the_one_that_was_lost(
     keyring: Keyring, lost: Keyring
 ) -> None:
