@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
 from consent_service.db.models.consent import ConsentDecision
 from consent_service.db.models.jobs import ClockPause
@@ -75,7 +76,8 @@ class _Fresh:
 
 def settle(ctx: Context, involvement: str) -> int:
     """Make keys and wraps of an involvement follow who is in its films; returns assets changed."""
-    scene = _scene(ctx, involvement)
+    with ctx.read() as session:
+        scene = _scene(ctx, session, involvement)
     changed = 0
     for asset in scene.assets:
         given = scene.care(asset) == {ConsentState.GIVEN}
@@ -106,32 +108,30 @@ def settle_awaiting(ctx: Context, involvement: str | None = None) -> dict[str, i
 
 def _refuse(ctx: Context, involvement: str) -> int:
     """Order erased what somebody in it refused, or has not answered for in time."""
-    scene = _scene(ctx, involvement)
     last = _last_moment(ctx)
-    refused = tuple(asset.id for asset in scene.assets if _is_refused(asset, scene, last))
-    if not refused:
-        return 0
+    with ctx.read() as session:
+        if not _refused(_scene(ctx, session, involvement), last):
+            return 0
     with ctx.begin() as uow:
         uow.lock_involvement(involvement)
-        standing = uow.session.scalars(
-            select(Asset.id).where(
-                Asset.id.in_(refused), Asset.state == AssetState.AWAITING_CONSENT
-            )
-        ).all()
-        if not standing:
+        # Looked at again: who was giving their answer held the lock until now.
+        refused = _refused(_scene(ctx, uow.session, involvement), last)
+        if not refused:
             return 0
         order = erasure.order_erasure(
             uow,
             SETTLER,
             erasure.OrderErasure(
-                involvement,
-                OrderCause.CONSENT_REFUSED,
-                OrderScope(assets=tuple(sorted(standing))),
-                uow.at,
+                involvement, OrderCause.CONSENT_REFUSED, OrderScope(assets=refused), uow.at
             ),
         ).id
     erasure.carry_out(ctx, order, "settle-awaiting")
-    return len(standing)
+    return len(refused)
+
+
+def _refused(scene: _Scene, last: datetime | None) -> tuple[str, ...]:
+    """Return the waiting films that have come to their end, sorted."""
+    return tuple(asset.id for asset in scene.assets if _is_refused(asset, scene, last))
 
 
 def _last_moment(ctx: Context) -> datetime | None:
@@ -154,26 +154,25 @@ def _is_refused(asset: Asset, scene: _Scene, last: datetime | None) -> bool:
     return last is not None and asset.awaiting_since <= last and bool(care & UNASKED)
 
 
-def _scene(ctx: Context, involvement: str) -> _Scene:
-    with ctx.read() as session:
-        assets = session.scalars(
-            select(Asset)
-            .where(
-                Asset.involvement_id == involvement,
-                Asset.state.in_((AssetState.STORED, AssetState.AWAITING_CONSENT)),
-            )
-            .order_by(Asset.id)
-        ).all()
-        ids = [asset.id for asset in assets]
-        said = select(ConsentDecision.id, ConsentDecision.person_id)
-        yeses = session.execute(said.where(ConsentDecision.involvement_id == involvement))
-        return _Scene(
-            assets,
-            keys.depicted_by_asset(session, ids),
-            keys.wraps_by_asset(session, ids),
-            {row.id: row.person_id for row in yeses},
-            keys.consent_picture(ctx, session, involvement),
+def _scene(ctx: Context, session: Session, involvement: str) -> _Scene:
+    assets = session.scalars(
+        select(Asset)
+        .where(
+            Asset.involvement_id == involvement,
+            Asset.state.in_((AssetState.STORED, AssetState.AWAITING_CONSENT)),
         )
+        .order_by(Asset.id)
+    ).all()
+    ids = [asset.id for asset in assets]
+    said = select(ConsentDecision.id, ConsentDecision.person_id)
+    yeses = session.execute(said.where(ConsentDecision.involvement_id == involvement))
+    return _Scene(
+        assets,
+        keys.depicted_by_asset(session, ids),
+        keys.wraps_by_asset(session, ids),
+        {row.id: row.person_id for row in yeses},
+        keys.consent_picture(ctx, session, involvement),
+    )
 
 
 def _readmit(ctx: Context, asset: Asset, scene: _Scene) -> int:
@@ -193,7 +192,9 @@ def _readmit(ctx: Context, asset: Asset, scene: _Scene) -> int:
             lambda key: ctx.keyring.create(key, KeyKind.ASSET, asset.shard, ctx.clock.now()),
         )
     )
-    asset_key = ctx.keyring.read([fresh.key])[fresh.key]
+    asset_key = ctx.keyring.read([fresh.key]).get(fresh.key)
+    if asset_key is None:
+        return 0  # another was quicker, and has destroyed what it found before its own
     consent_keys = {purpose: {k: live[k] for k in ids} for purpose, ids in wanted.items()}
     wraps = keys.make_wraps((asset.id, asset.generation), data_key, asset_key, consent_keys)
     return _replace_key(ctx, asset, scene, fresh, wraps)

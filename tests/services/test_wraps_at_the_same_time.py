@@ -2,10 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
+from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.errors import Unavailable
 from consent_service.jobs.catalogue import CATALOGUE
 from consent_service.services import depicted, depicted_keys, erasure, keys
@@ -34,6 +36,21 @@ class SlowKeys:
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._real, name)
+
+
+class _Late(Context):
+    """The clinic's context; before its next transaction somebody else does something."""
+
+    @classmethod
+    def of(cls, ctx: Context, happens: Callable[[], object]) -> "_Late":
+        late = cls(**{one.name: getattr(ctx, one.name) for one in dataclasses.fields(ctx)})
+        object.__setattr__(late, "happens", happens)
+        return late
+
+    def begin(self) -> AbstractContextManager[UnitOfWork]:
+        happens = self.__dict__.pop("happens", lambda: None)
+        happens()
+        return super().begin()
 
 
 @pytest.fixture
@@ -133,4 +150,30 @@ def test_one_who_was_taken_for_another_does_not_take_the_film_along(
     clinic.withdraws(family, family.father)
     erasure.work(clinic.ctx, "worker")
 
+    assert clinic.watches(film) == before
+
+
+def test_who_agrees_at_the_last_moment_keeps_the_film(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The father's answer is being written while the job finds that there is none."""
+    family = clinic.family()
+    clinic.captures(family, family.mother, clinic.answers(family, family.mother))
+    film = clinic.stores_film(family, depicted=(family.mother, family.baby)).id
+    clinic.passes(minutes=1)
+    before = clinic.watches(film)
+    depicted.add_depicted(clinic.ctx, clinic.guider, film, family.father)
+    clinic.passes(days=clinic.ctx.policies.organisation.awaiting_consent_days, minutes=1)
+
+    def away(*_: object) -> None:
+        raise Unavailable("The key server is away.")
+
+    def agrees() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(clinic.ctx.keyring, "create_many", away)
+            clinic.captures(family, family.father, clinic.answers(family, family.father))
+
+    assert depicted_keys.settle_awaiting(_Late.of(clinic.ctx, agrees))["refused"] == 0
+
+    depicted_keys.settle_awaiting(clinic.ctx)
     assert clinic.watches(film) == before
