@@ -7,6 +7,8 @@ Rules kept here:
     what a killed process had made is found from there, by the next replacement and by an erasure;
   * an id is used by whoever made the key and by nobody else;
   * the journal's line is durable before a key goes; after a crash it may stand twice;
+  * none goes while the key in its place is missing: an older keyring may have been put in place
+    since, and then the old key is all that opens the film;
   * nothing goes without a good look at the journal, and without a note nobody looks.
 """
 
@@ -18,6 +20,7 @@ from sqlalchemy import delete, select
 from consent_service.db.models.jobs import JournalDue
 from consent_service.db.models.recordings import Asset
 from consent_service.db.unit_of_work import UnitOfWork
+from consent_service.domain.assets import AssetState
 from consent_service.services import erasure_journal, key_ends
 from consent_service.services.context import Context
 from consent_service.vault.journal import LineKind
@@ -77,7 +80,8 @@ def owe(uow: UnitOfWork, asset: str, *keys: str) -> None:
 def destroy(ctx: Context) -> int:
     """Destroy every key that is noted, oldest first; returns how many notes there were.
 
-    Raises JournalBroken and Unavailable where nothing may be destroyed now: the notes stay.
+    Raises JournalBroken and Unavailable where nothing may be destroyed now: the notes stay, and so
+    does that of a film whose present key is missing.
     """
     with ctx.read() as session:
         rows = session.scalars(
@@ -89,7 +93,18 @@ def destroy(ctx: Context) -> int:
         ctx.standing.require_newest()
     for row in rows:
         body = row.body  # a note of an earlier version does not say which shard it was
+        if _lacks_its_key(ctx, body["order"]):
+            continue  # reconciliation tells of the missing one
         key_ends.destroy(ctx, body["order"], body["keys"], body.get("shard"))
         with ctx.begin() as uow:
             uow.session.execute(delete(JournalDue).where(JournalDue.id == row.id))
     return len(rows)
+
+
+def _lacks_its_key(ctx: Context, asset: str) -> bool:
+    """Tell whether the key in use of a film that is kept is not in the keyring."""
+    with ctx.read() as session:
+        row = session.get(Asset, asset)
+    if row is None or row.state in (AssetState.LOCKED, AssetState.ERASED):
+        return False
+    return ctx.keyring.status([row.asset_key_id])[row.asset_key_id] is KeyStatus.ABSENT

@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -212,6 +213,28 @@ def test_a_key_that_came_too_late_goes_and_the_one_in_use_stays(
     assert _sidecar_opens(clinic, film)
 
 
+def test_a_key_that_another_found_and_destroyed_is_not_used(
+    clinic: Clinic, family: Family, film: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever noticed the father is told of no fault: the other has done it all."""
+    clinic.captures(family, family.father, clinic.answers(family, family.father))
+    clinic.passes(minutes=1)
+    real = clinic.ctx.keyring.create
+
+    def create(*about: Any) -> bool:
+        made = real(*about)
+        monkeypatch.setattr(clinic.ctx.keyring, "create", real)
+        depicted_keys.settle(clinic.ctx, family.involvement)
+        return made
+
+    monkeypatch.setattr(clinic.ctx.keyring, "create", create)
+    depicted.add_depicted(clinic.ctx, clinic.guider, film, family.father)
+
+    assert clinic.watches(film)
+    assert _film_keys(clinic) == {asset_row(clinic, film).asset_key_id}
+    assert _sidecar_opens(clinic, film)
+
+
 def test_no_erasure_is_done_while_a_replaced_key_lives(
     clinic: Clinic, family: Family, film: str
 ) -> None:
@@ -347,3 +370,27 @@ def test_two_who_make_the_next_key_at_once_never_share_one(
 
     assert asked == [replaced_keys.after(first), fresh]
     assert passed == (asked[0],)
+
+
+def test_an_old_key_stays_while_the_one_in_its_place_is_missing(
+    clinic: Clinic, family: Family, film: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keyring fell back to a moment ago: the old key is all that opens the film."""
+    old = asset_row(clinic, film).asset_key_id
+    dying = dataclasses.replace(clinic.ctx, journal=Ends(clinic.ctx.journal, Killed()))
+    with pytest.raises(Killed):
+        depicted.add_depicted(dying, clinic.guider, film, family.father)
+    real = clinic.ctx.keyring.status
+
+    def without_the_new(key_ids: Collection[str]) -> dict[str, KeyStatus]:
+        lost = {asset_row(clinic, film).asset_key_id: KeyStatus.ABSENT}
+        return {key: lost.get(key, state) for key, state in real(key_ids).items()}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(clinic.ctx.keyring, "status", without_the_new)
+        depicted_keys.settle_awaiting(clinic.ctx)
+    assert (real([old]), _owed(clinic)) == ({old: KeyStatus.LIVE}, 1)
+
+    depicted_keys.settle_awaiting(clinic.ctx)
+
+    assert (real([old]), _owed(clinic)) == ({old: KeyStatus.DESTROYED}, 0)
