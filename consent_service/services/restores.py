@@ -7,6 +7,7 @@ Rules kept here:
   * a place that is in use is not written over: not while a worker lives, and not without being told
     to where there are rows or film;
   * film whose key was destroyed since is left out, whatever the backup holds of it;
+  * a sidecar that is in the store stays, since it is newer than the backup's;
   * what only the old database knows to be ended is ended before it goes: lines that it owes the
     journal are written, and keys of which it noted that they are to go, go;
   * a restore that was killed is simply run again.
@@ -34,6 +35,7 @@ from consent_service.services import (
     clock_guard,
     erasure_journal,
     journal_whole,
+    keys,
     replaced_keys,
     startup,
 )
@@ -276,15 +278,23 @@ def _close_old_life(ctx: Context) -> None:
 
 
 def _put_objects(ctx: Context, folder: Path, manifest: Manifest, gone: frozenset[str]) -> None:
-    """Copy what is wanted and not there yet, some at once; the first fault ends it."""
+    """Copy what is wanted and not there yet, some at once; the first fault ends it.
+
+    A sidecar that is there stays: it is of the same key and newer, and may be the only copy of a
+    wrap that no backup has. Reconciliation compares it with the database.
+    """
     names = set(ctx.blobs.list())
 
     def put(one: BackedUpObject) -> None:
-        if one.name not in names or not _is_same(ctx, one):
+        if one.name not in names or not (_is_sidecar(one.name) or _is_same(ctx, one)):
             _put(ctx, folder, one)
 
     for _ in side_by_side(put, (one for one in manifest.objects if one.key not in gone)):
         continue
+
+
+def _is_sidecar(name: str) -> bool:
+    return name == keys.sidecar_name(name.partition(".")[0])
 
 
 def _is_same(ctx: Context, one: BackedUpObject) -> bool:

@@ -18,6 +18,7 @@ from tests.support.clinic import Clinic, Family
 from tests.support.faulty_store import HappeningStore
 from tests.support.kept_film import asset_row
 from tests.support.putting_back import database_backup, put_back
+from tests.support.safe import made_backup, open_safe, restored
 
 JOB = job_caller("reconcile")
 OPERATOR = operator()
@@ -104,6 +105,28 @@ def test_a_sidecar_that_only_the_newer_database_could_write_stays(
     newer.put_back()
     assert clinic.watches(newer.film) == watched
     assert newer.compared().findings == ()
+
+
+def test_a_backup_that_is_put_back_writes_over_no_sidecar(
+    clinic: Clinic, family: Family, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The database was lost and the store was not: what stands there is newer than the backup."""
+    film = clinic.stores_film(family).id
+    folder = tmp_path_factory.mktemp("safe")
+    safe = open_safe(clinic, folder)
+    made = made_backup(clinic, safe)
+    about = frozenset({family.mother})
+    for no in (frozenset({"CARE.FILM.SELF"}), frozenset[str]()):
+        given = clinic.answers(family, family.mother, no=no, about=about)
+        clinic.captures(family, family.mother, given)
+        clinic.passes(minutes=1)
+    newer = Newer(clinic, family, film, DatabaseBackup.take(clinic.ctx.engine, folder / "copy"))
+    beside, data_key = newer.beside(), newer.data_key()
+
+    restored(clinic, safe, made, replace=True)
+
+    assert newer.found() == {(Fault.KEPT_SIDECAR, False)}
+    assert (newer.beside(), newer.data_key()) == (beside, data_key)
 
 
 def test_it_is_written_over_a_day_after_it_was_told_of_when_somebody_confirms(
