@@ -146,18 +146,20 @@ def _destroy_keys_again(
 ) -> None:
     """Destroy again what a restored keyring brought back.
 
-    A keyring from before some moment lacks every tombstone since, the newest too: so only when
-    the newest key-destroyed line is not honoured are others read, and where the newest one of the
-    replay before this is honoured, only those that follow it: whoever starts meanwhile waits, and
-    a journal is long. Where no other line is amiss nothing was restored: somebody was killed
-    between the line and the key, or is at it. The same is done then, since a keyring from just
-    before that line looks no different; what it costs is the shard that the line names.
+    A keyring from before some moment lacks every tombstone since, the newest too, or where more
+    keys ended before anybody looked, that of the newest line of the replay before this. So only
+    when one of the two is not honoured are others read, and where the latter is, only those that
+    follow it: whoever starts meanwhile waits, and a journal is long. Where no other line is amiss
+    nothing was restored: somebody was killed between the line and the key, or is at it. The same
+    is done then, since a keyring from just before that line looks no different; what it costs is
+    the shard that the line names.
     """
     marked = _marked(ctx, marks, KEYS_MARK)
     newest = report.keys_line or marked
-    if newest is None or _honoured(ctx, newest):
+    stands = marked is None or _honoured(ctx, marked)
+    if newest is None or (stands and (newest is marked or _honoured(ctx, newest))):
         return
-    since = marked.number if marked is not None and _honoured(ctx, marked) else 0
+    since = marked.number if marked is not None and stands else 0
     destroyed = [ln for ln in ctx.journal.lines(since) if ln.kind is LineKind.KEY_DESTROYED]
     restored = any(not _honoured(ctx, line) for line in destroyed if line.head != newest.head)
     if restored:

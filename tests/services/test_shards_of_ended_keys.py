@@ -14,7 +14,7 @@ from consent_service.db.models.consent import ConsentDecision
 from consent_service.db.models.jobs import JournalDue
 from consent_service.domain.withdrawal import WithdrawalScope
 from consent_service.ids import new_id
-from consent_service.services import erasure, replaced_keys, startup
+from consent_service.services import erasure, key_ends, replaced_keys, startup
 from consent_service.vault.journal import LineKind
 from consent_service.vault.keyring import KeyStatus, shard_of
 from consent_service.vault.keyring_values import home_shard
@@ -168,3 +168,26 @@ def test_a_line_of_an_earlier_version_has_every_shard_replaced(
     startup.replay(clinic.ctx)
 
     assert len(_marked(clinic)) > 10
+
+
+def test_a_keyring_that_fell_back_is_found_though_another_key_has_ended_since(
+    clinic: Clinic, family: Family, tmp_path: Path
+) -> None:
+    """Its server failed over and forgot an end; the next one was written before anybody looked."""
+    first, second = make_keys(clinic.ctx.keyring, 2)
+    with (
+        closing(sqlite3.connect(tmp_path / "keyring.sqlite3")) as keyring,
+        closing(sqlite3.connect(tmp_path / "replica.sqlite3")) as replica,
+    ):
+        keyring.backup(replica)
+        key_ends.destroy(clinic.ctx, "order", [first], None)
+        assert not startup.replay(clinic.ctx).found_restore
+        replica.backup(keyring)
+    assert clinic.ctx.keyring.status([first]) == {first: KeyStatus.LIVE}
+    key_ends.destroy(clinic.ctx, "order", [second], None)
+
+    report = startup.replay(clinic.ctx)
+
+    assert report.restored == {"key_destroyed": 1}
+    ended = dict.fromkeys([first, second], KeyStatus.DESTROYED)
+    assert clinic.ctx.keyring.status([first, second]) == ended
