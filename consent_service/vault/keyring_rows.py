@@ -13,9 +13,20 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, Table, bindparam, delete, exists, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    select,
+    update,
+)
 
 from consent_service.errors import KeyDestroyed
 from consent_service.vault import keyring_tables as t
@@ -30,6 +41,7 @@ from consent_service.vault.keyring_values import (
 from consent_service.vault.shard_keys import SHARD_COLUMNS, OpenShard, Place
 
 NewRow = dict[str, Any]
+_T = TypeVar("_T")
 
 
 def new_key_row(shard: OpenShard, entry: KeyEntry, secret: bytes, at: datetime) -> NewRow:
@@ -85,12 +97,7 @@ def states_of(connection: Connection, key_ids: Collection[str]) -> dict[str, Key
 
 def since_of(connection: Connection, key_ids: Collection[str]) -> dict[str, datetime]:
     """Return when each held key among `key_ids` was made, as far as its row knows."""
-    wanted = select(t.keys.c.key_id, t.keys.c.created_at)
-    return {
-        row.key_id: row.created_at
-        for batch in t.batches(list(key_ids))
-        for row in connection.execute(wanted.where(t.keys.c.key_id.in_(batch)))
-    }
+    return _held(connection, t.keys.c.created_at, key_ids)
 
 
 def require_no_tombstone(connection: Connection, key_ids: Collection[str]) -> None:
@@ -232,11 +239,16 @@ def stones_of(connection: Connection, key_ids: Collection[str]) -> dict[str, Tom
 
 def fingerprints_of(connection: Connection, key_ids: Collection[str]) -> dict[str, bytes]:
     """Return the fingerprint of each held key among `key_ids`."""
-    wanted = select(t.keys.c.key_id, t.keys.c.fingerprint)
+    return _held(connection, t.keys.c.fingerprint, key_ids)
+
+
+def _held(connection: Connection, column: ColumnElement[_T], ids: Collection[str]) -> dict[str, _T]:
+    """Return one column of each held key among `ids`, by id."""
+    wanted = select(t.keys.c.key_id, column)
     return {
-        row.key_id: row.fingerprint
-        for batch in t.batches(list(key_ids))
-        for row in connection.execute(wanted.where(t.keys.c.key_id.in_(batch)))
+        key_id: found
+        for batch in t.batches(list(ids))
+        for key_id, found in connection.execute(wanted.where(t.keys.c.key_id.in_(batch))).tuples()
     }
 
 
