@@ -9,7 +9,7 @@ Rules kept here:
   * a yes that names uses is a word on those uses only: about any other use, and about the purpose
     as a whole, it says nothing; a no is a no to every use;
   * for a child, yes by one and no or withdrawal by another is *disputed*, unless someone who may
-    overrule has spoken or the IG officer has resolved it.
+    overrule has spoken or the IG officer has resolved it: in this involvement, and in no other.
 """
 
 from collections.abc import Iterable, Sequence
@@ -314,14 +314,16 @@ def _settle(
             return Finding(ConsentState.REVOKED, since=revoked)
         # Another's new yes revives none from before: what was ended stays shut.
         positions = [p for p in positions if p.stance is not _Stance.YES or p.since > revoked]
-    if not story.child:
-        own = [p for p in positions if p.by == story.person]
-        return _of_one(max(own or positions, key=lambda p: p.since))
+    own = [p for p in positions if p.by == story.person]
+    if own and not story.child:
+        return _of_one(max(own, key=lambda p: p.since))
+    # Also of who has grown up and not spoken yet: what was frozen for them does not open by itself.
     overruling = [p for p in positions if p.overrules]
     if overruling:
         settled = _of_one(max(overruling, key=lambda p: p.since))
         return settled if settled.state is not ConsentState.GIVEN else _given(positions)
-    return _of_holders(positions, endings, newest)
+    here = [e for e in endings if e.involvement == story.involvement]
+    return _of_holders(positions, here, newest)
 
 
 def _revokes(ending: Ending, involvement: str) -> bool:

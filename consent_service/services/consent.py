@@ -152,6 +152,7 @@ def capture(ctx: Context, caller: Caller, request: CaptureConsent) -> ConsentAct
     Raises InvalidInput with every fault by field; Conflict `leaflet_archived` when the leaflet was
     given when it could no longer be; NotFound for a form, person or leaflet issue unknown here.
     """
+    orders: list[str] = []
     with ctx.begin() as uow:
         involvement_for(ctx, uow.session, caller, Permission.CONSENT_CAPTURE, request.involvement)
         require_themselves(caller, request.person)
@@ -165,8 +166,9 @@ def capture(ctx: Context, caller: Caller, request: CaptureConsent) -> ConsentAct
         row.last_entry_at = uow.at
         uow.session.flush()
         erasure_journal.owe_refusal(uow, act)
-        uow.after_commit(partial(erasure_journal.acknowledge, ctx))
-        disputes.open_where_parents_disagree(ctx, uow, reached)
+        uow.after_commit(partial(erasure_journal.acknowledge, ctx, orders=orders))
+        over = disputes.open_where_parents_disagree(ctx, uow, reached)
+        orders += disputes.order_what_was_withdrawn(uow, caller, over)
         _record_capture(uow, caller, act, request)
         view = act_view(uow.session, act)
     at_once(ctx, depicted_keys.settle_awaiting, request.involvement)

@@ -2,7 +2,9 @@
 
 Rules kept here:
   * a dispute counts as a hold; the IG officer settles it either way, with a reason;
-  * settled against, where a parent had withdrawn, that takes its course: an order follows;
+  * settled against, where a parent had withdrawn, that takes its course: an order follows, which
+    goes with the withdrawal wherever that is taken back;
+  * so it does where nobody agrees any more, since the other has come to say no as well;
   * settled either way, what a dispute alone had kept back from another order goes.
 """
 
@@ -16,7 +18,7 @@ from sqlalchemy import select
 
 from consent_service.clock import london_day
 from consent_service.db.models.consent import ConsentEnding, Dispute
-from consent_service.db.models.erasure import ErasureOrder, Withdrawal
+from consent_service.db.models.erasure import Withdrawal
 from consent_service.db.models.people import Involvement
 from consent_service.db.queries.consent import purposes_asked_about, states_now
 from consent_service.db.queries.erasure import OrderScope
@@ -70,19 +72,28 @@ def open_where_parents_disagree(
     uow: UnitOfWork,
     reached: Sequence[str],
     follow: Callable[[Context, str], object] = keys.settle,
-) -> list[str]:
+) -> list[Dispute]:
     """Open a dispute for each child's purpose that is *disputed* and has none open.
 
     `reached` is what `lock_reached` locked. A disagreement that has ended since closes its
     dispute. Streams of all of them notice, and their keys follow after the commit: by `follow`.
-    Returns the ids newly opened.
+    Returns the disputes that were closed because nobody agrees any more.
     """
-    opened = []
+    over = []
     for involvement in reached:
         uow.session.get_one(Involvement, involvement).consent_epoch += 1
-        opened += _open_in(uow, involvement)
+        over += _open_in(uow, involvement)
         uow.after_commit(partial(at_once, ctx, follow, involvement))
-    return opened
+    return over
+
+
+def order_what_was_withdrawn(uow: UnitOfWork, caller: Caller, over: Sequence[Dispute]) -> list[str]:
+    """Order erased what a parent had withdrawn and a dispute that is over kept back; returns ids.
+
+    Not before the end of that parent's time to change their mind.
+    """
+    found = [_order_withdrawn(uow, caller, dispute) for dispute in over]
+    return [order for order in found if order is not None]
 
 
 def _shared_with(uow: UnitOfWork, involvements: Sequence[str]) -> set[str]:
@@ -94,7 +105,7 @@ def _shared_with(uow: UnitOfWork, involvements: Sequence[str]) -> set[str]:
     return {other for child in children for other in elsewhere[child]}
 
 
-def _open_in(uow: UnitOfWork, involvement: str) -> list[str]:
+def _open_in(uow: UnitOfWork, involvement: str) -> list[Dispute]:
     states = _children_states(uow, involvement)
     standing = {
         (d.person_id, d.purpose): d
@@ -104,15 +115,17 @@ def _open_in(uow: UnitOfWork, involvement: str) -> list[str]:
             )
         )
     }
-    opened = []
     for (person, purpose), state in states.items():
         if state is ConsentState.DISPUTED and (person, purpose) not in standing:
-            opened.append(_open(uow, involvement, person, purpose))
+            _open(uow, involvement, person, purpose)
+    over = []
     for pair, dispute in standing.items():
         if states.get(pair) is not ConsentState.DISPUTED:
             dispute.resolved_at = uow.at
             dispute.resolution = "agreed"
-    return opened
+            if states.get(pair) is ConsentState.WITHDRAWN:
+                over.append(dispute)
+    return over
 
 
 def standing(ctx: Context, caller: Caller, involvement: str | None = None) -> list[DisputeView]:
@@ -178,7 +191,7 @@ def resolve(ctx: Context, caller: Caller, dispute: str, *, give: bool, reason: s
             )
         )
         uow.session.flush()
-        orders = [] if give else _order_what_was_withdrawn(uow, caller, row)
+        orders = [] if give else order_what_was_withdrawn(uow, caller, [row])
         orders += erasure_again.order_again(ctx, uow, caller.actor, row.involvement_id)
     erasure_journal.acknowledge(ctx, orders=orders)
     at_once(ctx, keys.settle, row.involvement_id)
@@ -199,8 +212,7 @@ def _line_body(row: Dispute, kind: EndingKind, by: str, at: datetime) -> dict[st
     }
 
 
-def _order_what_was_withdrawn(uow: UnitOfWork, caller: Caller, row: Dispute) -> list[str]:
-    """Order erased what a parent had withdrawn and the dispute kept back; after the undo window."""
+def _order_withdrawn(uow: UnitOfWork, caller: Caller, row: Dispute) -> str | None:
     given_up = uow.session.scalars(
         select(Withdrawal)
         .join(ConsentEnding, ConsentEnding.ref == Withdrawal.id)
@@ -215,19 +227,17 @@ def _order_what_was_withdrawn(uow: UnitOfWork, caller: Caller, row: Dispute) -> 
         .limit(1)
     ).one_or_none()
     if given_up is None:
-        return []
-    ordered = select(ErasureOrder.id).where(
-        ErasureOrder.withdrawal_id == given_up.id,
-        ErasureOrder.involvement_id == row.involvement_id,
-    )
+        return None
     wanted = OrderErasure(
         row.involvement_id,
         OrderCause.WITHDRAWAL,
         OrderScope(persons=(row.person_id,), purposes=(row.purpose,), ended_at=uow.at),
         max(uow.at, given_up.undo_until or uow.at),
-        withdrawal=None if uow.session.scalar(ordered.limit(1)) else given_up.id,
+        # Every order of a withdrawal goes with it, however many follow: a change of mind must reach
+        # all of them, or film goes that everybody agrees to again.
+        withdrawal=given_up.id,
     )
-    return [order_erasure(uow, caller.actor, wanted).id]
+    return order_erasure(uow, caller.actor, wanted).id
 
 
 def _children_states(uow: UnitOfWork, involvement: str) -> dict[tuple[str, str], ConsentState]:
@@ -254,7 +264,7 @@ def _children_states(uow: UnitOfWork, involvement: str) -> dict[tuple[str, str],
     return apart | dict.fromkeys(whole, ConsentState.DISPUTED)
 
 
-def _open(uow: UnitOfWork, involvement: str, person: str, purpose: str) -> str:
+def _open(uow: UnitOfWork, involvement: str, person: str, purpose: str) -> None:
     row = Dispute(
         id=new_id(),
         involvement_id=involvement,
@@ -273,4 +283,3 @@ def _open(uow: UnitOfWork, involvement: str, person: str, purpose: str) -> str:
         )
     )
     notify(uow, "dispute_opened", role=IG_OFFICER, subject=row.id)
-    return row.id

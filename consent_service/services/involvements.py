@@ -40,7 +40,7 @@ from consent_service.domain.people import (
 from consent_service.domain.roles import Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import new_id
-from consent_service.services import births, retention_dates
+from consent_service.services import births, disputes, retention_dates
 from consent_service.services.access import (
     Caller,
     allows,
@@ -192,9 +192,13 @@ def end_involvement(ctx: Context, caller: Caller, involvement: str, on: date) ->
 
 
 def reopen_involvement(ctx: Context, caller: Caller, involvement: str) -> InvolvementView:
-    """Open an ended involvement again; due dates are computed anew (rule 17)."""
+    """Open an ended involvement again; due dates are computed anew (rule 17).
+
+    A no for a child that was said in it counts in the child's others again, where somebody agreed.
+    """
     with ctx.begin() as uow:
         involvement_for(ctx, uow.session, caller, Permission.INVOLVEMENT_WRITE, involvement)
+        reached = disputes.lock_reached(uow, involvement)
         row = uow.lock_involvement(involvement)
         if row.ended_on is None:
             raise Conflict("This involvement is open.", code="not_ended")
@@ -202,6 +206,7 @@ def reopen_involvement(ctx: Context, caller: Caller, involvement: str) -> Involv
         _touch(row, uow.at)
         uow.record(AuditEvent(EventKind.INVOLVEMENT_REOPENED, caller.actor, row.id, row.id))
         uow.session.flush()
+        disputes.open_where_parents_disagree(ctx, uow, reached)
         retention_dates.recompute(ctx, uow, row.id)
         return involvement_view(uow.session, row)
 

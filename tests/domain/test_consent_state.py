@@ -1,5 +1,6 @@
 """Consent state: every state of the table, for any pair of moments."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -78,12 +79,13 @@ def state(
     when: datetime = LATER,
     known: datetime | None = None,
     purpose: str = "care",
+    grown: bool = False,
 ) -> Finding:
     story = Story(
         about,
         purpose,
         "i1",
-        about == BABY,
+        about == BABY and not grown,
         tuple(e for e in events if isinstance(e, Decision)),
         tuple(e for e in events if isinstance(e, Ending)),
         tuple(e for e in events if isinstance(e, Asked)),
@@ -376,3 +378,23 @@ def test_naming_one_use_never_changes_what_stands_about_another(
 
     assert state(*happened, poster, purpose=WEBSITE) == state(*happened, purpose=WEBSITE)
     assert state(*happened, poster) == state(*happened)
+
+
+def test_a_dispute_that_was_settled_elsewhere_is_not_settled_here() -> None:
+    """Each involvement has film of its own, and an IG officer's decision about it."""
+    events = (said(MOTHER, 0), said(FATHER, 1, Answer.NO))
+    elsewhere = replace(ended(EndingKind.RESOLVED_GIVEN, 3), involvement="i2")
+
+    assert state(*events, elsewhere).state is ConsentState.DISPUTED
+    here = ended(EndingKind.RESOLVED_DECLINED, 2)
+    assert state(*events, here, elsewhere).state is ConsentState.DECLINED
+
+
+def test_growing_up_opens_nothing_that_was_frozen() -> None:
+    """On a birthday, or with a birth date put right, nobody has decided anything anew."""
+    no, yes = said(FATHER, 0, Answer.NO), said(MOTHER, 1)
+    declined = ended(EndingKind.RESOLVED_DECLINED, 2)
+    assert state(yes, grown=True).state is ConsentState.GIVEN
+    assert state(no, yes, grown=True).state is ConsentState.DISPUTED
+    assert state(no, yes, declined, grown=True).state is ConsentState.DECLINED
+    assert state(no, yes, said(BABY, 3), grown=True).state is ConsentState.GIVEN
