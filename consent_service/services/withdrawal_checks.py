@@ -16,7 +16,7 @@ from consent_service.db.queries.erasure import OrderScope, assets_in_scope
 from consent_service.db.queries.people import Belonging, responsibilities_for
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.people import Responsibility, holder_for
-from consent_service.domain.purposes import CARE, split_use
+from consent_service.domain.purposes import CARE, USE_NAME, NamedUse, split_use
 from consent_service.domain.withdrawal import WithdrawalRequest, WithdrawalScope
 from consent_service.services.context import Context
 
@@ -77,10 +77,7 @@ def faults_of(
         faults["moment"] = AGREED_SINCE
     if not _may_withdraw(standing, request):
         faults["by"] = "Only this person, or someone who may decide for the child, can withdraw."
-    known = ctx.policies.purposes
-    named = (*request.purposes, *request.keep_purposes)
-    unknown = [p for p in named if split_use(p)[0] not in known]
-    if unknown:
+    if not all(_exists(ctx, p) for p in (*request.purposes, *request.keep_purposes)):
         faults["purposes"] = "One of these purposes does not exist."
     if request.scope is WithdrawalScope.PURPOSES and not request.purposes:
         faults["purposes"] = "Name at least one purpose."
@@ -91,6 +88,15 @@ def faults_of(
     if request.scope is WithdrawalScope.ASSETS:
         faults |= _asset_faults(uow, row, request)
     return faults
+
+
+def _exists(ctx: Context, purpose: str) -> bool:
+    """Tell whether a purpose can be named; a use that is no code could never be journalled."""
+    code, use = split_use(purpose)
+    known = ctx.policies.purposes.get(code)
+    if known is None or use is None:
+        return known is not None
+    return known.named_use is not NamedUse.NONE and USE_NAME.fullmatch(use) is not None
 
 
 def _asset_faults(uow: UnitOfWork, row: Involvement, request: WithdrawalRequest) -> dict[str, str]:

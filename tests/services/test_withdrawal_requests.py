@@ -8,7 +8,7 @@ import pytest
 from consent_service.domain.consent import ConsentState
 from consent_service.domain.withdrawal import Route, Speed, WithdrawalRequest, WithdrawalScope
 from consent_service.errors import InvalidInput
-from consent_service.services import consent, withdrawal
+from consent_service.services import consent, erasure_journal, withdrawal
 from tests.support.clinic import Clinic, Family
 
 POSTER = "publication:poster-2026"
@@ -123,3 +123,21 @@ def test_a_use_agreed_to_since_does_not_stand_in_the_way_of_another(clinic: Clin
     states = _states(clinic, family.mother)
     assert states["training-local"] is ConsentState.WITHDRAWN
     assert states["care"] is ConsentState.GIVEN
+
+
+@pytest.mark.parametrize("named", ["publication:Poster 2026", "care:poster", "publication:"])
+def test_a_use_that_is_no_code_is_refused_before_anything_is_written(
+    clinic: Clinic, named: str
+) -> None:
+    """The journal takes codes only: a line that it never takes would stop every erasure."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    clinic.passes(hours=1)
+    request = _request(clinic, family, family.mother)
+    chosen = replace(request, scope=WithdrawalScope.PURPOSES, purposes=(named,))
+
+    assert _refused(clinic, replace(request, keep_purposes=(named,))) == {"purposes"}
+    assert _refused(clinic, chosen) == {"purposes"}
+
+    assert _states(clinic, family.mother)["care"] is ConsentState.GIVEN
+    assert erasure_journal.write_missing_lines(clinic.ctx) == 0
