@@ -150,8 +150,12 @@ def start_epoch(
 def is_behind(session: Session, published: Checkpoint) -> bool:
     """Tell whether this log ends before a head that was published: a backup was restored."""
     standing = latest_checkpoint(session)
-    place = (origin_epoch(standing.origin), standing.size) if standing else (0, 0)
-    return place < (origin_epoch(published.origin), published.size)
+    return (place_of(standing) if standing else (0, 0)) < place_of(published)
+
+
+def place_of(head: Checkpoint) -> tuple[int, int]:
+    """Return how far a head reaches: its epoch, and its size in it."""
+    return origin_epoch(head.origin), head.size
 
 
 def latest_checkpoint(session: Session, epoch: int | None = None) -> Checkpoint | None:

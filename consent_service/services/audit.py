@@ -20,7 +20,7 @@ from consent_service.db.audit_log import EntryFilter, EntryPage, InclusionProof,
 from consent_service.db.models.jobs import JournalMark
 from consent_service.domain.audit import AuditEvent, EventKind, parse_body
 from consent_service.domain.audit_check import Trust, VerifyReport
-from consent_service.domain.checkpoint import Checkpoint, origin_epoch, parse_checkpoint
+from consent_service.domain.checkpoint import Checkpoint, parse_checkpoint
 from consent_service.domain.erasure import StepKind
 from consent_service.domain.roles import IG_OFFICER, Permission
 from consent_service.domain.signed_note import parse_note
@@ -46,6 +46,7 @@ _ENDS = (
     EventKind.HOLD_PLACED,
     EventKind.HOLD_RELEASED,
     EventKind.LINK_REVOKED,
+    EventKind.QUOTE_WITHDRAWN,
     EventKind.TOKEN_REVOKED,
     EventKind.USER_DISABLED,
     EventKind.WITHDRAWAL_CANCELLED,
@@ -149,16 +150,19 @@ def checkpoint_of_line(line: JournalLine) -> Checkpoint:
 
 
 def published_heads(lines: Iterable[JournalLine]) -> list[str]:
-    """Return the newest published note of each epoch, oldest epoch first.
+    """Return the published note that reaches furthest in each epoch, oldest epoch first.
 
-    The newest is enough: earlier heads are covered by its root.
+    It is enough: shorter heads are covered by its root. It need not stand last: of two who publish
+    at once, the one who read the shorter head may write it after the other.
     """
-    newest: dict[int, str] = {}
+    furthest: dict[int, tuple[int, str]] = {}
     for line in lines:
         if line.kind is LineKind.CHECKPOINT:
             note = note_of_line(line)
-            newest[origin_epoch(_checkpoint_in(note).origin)] = note
-    return [newest[epoch] for epoch in sorted(newest)]
+            epoch, size = audit_log.place_of(_checkpoint_in(note))
+            if epoch not in furthest or furthest[epoch][0] <= size:
+                furthest[epoch] = size, note
+    return [furthest[epoch][1] for epoch in sorted(furthest)]
 
 
 def verify(ctx: Context, caller: Caller) -> VerifyReport:

@@ -298,7 +298,9 @@ def _access_revoked(ctx: Context, line: JournalLine, report: ReplayReport) -> No
 
 
 def _checkpoint_published(ctx: Context, line: JournalLine, report: ReplayReport) -> None:
-    published = checkpoint_of_line(line)
+    published, known = checkpoint_of_line(line), report.log_ended
+    if known is not None and audit_log.place_of(known) > audit_log.place_of(published):
+        return  # two who published at once, the shorter head last
     with ctx.read() as session:
         if audit_log.is_behind(session, published):
             report.log_ended = published

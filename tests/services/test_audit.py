@@ -272,3 +272,48 @@ def _set_back(clinic: Clinic, size: int, lost: list[str]) -> None:
     for entry in lost:
         forget(clinic, f"DELETE FROM audit_entry WHERE id = '{entry}'")
     forget(clinic, "DELETE FROM journal_mark")
+
+
+def _published_late(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, list[str], list[str]]:
+    """Two publish at once, the one who read the shorter head last; a worker has two heartbeats.
+
+    Returns the size of that head, its newest entries, and those that only the longer one covers.
+    """
+    first = sealed(clinic, 5)
+    shorter = audit.latest_checkpoint(clinic.ctx)
+    assert shorter is not None
+    rest = sealed(clinic, 3)
+    audit.publish_checkpoint(clinic.ctx)
+    with monkeypatch.context() as patched:
+        patched.setattr(audit, "latest_checkpoint", lambda _: shorter)
+        assert audit.publish_checkpoint(clinic.ctx) == shorter.checkpoint
+    return shorter.checkpoint.size, first, rest
+
+
+def test_a_shorter_head_that_is_written_last_hides_no_cut(clinic, monkeypatch):
+    """What tells that keys went may be cut by nobody, whichever of two heartbeats was slower."""
+    size, _, rest = _published_late(clinic, monkeypatch)
+    _set_back(clinic, size, rest)
+
+    report = audit.verify(clinic.ctx, clinic.ig)
+
+    assert report.first_bad is not None
+    assert "entries were cut" in report.first_bad.what
+
+
+def test_a_shorter_head_that_is_written_last_makes_no_lost_range_smaller(clinic, monkeypatch):
+    """The new epoch owns up to all that was published, or the log would never verify again."""
+    startup.replay(clinic.ctx)
+    sealed(clinic, 4)
+    kept = audit.latest_checkpoint(clinic.ctx)
+    assert kept is not None
+    size, first, rest = _published_late(clinic, monkeypatch)
+    _set_back(clinic, kept.checkpoint.size, [*first, *rest])
+
+    startup.replay(clinic.ctx)
+
+    verified = audit.verify(clinic.ctx, clinic.ig)
+    assert verified.ok
+    assert [lost.ended_size for lost in verified.lost] == [size + 3]
