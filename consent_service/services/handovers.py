@@ -8,6 +8,7 @@ be called back.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -28,9 +29,16 @@ from consent_service.domain.purposes import KEEPSAKE
 from consent_service.domain.roles import Permission
 from consent_service.errors import Conflict, InvalidInput, NotFound
 from consent_service.ids import new_id
-from consent_service.services import permission, printed_quotes, reconsents, retention_dates
+from consent_service.services import (
+    erasure_journal,
+    permission,
+    printed_quotes,
+    reconsents,
+    retention_dates,
+)
 from consent_service.services.access import Caller, involvement_for, thing_for
 from consent_service.services.context import Context
+from consent_service.vault.journal import LineKind
 
 OFFERED, ACCEPTED, DECLINED = "offered", "accepted", "declined"
 WAYS = ("print", "file")
@@ -223,6 +231,10 @@ def withdraw_quote(ctx: Context, caller: Caller, quote: str) -> int:
         if row.withdrawn_at is not None:
             raise Conflict("This permission has ended already.", code="already_withdrawn")
         row.withdrawn_at = uow.at
+        # Or a database from before would have their words printed again.
+        body = {"order": None, "involvement": row.involvement_id, "quote": {"id": quote}}
+        erasure_journal.owe(uow, LineKind.CONSENT_ENDED, body)
+        uow.after_commit(partial(erasure_journal.acknowledge, ctx))
         uow.record(AuditEvent(EventKind.QUOTE_WITHDRAWN, caller.actor, row.id, row.involvement_id))
         return printed_quotes.flag(uow, caller.actor, [quote])
 

@@ -10,14 +10,16 @@ from typing import Any
 
 from consent_service.db.models.consent import ConsentEnding
 from consent_service.db.models.erasure import ErasureOrder, Withdrawal
+from consent_service.db.models.handovers import Quote
 from consent_service.db.queries.erasure import OrderScope
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.consent import EndingKind
 from consent_service.domain.withdrawal import Route, Speed, WithdrawalScope
 from consent_service.ids import new_id
-from consent_service.services import revocation
+from consent_service.services import printed_quotes, revocation
 from consent_service.services.journal_people import REPLAYER
+from consent_service.vault.journal import JournalLine
 
 FROM_JOURNAL = "Placed again from the journal after a restore."
 FROM_JOURNAL_ENDED = "Ended again from the journal after a restore."
@@ -117,6 +119,14 @@ def append_settlement(uow: UnitOfWork, involvement: str, settled: Mapping[str, A
             {"decision": settled["kind"]},
         )
     )
+
+
+def append_quote_end(uow: UnitOfWork, line: JournalLine) -> None:
+    """End the permission for a quote from the moment that was written down."""
+    row = uow.session.get_one(Quote, line.body["quote"]["id"])
+    row.withdrawn_at = line.at
+    uow.record(AuditEvent(EventKind.QUOTE_WITHDRAWN, REPLAYER, row.id, row.involvement_id))
+    printed_quotes.flag(uow, REPLAYER, [row.id])
 
 
 def _ending(

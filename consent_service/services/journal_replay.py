@@ -19,6 +19,7 @@ from consent_service.db import audit_log
 from consent_service.db.models.accounts import ApiToken, UserAccount
 from consent_service.db.models.consent import ConsentAct, ConsentEnding
 from consent_service.db.models.erasure import ErasureOrder, Withdrawal
+from consent_service.db.models.handovers import Quote
 from consent_service.db.models.jobs import JournalMark
 from consent_service.db.models.links import OwnLink
 from consent_service.db.models.people import Involvement
@@ -110,6 +111,8 @@ def _consent_ended(ctx: Context, line: JournalLine, report: ReplayReport) -> Non
 def _done_there(ctx: Context, uow: UnitOfWork, line: JournalLine) -> None:
     """Do again what an act did in the involvement that its line is about, and in no other."""
     body = line.body
+    if body.get("quote") is not None:
+        journal_endings.append_quote_end(uow, line)
     if body.get("dispute") is not None:
         journal_endings.append_settlement(uow, body["involvement"], body["dispute"])
     if body.get("invalidated") is not None:
@@ -143,6 +146,9 @@ def _is_known(uow: UnitOfWork, body: Mapping[str, Any]) -> bool:
         return uow.session.get(Withdrawal, body["withdrawal"]["id"]) is not None
     if body.get("invalidated") is not None:
         return invalidation.is_void(uow, body["invalidated"]["id"])
+    if body.get("quote") is not None:
+        quote = uow.session.get(Quote, body["quote"]["id"])
+        return quote is not None and quote.withdrawn_at is not None
     act = body["refusal"]["act"] if body.get("refusal") else None
     if act is not None and uow.session.get(ConsentAct, act) is not None:
         return True
@@ -168,7 +174,10 @@ def _known_among(uow: UnitOfWork, ended: Mapping[str, list[str]]) -> dict[str, l
 
 
 def _is_about_nothing_here(uow: UnitOfWork, body: Mapping[str, Any]) -> bool:
-    """Tell whether an act is about people, film or an act that came after the backup."""
+    """Tell whether an act is about people, film, words or an act that came after the backup."""
+    quote = body.get("quote")
+    if quote is not None:
+        return uow.session.get(Quote, quote["id"]) is None
     return _is_void_of_nothing(uow, body) or not journal_people.is_about_somebody_here(uow, body)
 
 

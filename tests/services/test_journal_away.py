@@ -1,7 +1,7 @@
 """While the journal takes no line: what is committed is said, and its line is owed until written."""
 
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
@@ -13,6 +13,7 @@ from consent_service.domain.holds import HoldKind
 from consent_service.domain.links import LinkKind
 from consent_service.domain.withdrawal import Speed
 from consent_service.errors import (
+    Conflict,
     ConsentServiceError,
     Gone,
     JournalBroken,
@@ -27,6 +28,7 @@ from consent_service.services import (
     disputes,
     erasure,
     erasure_journal,
+    handovers,
     holds,
     invalidation,
     link_sessions,
@@ -233,6 +235,18 @@ def somebody_says_no_later(clinic: Clinic, family: Family) -> Iterator[object]:
     yield _state(clinic, family.mother) is ConsentState.DECLINED
 
 
+def a_quote_is_taken_back(clinic: Clinic, family: Family) -> Iterator[object]:
+    until = clinic.today + timedelta(days=30)
+    wanted = handovers.PermitQuote(family.involvement, family.mother, "It helped.", "All", until)
+    quote = handovers.permit_quote(clinic.ctx, clinic.guider, wanted)
+    yield
+    handovers.withdraw_quote(clinic.ctx, clinic.guider, quote)
+    yield {"order": None, "quote": {"id": quote}}
+    with pytest.raises(Conflict):
+        handovers.withdraw_quote(clinic.ctx, clinic.guider, quote)
+    yield True
+
+
 @pytest.mark.parametrize(
     "story",
     [
@@ -247,6 +261,7 @@ def somebody_says_no_later(clinic: Clinic, family: Family) -> Iterator[object]:
         parents_come_to_disagree,
         a_dispute_is_settled,
         somebody_says_no_later,
+        a_quote_is_taken_back,
     ],
     ids=lambda story: story.__name__,
 )

@@ -1,15 +1,26 @@
 """Words of parents that a leaflet prints: on a permission, or flagged when it has ended."""
 
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
+from consent_service.db.models.handovers import Quote
 from consent_service.db.models.policies import LeafletQuote, LeafletVersion
 from consent_service.domain.audit import EventKind
-from consent_service.services import handovers, leaflet_dates, leaflets, overview, policies
+from consent_service.services import (
+    handovers,
+    leaflet_dates,
+    leaflets,
+    overview,
+    policies,
+    printed_quotes,
+    startup,
+)
 from consent_service.services.handovers import PermitQuote
 from tests.support.clinic import Clinic, Family
+from tests.support.putting_back import database_backup, put_back
 
 WORDS = "It helped us to see how much she watches us."
 
@@ -91,3 +102,34 @@ def test_words_printed_before_anybody_asked_stand_on_a_permission_given_later(
     quote = _permits(clinic, family, clinic.today + timedelta(days=300))
 
     assert _permission(clinic) == [("permitted", quote)]
+
+
+def test_words_that_were_taken_back_stay_so_through_a_restore(
+    clinic: Clinic, family: Family, tmp_path: Path
+) -> None:
+    """A backup that believes in the permission would have them printed again."""
+    quote = _permits(clinic, family, clinic.today + timedelta(days=300))
+    version = _prints(clinic)
+    backup = database_backup(clinic, tmp_path)
+    handovers.withdraw_quote(clinic.ctx, clinic.guider, quote)
+    ended_at = clinic.clock.now()
+
+    report = put_back(clinic, backup)
+
+    assert report.restored == {"consent_ended": 1}
+    assert _flagged(clinic) == [version.version]
+    with clinic.ctx.begin() as uow:
+        assert uow.session.get_one(Quote, quote).withdrawn_at == ended_at
+        assert printed_quotes.permission_for(uow, [WORDS]) == {WORDS: None}
+    assert not startup.replay(clinic.ctx).found_restore
+
+
+def test_words_that_came_after_the_backup_are_counted_and_forbid_nothing(
+    clinic: Clinic, family: Family, tmp_path: Path
+) -> None:
+    """The words are lost with the rest of that day: there is nothing left to print."""
+    backup = database_backup(clinic, tmp_path)
+    quote = _permits(clinic, family, clinic.today + timedelta(days=300))
+    handovers.withdraw_quote(clinic.ctx, clinic.guider, quote)
+
+    assert put_back(clinic, backup).restored == {"unknown_here": 1}
