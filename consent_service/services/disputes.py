@@ -4,25 +4,31 @@ Rules kept here:
   * a dispute counts as a hold; the IG officer settles it either way, with a reason;
   * settled against, where a parent had withdrawn, that takes its course: an order follows, which
     goes with the withdrawal wherever that is taken back;
-  * so it does where nobody agrees any more, since the other has come to say no as well;
+  * so it does where another comes to say no, and nobody agrees any more;
   * settled either way, what a dispute alone had kept back from another order goes.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from sqlalchemy import select
 
 from consent_service.clock import london_day
-from consent_service.db.models.consent import ConsentEnding, Dispute
+from consent_service.db.models.consent import ConsentAct, ConsentEnding, Dispute
 from consent_service.db.models.erasure import Withdrawal
 from consent_service.db.models.people import Involvement
-from consent_service.db.queries.consent import purposes_asked_about, states_now
+from consent_service.db.queries.consent import (
+    findings,
+    purposes_asked_about,
+    refusals_in,
+    states_now,
+)
 from consent_service.db.queries.erasure import OrderScope
 from consent_service.db.queries.people import children_among, members, sharing
+from consent_service.db.queries.stories import Pair, Question
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.consent import ConsentState, EndingKind
@@ -41,6 +47,8 @@ from consent_service.vault.journal import LineKind
 
 SERVICE = Actor(ActorKind.SYSTEM, "service")
 AGAINST = frozenset({ConsentState.DISPUTED, ConsentState.DECLINED, ConsentState.WITHDRAWN})
+AGREED = frozenset({ConsentState.DISPUTED, ConsentState.GIVEN})
+"""Somebody says yes, whoever else does not."""
 
 
 @dataclass(frozen=True)
@@ -72,28 +80,19 @@ def open_where_parents_disagree(
     uow: UnitOfWork,
     reached: Sequence[str],
     follow: Callable[[Context, str], object] = keys.settle,
-) -> list[Dispute]:
+) -> list[str]:
     """Open a dispute for each child's purpose that is *disputed* and has none open.
 
     `reached` is what `lock_reached` locked. A disagreement that has ended since closes its
     dispute. Streams of all of them notice, and their keys follow after the commit: by `follow`.
-    Returns the disputes that were closed because nobody agrees any more.
+    Returns the ids newly opened.
     """
-    over = []
+    opened = []
     for involvement in reached:
         uow.session.get_one(Involvement, involvement).consent_epoch += 1
-        over += _open_in(uow, involvement)
+        opened += _open_in(uow, involvement)
         uow.after_commit(partial(at_once, ctx, follow, involvement))
-    return over
-
-
-def order_what_was_withdrawn(uow: UnitOfWork, caller: Caller, over: Sequence[Dispute]) -> list[str]:
-    """Order erased what a parent had withdrawn and a dispute that is over kept back; returns ids.
-
-    Not before the end of that parent's time to change their mind.
-    """
-    found = [_order_withdrawn(uow, caller, dispute) for dispute in over]
-    return [order for order in found if order is not None]
+    return opened
 
 
 def _shared_with(uow: UnitOfWork, involvements: Sequence[str]) -> set[str]:
@@ -105,7 +104,7 @@ def _shared_with(uow: UnitOfWork, involvements: Sequence[str]) -> set[str]:
     return {other for child in children for other in elsewhere[child]}
 
 
-def _open_in(uow: UnitOfWork, involvement: str) -> list[Dispute]:
+def _open_in(uow: UnitOfWork, involvement: str) -> list[str]:
     states = _children_states(uow, involvement)
     standing = {
         (d.person_id, d.purpose): d
@@ -115,17 +114,15 @@ def _open_in(uow: UnitOfWork, involvement: str) -> list[Dispute]:
             )
         )
     }
+    opened = []
     for (person, purpose), state in states.items():
         if state is ConsentState.DISPUTED and (person, purpose) not in standing:
-            _open(uow, involvement, person, purpose)
-    over = []
+            opened.append(_open(uow, involvement, person, purpose))
     for pair, dispute in standing.items():
         if states.get(pair) is not ConsentState.DISPUTED:
             dispute.resolved_at = uow.at
             dispute.resolution = "agreed"
-            if states.get(pair) is ConsentState.WITHDRAWN:
-                over.append(dispute)
-    return over
+    return opened
 
 
 def standing(ctx: Context, caller: Caller, involvement: str | None = None) -> list[DisputeView]:
@@ -191,7 +188,8 @@ def resolve(ctx: Context, caller: Caller, dispute: str, *, give: bool, reason: s
             )
         )
         uow.session.flush()
-        orders = [] if give else order_what_was_withdrawn(uow, caller, [row])
+        pair = (row.person_id, row.purpose)
+        orders = [] if give else _order_withdrawn(uow, caller, row.involvement_id, [pair])
         orders += erasure_again.order_again(ctx, uow, caller.actor, row.involvement_id)
     erasure_journal.acknowledge(ctx, orders=orders)
     at_once(ctx, keys.settle, row.involvement_id)
@@ -212,32 +210,79 @@ def _line_body(row: Dispute, kind: EndingKind, by: str, at: datetime) -> dict[st
     }
 
 
-def _order_withdrawn(uow: UnitOfWork, caller: Caller, row: Dispute) -> str | None:
-    given_up = uow.session.scalars(
+def order_what_nobody_wants(
+    uow: UnitOfWork, caller: Caller, act: ConsentAct, reached: Sequence[str]
+) -> list[str]:
+    """Order erased what a parent had withdrawn, where a no in this act took the last yes from it.
+
+    Until then another had agreed, or the IG officer had decided for them: nothing was ordered, and
+    nobody is left to settle it. Returns the orders, of every involvement that `act` reaches.
+    """
+    said = refusals_in(uow.session, act.id)
+    people = sorted(children_among(uow.session, {r.person for r in said}, london_day(uow.at)))
+    bases = {split_use(refusal.purpose)[0] for refusal in said}
+    spelt = purposes_asked_about(uow.session, people) if people else []
+    purposes = tuple(purpose for purpose in spelt if split_use(purpose)[0] in bases)
+    orders: list[str] = []
+    for involvement in reached if purposes else ():
+        question = Question(involvement, tuple(people), purposes, london_day(uow.at))
+        now = findings(uow.session, question, uow.at)
+        before = findings(uow.session, question, uow.at, uow.at - timedelta(microseconds=1))
+        over = [
+            pair
+            for pair, found in sorted(now.items())
+            if found.state is ConsentState.WITHDRAWN and before[pair].state in AGREED
+        ]
+        orders += _order_withdrawn(uow, caller, involvement, over)
+    return orders
+
+
+def _order_withdrawn(
+    uow: UnitOfWork, caller: Caller, involvement: str, over: Sequence[Pair]
+) -> list[str]:
+    """Order erased what withdrawals had ended and were kept from: one order for each of them.
+
+    Not before its days to think are over. Every order of a withdrawal goes with it, however many
+    follow: a change of mind must reach all of them, or film goes that everybody agrees to again.
+    """
+    ended: dict[str, tuple[Withdrawal, list[str]]] = {}
+    for person, purpose in over:
+        given_up = _newest_withdrawal(uow, involvement, person, purpose)
+        if given_up is not None:
+            ended.setdefault(given_up.id, (given_up, []))[1].append(purpose)
+    return [
+        order_erasure(
+            uow,
+            caller.actor,
+            OrderErasure(
+                involvement,
+                OrderCause.WITHDRAWAL,
+                OrderScope(persons=(act.person_id,), purposes=tuple(purposes), ended_at=uow.at),
+                max(uow.at, act.undo_until or uow.at),
+                withdrawal=act.id,
+            ),
+        ).id
+        for act, purposes in ended.values()
+    ]
+
+
+def _newest_withdrawal(
+    uow: UnitOfWork, involvement: str, person: str, purpose: str
+) -> Withdrawal | None:
+    """Return the act by which a purpose was last ended, of those that nobody took back."""
+    return uow.session.scalars(
         select(Withdrawal)
         .join(ConsentEnding, ConsentEnding.ref == Withdrawal.id)
         .where(
             ConsentEnding.kind == EndingKind.WITHDRAWN,
-            ConsentEnding.involvement_id == row.involvement_id,
-            ConsentEnding.person_id == row.person_id,
-            ConsentEnding.purpose == row.purpose,
+            ConsentEnding.involvement_id == involvement,
+            ConsentEnding.person_id == person,
+            ConsentEnding.purpose == purpose,
             Withdrawal.cancelled_at.is_(None),
         )
         .order_by(Withdrawal.recorded_at.desc(), Withdrawal.id)
         .limit(1)
     ).one_or_none()
-    if given_up is None:
-        return None
-    wanted = OrderErasure(
-        row.involvement_id,
-        OrderCause.WITHDRAWAL,
-        OrderScope(persons=(row.person_id,), purposes=(row.purpose,), ended_at=uow.at),
-        max(uow.at, given_up.undo_until or uow.at),
-        # Every order of a withdrawal goes with it, however many follow: a change of mind must reach
-        # all of them, or film goes that everybody agrees to again.
-        withdrawal=given_up.id,
-    )
-    return order_erasure(uow, caller.actor, wanted).id
 
 
 def _children_states(uow: UnitOfWork, involvement: str) -> dict[tuple[str, str], ConsentState]:
@@ -264,7 +309,7 @@ def _children_states(uow: UnitOfWork, involvement: str) -> dict[tuple[str, str],
     return apart | dict.fromkeys(whole, ConsentState.DISPUTED)
 
 
-def _open(uow: UnitOfWork, involvement: str, person: str, purpose: str) -> None:
+def _open(uow: UnitOfWork, involvement: str, person: str, purpose: str) -> str:
     row = Dispute(
         id=new_id(),
         involvement_id=involvement,
@@ -283,3 +328,4 @@ def _open(uow: UnitOfWork, involvement: str, person: str, purpose: str) -> None:
         )
     )
     notify(uow, "dispute_opened", role=IG_OFFICER, subject=row.id)
+    return row.id

@@ -203,8 +203,7 @@ def test_a_stop_takes_its_course_once_the_other_parent_says_no_as_well(clinic: C
     assert done.erasure_orders == ()
     clinic.passes(days=1)
 
-    no = frozenset({"CARE.FILM.CHILD"})
-    clinic.captures(family, family.father, clinic.answers(family, family.father, no=no))
+    _says_no(clinic, family, family.father)
     erasure.work(clinic.ctx, "test")
 
     assert _standing(clinic) == []
@@ -213,6 +212,45 @@ def test_a_stop_takes_its_course_once_the_other_parent_says_no_as_well(clinic: C
     assert seen.erasure_order is not None
     lines = [line for line in clinic.ctx.journal.lines() if line.kind is LineKind.CONSENT_ENDED]
     assert [line.body["order"] for line in lines] == [None, None, seen.erasure_order]
+
+
+def test_a_no_after_a_settlement_that_kept_film_lets_the_stop_take_its_course(
+    clinic: Clinic,
+) -> None:
+    """What was decided for the parent who agreed is over with their yes, and so are its keys."""
+    family = clinic.family()
+    clinic.both_consent(family)
+    film = clinic.stores_film(family).id
+    clinic.passes(hours=1)
+    clinic.withdraws(family, family.baby, by=family.mother)
+    _settles(clinic, "care", give=True)
+    assert clinic.watches(film)
+    clinic.passes(minutes=1)
+
+    _says_no(clinic, family, family.father)
+    erasure.work(clinic.ctx, "test")
+
+    assert assets.asset(clinic.ctx, clinic.ig, film).state is AssetState.ERASED
+
+
+def test_a_no_where_nobody_agreed_any_more_orders_nothing(clinic: Clinic) -> None:
+    """A certificate for nothing would make the family ask what else there had been."""
+    family = clinic.family()
+    clinic.captures(family, family.mother, clinic.answers(family, family.mother))
+    clinic.passes(hours=1)
+    done = clinic.withdraws(family, family.baby, by=family.mother)
+    erasure.work(clinic.ctx, "test")
+    clinic.passes(minutes=1)
+
+    _says_no(clinic, family, family.father)
+
+    seen = withdrawal.withdrawal(clinic.ctx, clinic.guider, done.id)
+    assert len(seen.erasure_orders) == 1
+
+
+def _says_no(clinic: Clinic, family: Family, person: str) -> None:
+    no = frozenset({"CARE.FILM.CHILD"})
+    clinic.captures(family, person, clinic.answers(family, person, no=no))
 
 
 def test_a_no_of_the_other_parent_waits_for_the_days_to_think_of_the_first(
@@ -224,8 +262,8 @@ def test_a_no_of_the_other_parent_waits_for_the_days_to_think_of_the_first(
     film = clinic.stores_film(family).id
     clinic.passes(hours=1)
     done = clinic.withdraws(family, family.baby, by=family.mother, speed=Speed.SEVEN_DAYS)
-    no = frozenset({"CARE.FILM.CHILD"})
-    clinic.captures(family, family.father, clinic.answers(family, family.father, no=no))
+    clinic.passes(hours=1)
+    _says_no(clinic, family, family.father)
 
     erasure.work(clinic.ctx, "within")
     withdrawal.cancel(clinic.ctx, clinic.guider, done.id, family.mother)
@@ -273,8 +311,7 @@ def _disputed_with_two_teams(clinic: Clinic) -> tuple[Family, str, str]:
     other = Family(again.id, family.mother, family.father, family.baby, {family.mother: issue})
     clinic.captures(other, family.mother, clinic.answers(other, family.mother))
     clinic.passes(minutes=1)
-    no = frozenset({"CARE.FILM.CHILD"})
-    clinic.captures(family, family.father, clinic.answers(family, family.father, no=no))
+    _says_no(clinic, family, family.father)
     return family, again.id, film
 
 
