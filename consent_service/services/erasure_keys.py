@@ -44,7 +44,11 @@ def consent_key_ids(ctx: Context, session: Session, order: ErasureOrder, at: dat
 
 
 def seal_waiting(ctx: Context) -> int:
-    """Seal the keys of orders in their undo window, so that serving code cannot open anything."""
+    """Seal the keys of orders in their undo window, so that serving code cannot open anything.
+
+    A damaged key keeps no other order's from it: nobody can open it, and it is tried again. Returns
+    how many orders were looked at; raises Unavailable while the key server is away.
+    """
     with ctx.read() as session:
         rows = session.scalars(
             select(ErasureOrder).where(
@@ -53,8 +57,14 @@ def seal_waiting(ctx: Context) -> int:
         )
         now = ctx.clock.now()
         waiting = [(row.id, consent_key_ids(ctx, session, row, now)) for row in rows]
+    damaged = 0
     for order, key_ids in waiting:
-        seal_keys(ctx, order, key_ids)
+        try:
+            seal_keys(ctx, order, key_ids)
+        except IntegrityFault:
+            damaged += 1
+    if damaged:
+        _log.error("orders with damaged consent keys that cannot be sealed: %d", damaged)
     return len(waiting)
 
 

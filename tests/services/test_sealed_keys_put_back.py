@@ -166,6 +166,35 @@ def test_a_damaged_key_keeps_no_other_family_from_its_keys(
         assert clinic.stores_film(other)
 
 
+def _keys_about(clinic: Clinic, person: str) -> list[str]:
+    """The ids of every consent key that there could be of somebody."""
+    about = select(ConsentDecision.id).where(
+        ConsentDecision.answer == Answer.YES, ConsentDecision.person_id == person
+    )
+    with clinic.ctx.read() as session:
+        return list(session.scalars(about))
+
+
+def test_a_damaged_key_keeps_no_stop_from_being_told_nor_any_other_key_from_being_sealed(
+    kept: Kept, others: list[Family]
+) -> None:
+    """A stop stands whatever became of a key, and one family's rot is no other family's open key."""
+    clinic, other = kept.clinic, others[0]
+    with closing(sqlite3.connect(kept.keyring)) as keyring, keyring:
+        for key in _keys_about(clinic, kept.family.mother):
+            keyring.execute("UPDATE held_key SET wrapped = zeroblob(60) WHERE key_id = ?", (key,))
+    clinic.passes(hours=1)
+
+    first = clinic.withdraws(kept.family, kept.family.mother, speed=Speed.SEVEN_DAYS)
+    second = clinic.withdraws(other, other.mother, speed=Speed.SEVEN_DAYS)
+    erasure.work(clinic.ctx, "worker")
+
+    assert first.erasure_order and second.erasure_order
+    states = clinic.ctx.keyring.status(_keys_about(clinic, other.mother)).values()
+    assert KeyStatus.SEALED in states
+    assert KeyStatus.LIVE not in states
+
+
 @ENDS
 @pytest.mark.parametrize("look", [_starts, _makes_keys, _compares])
 def test_keys_that_an_order_sealed_are_sealed_again(
