@@ -8,7 +8,7 @@ What must hold:
   * no object of the store is without an owner.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -72,12 +72,14 @@ class Life(RuleBasedStateMachine):
         """Close the installation and clear it away."""
         self._ends.close()
 
-    def ended(self, act: str, order: str, lines: Lines, over: Iterable[str], person: str) -> None:
+    def ended(self, act: str, order: str, lines: Lines, over: Collection[str], person: str) -> None:
         """Note what an act ends for good, and what its order promises."""
         # What another order takes before this one comes to it, this one does not name.
         self.promised = {} if self._goes_on(other_than=order) else {order: lines}
-        # What another use keeps may be agreed to anew; nothing else of it may.
-        touched = {asset for asset, _, ground in lines if ground != "purpose_remains"}
+        # What another use keeps may be agreed to anew, also one that parents still disagree about;
+        # nothing else of it may.
+        keeps = {"purpose_remains"} | ({"dispute"} if set(PURPOSES) - set(over) else set())
+        touched = {asset for asset, _, ground in lines if ground not in keeps}
         for film in self.films:
             if film.id in touched and person in film.depicted:
                 film.end(over, act)

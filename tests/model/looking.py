@@ -72,7 +72,11 @@ def opens(clinic: Clinic, film: Film, purpose: str) -> bytes | None:
 
 
 def unwraps(clinic: Clinic, film: Film, purpose: str) -> bool:
-    """Tell whether live keys open a wrap of this film for a use, in the ledger or beside it."""
+    """Tell whether live keys open a wrap of this film for a use, in the ledger or beside it.
+
+    A sidecar may name a yes that a restore lost. That key is kept, in case a newer backup is put
+    back, until somebody confirms that none will be; nothing of the service reads it meanwhile.
+    """
     for asset_key, wrap in _wraps(clinic, film):
         if wrap.purpose == purpose:
             wanted = {asset_key, *wrap.key_ids}
@@ -91,7 +95,9 @@ def _wraps(clinic: Clinic, film: Film) -> Iterator[tuple[str, Wrap]]:
     if name in set(clinic.ctx.blobs.list(film.id)):
         with clinic.ctx.blobs.open(name) as source:
             sidecar = parse_sidecar(range_of(source, 0, source.size))
-        yield from ((sidecar.asset_key_id, wrap) for wrap in sidecar.wraps)
+        with clinic.ctx.read() as session:
+            known = set(session.scalars(select(ConsentDecision.id)))
+        yield from ((sidecar.asset_key_id, w) for w in sidecar.wraps if known >= set(w.key_ids))
 
 
 def is_ground(clinic: Clinic, film: Film, purpose: str) -> bool:
