@@ -392,9 +392,7 @@ def _record_changes(ctx: Context, involvement: str, changes: KeyChanges) -> None
         (EventKind.CONSENT_KEY_SEALED, changes.sealed),
         (EventKind.CONSENT_KEY_UNSEALED, changes.unsealed),
     )
-    if not any(keys for _, keys in kinds):
-        return
-    with ctx.begin() as uow:
-        for kind, keys in kinds:
-            for key in keys:
-                uow.record(AuditEvent(kind, KEY_MAKER, key, involvement))
+    events = [AuditEvent(kind, KEY_MAKER, key, involvement) for kind, keys in kinds for key in keys]
+    if events:
+        with ctx.begin() as uow:
+            uow.record_all(events)

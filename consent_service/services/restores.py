@@ -14,12 +14,14 @@ Rules kept here:
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import inspect
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from consent_service.db import schema, snapshots
 from consent_service.db.models.jobs import Heartbeat
@@ -27,7 +29,7 @@ from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.checkpoint import parse_checkpoint
 from consent_service.domain.roles import Permission
 from consent_service.domain.signed_note import parse_note
-from consent_service.errors import Conflict
+from consent_service.errors import Conflict, Unavailable
 from consent_service.services import (
     audit,
     backup_register,
@@ -128,12 +130,17 @@ def verify(ctx: Context, caller: Caller, folder: Path, identity: Path | None = N
         faulty,
         opens,
     )
-    if schema.can_be_asked(ctx.engine):
-        details = {"outcome": "sound" if found.ok else "broken"}
-        with ctx.begin() as uow:
-            kind = EventKind.BACKUP_VERIFIED
-            uow.record(AuditEvent(kind, caller.actor, manifest.id, details=details))
+    with suppress(Unavailable):  # whoever lost a server asks just then which backup is sound
+        _write_down_verified(ctx, caller, found)
     return found
+
+
+def _write_down_verified(ctx: Context, caller: Caller, found: Verified) -> None:
+    if not schema.can_be_asked(ctx.engine):
+        return
+    details = {"outcome": "sound" if found.ok else "broken"}
+    with ctx.begin() as uow:
+        uow.record(AuditEvent(EventKind.BACKUP_VERIFIED, caller.actor, found.id, details=details))
 
 
 def restore(ctx: Context, caller: Caller, wanted: RestoreBackup) -> Restored:
@@ -151,10 +158,12 @@ def restore(ctx: Context, caller: Caller, wanted: RestoreBackup) -> Restored:
         raise backup_folder.broken_file(name)
     policies = b"".join(backup_folder.decrypted(folder, manifest.policies, identity))
     ctx.journal.require_contains(manifest.journal_line, manifest.journal_hash)
-    journal_whole.require_what_is_known(ctx)
-    _require_free(ctx, manifest, wanted.replace)
-    if not wanted.dry_run:
-        _close_old_life(ctx)
+    with _old_life_told(ctx) as has_old_life:
+        if has_old_life:
+            journal_whole.require_whole_journal(ctx)
+        _require_free(ctx, manifest, wanted.replace)
+        if has_old_life and not wanted.dry_run:
+            _close_old_life(ctx)
     gone = destroyed_keys(ctx, manifest)
     report = _planned(ctx, manifest, gone, policies == backups.policy_archive(ctx), wanted.dry_run)
     if wanted.dry_run:
@@ -222,9 +231,32 @@ def _require_free(ctx: Context, manifest: Manifest, replace: bool) -> None:
         )
 
 
+@contextmanager
+def _old_life_told(ctx: Context) -> Iterator[bool]:
+    """Yield whether the database in place can be asked; raises Unavailable where nobody knows.
+
+    So also while it is away, and where it is damaged: to say that what it knows is given up, as for
+    one that is lost, is for a person.
+    """
+    asked = schema.can_be_asked(ctx.engine)
+    try:
+        yield asked
+    except OperationalError:
+        raise  # it went away meanwhile
+    except DatabaseError as fault:
+        raise Unavailable(
+            "The database is damaged, and what it knows is needed first. Where it cannot be mended,"
+            " give that up: move its file away with the -wal and -shm beside it, or make an empty"
+            " database in its place; then do the same again.",
+            code="database_damaged",
+        ) from fault
+
+
 def _is_empty(ctx: Context) -> bool:
     try:
         return snapshots.is_empty(ctx.engine)
+    except OperationalError:
+        raise
     except DatabaseError:
         return False  # there is something, and it cannot be read
 
@@ -269,8 +301,6 @@ def _close_old_life(ctx: Context) -> None:
     is in its place, stands in no line before the key is gone, and no other database knows of it.
     Raises what forbids destroying, and Unavailable while the database is away: it may come back.
     """
-    if not schema.can_be_asked(ctx.engine):
-        return  # it cannot be read any more, which is why it is replaced
     replaced_keys.destroy(ctx)
     erasure_journal.write_missing_lines(ctx)
     audit.seal(ctx)

@@ -1,10 +1,12 @@
 """A database is replaced that still owes something: that is done first, or nothing is replaced."""
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, text
 
 from consent_service.db.engine import open_engine
 from consent_service.db.models.jobs import JournalDue
@@ -104,6 +106,79 @@ def test_a_database_that_is_away_is_not_taken_for_one_that_is_lost(
 
     assert clinic.objects() == set()
     away.engine.dispose()
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_one_that_is_away_is_not_said_to_be_full(
+    clinic: Clinic, film: str, safe: Safe, tmp_path: Path, dry_run: bool
+) -> None:
+    """Who reads *add --replace* does so, and gives up what nobody has looked at."""
+    made = made_backup(clinic, safe)
+    away = dataclasses.replace(clinic.ctx, engine=_away(clinic, tmp_path))
+    wanted = restores.RestoreBackup(made.folder, safe.identity, dry_run=dry_run)
+
+    with pytest.raises(Unavailable, match="what it knows is needed first"):
+        restores.restore(away, clinic.admin, wanted)
+
+    away.engine.dispose()
+
+
+def test_a_backup_is_found_sound_while_the_database_is_away(
+    clinic: Clinic, film: str, safe: Safe, tmp_path: Path
+) -> None:
+    """It takes hours, and whoever has lost a server needs the answer more than its entry."""
+    made = made_backup(clinic, safe)
+    away = dataclasses.replace(clinic.ctx, engine=_away(clinic, tmp_path))
+
+    found = restores.verify(away, clinic.admin, made.folder, safe.identity)
+
+    assert found.ok and found.opens
+    away.engine.dispose()
+
+
+def test_a_damaged_database_is_given_up_by_a_person_and_not_by_a_restore(
+    clinic: Clinic, film: str, safe: Safe
+) -> None:
+    """What it owes cannot be read: whoever gives that up should know, and how it is done."""
+    made = made_backup(clinic, safe)
+    for name in clinic.objects():
+        clinic.ctx.blobs.delete(name)
+
+    with (
+        _damaged(clinic.ctx.engine, "journal_due"),
+        pytest.raises(Unavailable, match="database is damaged"),
+    ):
+        restored(clinic, safe, made, replace=True)
+
+    assert clinic.objects() == set()
+
+
+@contextmanager
+def _damaged(engine: Engine, table: str) -> Iterator[None]:
+    """Have a database of which this table cannot be read; a lent one is whole again afterwards."""
+    if engine.dialect.name == "sqlite":
+        _overwrite_pages(engine, table)
+        yield
+        return
+    with engine.begin() as connection:
+        connection.execute(text(f"ALTER TABLE {table} RENAME TO {table}_lost"))
+    try:
+        yield
+    finally:
+        with engine.begin() as connection:
+            connection.execute(text(f"ALTER TABLE {table}_lost RENAME TO {table}"))
+
+
+def _overwrite_pages(engine: Engine, table: str) -> None:
+    with engine.connect() as connection:
+        size = connection.scalar(text("PRAGMA page_size"))
+        places = text("SELECT rootpage FROM sqlite_schema WHERE tbl_name = :table AND rootpage > 0")
+        pages = connection.scalars(places, {"table": table}).all()
+    engine.dispose()
+    with Path(str(engine.url.database)).open("r+b") as file:
+        for page in pages:
+            file.seek((page - 1) * size)
+            file.write(b"\xff" * size)
 
 
 def _away(clinic: Clinic, folder: Path) -> Engine:

@@ -18,7 +18,7 @@ from tests.support.clinic import Clinic, Family
 from tests.support.faulty_store import HappeningStore
 from tests.support.kept_film import asset_row
 from tests.support.putting_back import database_backup, put_back
-from tests.support.safe import made_backup, open_safe, restored
+from tests.support.safe import consenting_family, made_backup, open_safe, restored
 
 JOB = job_caller("reconcile")
 OPERATOR = operator()
@@ -43,10 +43,7 @@ class Newer:
 
     def data_key(self) -> bytes:
         """Open the film's data key with sidecar and keyring alone."""
-        sidecar = parse_sidecar(self.beside())
-        ids = [sidecar.asset_key_id, *(key for wrap in sidecar.wraps for key in wrap.key_ids)]
-        live = self.clinic.ctx.keyring.read(ids)
-        return open_wrap(sidecar.wraps[0], live.get(sidecar.asset_key_id), live)
+        return _data_key(self.clinic, self.film)
 
     def found(self, *, confirmed: bool = False) -> set[tuple[Fault, bool]]:
         """Compare; return what was found about the film's sidecar."""
@@ -57,6 +54,14 @@ class Newer:
         if confirmed:
             return reconcile(self.clinic.ctx, OPERATOR, confirm_unknown=True)
         return reconcile(self.clinic.ctx, JOB)
+
+
+def _data_key(clinic: Clinic, film: str) -> bytes:
+    """Open a film's data key with sidecar and keyring alone."""
+    sidecar = parse_sidecar(clinic.ctx.blobs.read_range(f"{film}.json", 0, 100_000))
+    ids = [sidecar.asset_key_id, *(key for wrap in sidecar.wraps for key in wrap.key_ids)]
+    live = clinic.ctx.keyring.read(ids)
+    return open_wrap(sidecar.wraps[0], live.get(sidecar.asset_key_id), live)
 
 
 def _about(film: str, report: Report) -> set[tuple[Fault, bool]]:
@@ -196,6 +201,31 @@ def test_one_that_opens_nothing_any_more_is_written_anew_for_ever_after(newer: N
     assert _about(film, newer.compared()) == {(Fault.SIDECAR_WRONG, True)}
 
     assert _named_beside(clinic, film) == asset_row(clinic, film).asset_key_id
+
+
+def test_a_backup_that_is_restored_does_not_write_over_it(
+    clinic: Clinic, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The mother changed her mind twice since: the key of her first yes, which the backup names, is
+    gone, and that of her last stands in no row any more. Only what lies in the store names it.
+    """
+    safe = open_safe(clinic, tmp_path_factory.mktemp("safe"))
+    family = consenting_family(clinic)
+    film = clinic.stores_film(family).id
+    made = made_backup(clinic, safe)
+    for no in (frozenset({"CARE.FILM.SELF"}), frozenset[str]()):
+        about = frozenset({family.mother})
+        answers = clinic.answers(family, family.mother, no=no, about=about)
+        clinic.captures(family, family.mother, answers)
+        clinic.passes(minutes=1)
+    data_key = _data_key(clinic, film)
+
+    restored(clinic, safe, made, replace=True)
+
+    assert _data_key(clinic, film) == data_key
+    told = _about(film, reconcile(clinic.ctx, JOB))
+    assert (Fault.KEPT_SIDECAR, False) in told
+    assert _data_key(clinic, film) == data_key
 
 
 def _named_beside(clinic: Clinic, film: str) -> str:
