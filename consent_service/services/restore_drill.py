@@ -28,6 +28,7 @@ from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.roles import Permission
 from consent_service.services import audit, permission, restores, startup
 from consent_service.services.access import Caller, require, require_fresh
+from consent_service.services.compared_objects import HELD_STATES
 from consent_service.services.context import Context
 from consent_service.services.journal_replay import ReplayReport
 from consent_service.services.key_ends import tombstones
@@ -141,12 +142,15 @@ def _look(ctx: Context, copy: Context, folder: Path, manifest: Manifest) -> _Loo
 
 
 def _films(copy: Context, folder: Path, manifest: Manifest) -> dict[str, bool]:
-    """Hold every film that the rows name to its object: same length, same key commitment."""
+    """Hold every film that the rows have whole to its object: same length, same key commitment.
+
+    Of what was on its way in, or out, when the backup was made, no backup holds a whole film.
+    """
     objects = {one.name: one for one in manifest.objects}
     with copy.read() as session:
         rows = session.execute(
             select(Asset.blob, Asset.header, Asset.stored_size).where(
-                Asset.blob.is_not(None), Asset.state != AssetState.ERASED
+                Asset.blob.is_not(None), Asset.state.in_(HELD_STATES)
             )
         ).all()
     return {

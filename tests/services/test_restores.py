@@ -14,6 +14,7 @@ from consent_service.db.engine import open_engine
 from consent_service.db.models.accounts import UserAccount
 from consent_service.db.models.audit import AuditEpoch
 from consent_service.db.models.jobs import JournalDue, Notice
+from consent_service.domain.assets import AssetState
 from consent_service.domain.audit import EventKind
 from consent_service.errors import (
     Conflict,
@@ -30,6 +31,7 @@ from consent_service.services import (
     depicted,
     erasure,
     key_rotation,
+    recordings,
     restore_drill,
     restores,
     startup,
@@ -41,9 +43,9 @@ from consent_service.vault.journal import LineKind, MemoryJournal
 from consent_service.vault.key_providers import MemoryKeyProvider
 from consent_service.vault.keyring import Keyring, KeyStatus
 from tests.services.test_replaced_keys import Ends, Killed
-from tests.support.clinic import Clinic, Family
+from tests.support.clinic import Clinic, Family, sample_film
 from tests.support.databases import Databases
-from tests.support.kept_film import asset_row
+from tests.support.kept_film import Kept, asset_row, keep_film
 from tests.support.safe import (
     Safe,
     consenting_family,
@@ -276,6 +278,29 @@ def test_a_drill_finds_a_good_backup_good_and_leaves_nothing(
     assert clinic.watches(kept)
     [told] = clinic.written_down(EventKind.BACKUP_DRILLED)
     assert told.event.details["outcome"] == "sound"
+
+
+def test_a_drill_asks_for_no_film_that_was_on_its_way_in_or_out(
+    clinic: Clinic, family: Family, safe: Safe
+) -> None:
+    """Somebody films at any hour: a good backup of that hour must not be thrown away for it."""
+    stored, made = clinic.stores_film(family).id, []
+    keep_film(clinic, family, Kept(state=AssetState.LOCKED))
+    content = sample_film()
+
+    def pieces() -> Iterator[bytes]:
+        yield content[:1000]
+        made.append(made_backup(clinic, safe))
+        yield content[1000:]
+
+    request = recordings.ReserveFilm(family.involvement, family.everyone, clinic.today)
+    recordings.store(clinic.ctx, clinic.guider, request, pieces())
+
+    found = restore_drill.drill(clinic.ctx, clinic.admin, made[0].folder, safe.identity)
+
+    assert found.ok, found.faults
+    assert found.films == 1
+    assert clinic.watches(stored)
 
 
 def test_a_drill_finds_what_would_come_back(clinic: Clinic, family: Family, safe: Safe) -> None:
