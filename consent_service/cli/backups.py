@@ -140,8 +140,7 @@ def drill(folder: Path, identity: Path, as_json: bool) -> None:
 
     Example: consent-service backups drill /mnt/backups/consent-backup-... --identity backup.key
     """
-    ctx = open_context()
-    found = restore_drill.drill(ctx, operator(), folder, identity)
+    found = restore_drill.drill(open_context(), operator(), folder, identity)
     if as_json:
         print_json(found)
     else:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -209,15 +210,23 @@ def reconcile(confirm_unknown: bool, dry_run: bool, yes: bool, as_json: bool) ->
     if confirm_unknown and not dry_run:
         confirm("Destroy for ever film and keys that no row of this database knows?", yes=yes)
     report = comparison.reconcile(
-        open_context(), operator(), repair=not dry_run, confirm_unknown=confirm_unknown
+        open_context(),
+        operator(),
+        repair=not dry_run,
+        confirm_unknown=confirm_unknown,
+        # Also where it ends with a fault: what was destroyed until then is not to be guessed at.
+        tell=partial(_print_report, as_json=as_json),
     )
+    if report.open:
+        raise click.exceptions.Exit(1)
+    if not report.findings and not as_json:
+        click.echo(f"All fits: {report.objects} objects, {report.assets} rows, {report.keys} keys.")
+
+
+def _print_report(report: "comparison.Report", *, as_json: bool) -> None:
     if as_json:
         print_json(report)
     elif report.findings:
         print_rows(report.findings, FINDING_COLUMNS, as_json=False)
-    else:
-        click.echo(f"All fits: {report.objects} objects, {report.assets} rows, {report.keys} keys.")
     if report.kept and not as_json:
         click.echo(KEPT.format(count=report.kept), err=True)
-    if report.open:
-        raise click.exceptions.Exit(1)

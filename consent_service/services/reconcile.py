@@ -8,7 +8,7 @@ for a sidecar, which is written anew from the database (`sidecars`). What cannot
 of and keeps nothing else from it (`comparing`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from sqlalchemy import select
 
@@ -37,8 +37,17 @@ __all__ = ["Fault", "Finding", "Report", "reconcile"]
 BATCH = 500
 
 
+def _nobody(_report: Report) -> None:
+    """Where nobody waits for the report but who reads what is written down."""
+
+
 def reconcile(
-    ctx: Context, caller: Caller, *, repair: bool = True, confirm_unknown: bool = False
+    ctx: Context,
+    caller: Caller,
+    *,
+    repair: bool = True,
+    confirm_unknown: bool = False,
+    tell: Callable[[Report], object] = _nobody,
 ) -> Report:
     """Compare everything both ways; mend what is safe to mend, report the rest.
 
@@ -46,7 +55,8 @@ def reconcile(
     go. Only what was reported a day before and no hold may cover goes; no job may say it.
 
     Raises JournalBroken and Unavailable where something is to be mended and the journal forbids it;
-    and, after all that can be compared is, what kept a part from it. Either way it is written down.
+    and, after all that can be compared is, what kept a part from it. Either way what was found and
+    done until then is written down, and `tell` is called with it.
     """
     require(ctx, caller, Permission.ERASURE_RUN)
     if confirm_unknown:
@@ -76,7 +86,10 @@ def reconcile(
             len({a.key for a in assets.values()}),
             tuple(run.findings),
         )
-        run.write_down(caller, report)
+        try:
+            run.write_down(caller, report)
+        finally:
+            tell(report)
     if run.left is not None:
         raise run.left
     return report

@@ -139,3 +139,21 @@ def test_nothing_is_begun_in_the_place_of_a_lost_database(kept: Kept) -> None:
     back = kept.verbs("backups", "restore", kept.backup, "--identity", str(kept.identity), "--yes")
     assert back.code == 0, back.err
     assert kept.verbs("check").code == 0
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_what_was_found_is_shown_though_not_all_can_be_compared(
+    kept: Kept, as_json: tuple[str, ...]
+) -> None:
+    """It also destroys: whoever hears of the fault alone does not know of what else."""
+    store = kept.verbs.folder / "data" / "film"
+    [film] = store.rglob("*.1")
+    film.unlink()
+    (store / ".unfinished").rmdir()
+    (store / ".unfinished").touch()
+
+    said = kept.verbs("reconcile", *as_json)
+
+    assert said.code == 1
+    assert "object_missing" in said.out and film.name[:-2] in said.out
+    assert "ENOTDIR" in said.err
