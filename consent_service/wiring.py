@@ -1,7 +1,8 @@
 """Builds the Context from Settings; the only place where real things are chosen.
 
-Rule kept here: keys and journal are begun by who sets up a service, and by nobody else. Where they
-are missing later they were lost, and new ones in their place would look as if all were well.
+Rule kept here: keys, those that sign too, journal and film store are begun by who sets up a
+service, or puts a lost one back, and by nobody else. Where they are missing later they were lost,
+or their disk is not mounted, and new ones in their place would look as if all were well.
 """
 
 import os
@@ -29,11 +30,13 @@ from consent_service.vault.signing import (
 
 
 class Begin(Flag):
-    """What may be made new where it is missing: keyring and master keys, the journal."""
+    """What may be made new where it is missing: keyring and master keys, journal, film store."""
 
     NOTHING = 0
     KEYS = auto()
     JOURNAL = auto()
+    STORE = auto()
+    ALL = KEYS | JOURNAL | STORE
 
 
 def settings_from(environ: Mapping[str, str] | None = None) -> Settings:
@@ -41,10 +44,21 @@ def settings_from(environ: Mapping[str, str] | None = None) -> Settings:
     return load_settings(os.environ if environ is None else environ, Path(".env"))
 
 
-def make_folders(settings: Settings, clock: Clock) -> None:
-    """Make the data folder (0700) and the signing keys where they are missing."""
+def make_data_folder(settings: Settings) -> None:
+    """Make the data folder (0700) where it is missing."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    make_signing_keys(_signing(settings), clock.now())
+
+
+def make_folders(settings: Settings, clock: Clock, *, begin: bool = True) -> None:
+    """Make the data folder (0700) and the signing keys where they are missing.
+
+    Without `begin` a signing key that is missing was lost: then SettingsFault, and none is made.
+    """
+    make_data_folder(settings)
+    folder = _signing(settings)
+    if not begin and not folder.is_dir():
+        raise _not_set_up(settings, folder)
+    make_signing_keys(folder, clock.now(), begin=begin)
 
 
 def build_context(
@@ -56,8 +70,9 @@ def build_context(
 ) -> Context:
     """Return the Context for these settings. Raises SettingsFault when not initialised.
 
-    Of keys and journal only what `begin` says is made where it is missing; without it a file that
-    is missing is SettingsFault `keyring_missing`, `master_missing`, or JournalBroken.
+    Of keys, journal and film store only what `begin` says is made where it is missing; without it
+    what is missing is SettingsFault `keyring_missing`, `master_missing` or `store_missing`, or
+    JournalBroken.
 
     `fakes` replaces fields of the Context, for tests.
     """
@@ -83,7 +98,7 @@ def build_context(
             open_provider(settings.key_provider, must_exist=old_keys),
             open_provider(settings.escrow_provider, must_exist=old_keys),
         ),
-        blobs=open_store(settings.blob_url, clock=time),
+        blobs=open_store(settings.blob_url, clock=time, must_exist=Begin.STORE not in begin),
         journal=open_journal(
             settings.journal_url,
             signers.journal,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from consent_service import wiring
 from consent_service.cli.terminal import (
     confirm,
     dry_run_option,
@@ -96,7 +97,7 @@ def verify(folder: Path, identity: Path | None, as_json: bool) -> None:
 
     Example: consent-service backups verify /mnt/backups/consent-backup-... --identity backup.key
     """
-    found = restores.verify(open_context(), operator(), folder, identity)
+    found = restores.verify(open_context(begin=wiring.Begin.STORE), operator(), folder, identity)
     print_fields(found, as_json=as_json)
     if not found.ok:
         raise click.exceptions.Exit(1)
@@ -120,7 +121,7 @@ def restore(
     if replace and not dry_run:
         confirm("Give up everything that was written since this backup?", yes=yes)
     wanted = restores.RestoreBackup(folder, identity, replace, dry_run)
-    report = restores.restore(open_context(), operator(), wanted)
+    report = restores.restore(open_context(begin=wiring.Begin.STORE), operator(), wanted)
     print_fields(report, as_json=as_json)
     if not report.same_policies and not as_json:
         click.echo("The policy files here are not those of the backup. Compare them.", err=True)

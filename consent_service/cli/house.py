@@ -34,6 +34,7 @@ _FOUND_AT_OPENING = {
     "keyring_missing": "keyring",
     "keyring_stale": "keyring",
     "master_missing": "master keys",
+    "store_missing": "film store",
 }
 """Which line of the check a refusal to open belongs to."""
 
@@ -96,14 +97,15 @@ def initialise(settings: Settings) -> "tuple[Context, str | None]":
     """Make what is missing; return the Context and, the first time, the administrator's link."""
     clock = SystemClock()
     engine = engines.open_engine(settings.database_url)
-    wiring.make_folders(settings, clock)
+    wiring.make_data_folder(settings)
     is_new = schema.is_empty(engine)
     if not is_new:
         schema.upgrade(engine)
-    # Where it was set up before, keys or a journal that are missing were lost: none are begun.
+    # Where it was set up before, what is missing was lost: nothing is begun.
     known = not is_new and installation.is_set_up(engine)
     engine.dispose()
-    begin = wiring.Begin.NOTHING if known else wiring.Begin.KEYS | wiring.Begin.JOURNAL
+    wiring.make_folders(settings, clock, begin=not known)
+    begin = wiring.Begin.NOTHING if known else wiring.Begin.ALL
     ctx = wiring.build_context(settings, clock, begin=begin)
     if is_new:
         installation.require_new(ctx)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from consent_service import wiring
 from consent_service.cli.terminal import (
     confirm,
     dry_run_option,
@@ -162,7 +163,7 @@ def restore(file: Path, identity: Path, as_json: bool) -> None:
     """
     from consent_service.vault.age import read_secret
 
-    ctx = open_context(begin_keys=True)
+    ctx = open_context(begin=wiring.Begin.KEYS | wiring.Begin.STORE)
     with file.open("rb") as stream:
         came = key_rotation.restore(ctx, operator(), stream, read_secret(identity))
     print_fields(came, as_json=as_json)

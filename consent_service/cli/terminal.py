@@ -55,18 +55,17 @@ class LookedAtNow:
         startup.replay(self._ctx)
 
 
-def open_context(*, newest: bool = False, begin_keys: bool = False) -> "Context":
+def open_context(*, newest: bool = False, begin: "wiring.Begin | None" = None) -> "Context":
     """Return the Context of this process's settings; raises SettingsFault.
 
     Through it no verb destroys film before a look at the journal. A verb that destroys, ends what
     cannot be begun again, or writes into the journal, asks for the `newest` as well: then a journal
     that is missing, cut or forked is refused before anything is done, and what a restored database
     has forgotten is done again. A line beside a cut journal would rule out the whole copy too.
-    A keyring or journal that is missing stays missing and is refused, save that the verb which puts
-    keys back may `begin_keys`.
+    A keyring, journal or film store that is missing stays missing and is refused, save that a verb
+    which puts something back may `begin` that.
     """
-    begin = wiring.Begin.KEYS if begin_keys else wiring.Begin.NOTHING
-    ctx = wiring.build_context(wiring.settings_from(), begin=begin)
+    ctx = wiring.build_context(wiring.settings_from(), begin=begin or wiring.Begin.NOTHING)
     ctx.standing.follow(LookedAtNow(ctx))
     if newest:
         ctx.standing.require_newest()

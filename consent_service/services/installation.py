@@ -13,6 +13,7 @@ from consent_service.errors import SettingsFault
 from consent_service.services import accounts, policies
 from consent_service.services.access import Caller
 from consent_service.services.context import Context
+from consent_service.vault.journal import BEFORE_FIRST
 
 FIRST_ADMINISTRATOR = "administrator@clinic.example"
 
@@ -24,13 +25,21 @@ def is_set_up(engine: Engine) -> bool:
 
 
 def require_new(ctx: Context) -> None:
-    """Raise SettingsFault `database_lost` where keys are held of a service that was here before."""
+    """Raise SettingsFault `database_lost` where a service was here before, by keys or journal.
+
+    Raises JournalBroken for a journal that these signing keys did not sign.
+    """
     if next(ctx.keyring.list_keys(), None) is not None:
-        raise SettingsFault(
-            "The keyring holds keys of a service whose database is not here. Put back the newest"
-            " backup with `consent-service backups restore`, or correct CONSENT_DATABASE_URL.",
-            code="database_lost",
-        )
+        what = "The keyring holds keys"
+    elif ctx.journal.head() != BEFORE_FIRST:
+        what = "The journal holds lines"
+    else:
+        return
+    raise SettingsFault(
+        f"{what} of a service whose database is not here. Put back the newest backup with"
+        " `consent-service backups restore`, or correct CONSENT_DATABASE_URL.",
+        code="database_lost",
+    )
 
 
 def initialise(ctx: Context, caller: Caller) -> str | None:

@@ -43,13 +43,15 @@ SETTING = "CONSENT_SIGNING_KEYS"
 _PUBLIC = "public"
 
 
-def make_signing_keys(folder: Path, at: datetime) -> None:
+def make_signing_keys(folder: Path, at: datetime, *, begin: bool = True) -> None:
     """Make the keys that are missing, durably; those that exist stay as they are.
 
-    Raises SettingsFault when a key that was published before is lost: a new one is made by
-    `retire` only, because somebody should know.
+    Raises SettingsFault when a key is lost that was published before, or without `begin` any: a new
+    one is made by `retire` only, because somebody should know.
     """
     with durable.system_faults("making the signing keys"):
+        if not begin:
+            _require_all(folder)
         durable.make_folder(folder / _PUBLIC)
         with durable.locked_folder(folder):
             for use in SigningUse:
@@ -101,13 +103,23 @@ def _private_path(folder: Path, use: SigningUse) -> Path:
     return folder / f"{use}.pem"
 
 
+def _require_all(folder: Path) -> None:
+    for use in SigningUse:
+        if not _private_path(folder, use).exists():
+            raise _lost(use)
+
+
 def _require_never_made(folder: Path, use: SigningUse) -> None:
     if any(key.use is use for key in _read_public_keys(folder)):
-        raise SettingsFault(
-            f"{SETTING}: the private key of {use} is lost. Restore the file {use}.pem, "
-            "or retire the lost key to make a new one.",
-            setting=SETTING,
-        )
+        raise _lost(use)
+
+
+def _lost(use: SigningUse) -> SettingsFault:
+    return SettingsFault(
+        f"{SETTING}: the private key of {use} is lost. Restore the file {use}.pem, "
+        "or retire the lost key to make a new one.",
+        setting=SETTING,
+    )
 
 
 def _write_private(folder: Path, use: SigningUse, key: Ed25519PrivateKey) -> None:

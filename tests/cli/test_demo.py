@@ -120,7 +120,7 @@ def test_a_demo_of_an_older_version_is_brought_to_this_one(empty: CommandLine) -
     """Whoever pulls a new version wants to look at it, not at a fault about its database."""
     settings = settings_for(empty.folder / "data")
     make_folders(settings, SystemClock())
-    build_context(settings, begin=Begin.KEYS | Begin.JOURNAL).keyring.close()
+    build_context(settings, begin=Begin.ALL).keyring.close()
     engine = open_engine(settings.database_url)
     config = Config()
     config.set_main_option("script_location", str(schema.MIGRATIONS))

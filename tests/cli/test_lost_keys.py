@@ -1,4 +1,4 @@
-"""Keyring, master keys or journal are gone: every verb says so, and none makes new ones.
+"""Keys, journal or film store are gone: every verb says so, and none makes new ones.
 
 New ones in their place would look as if all were well, until somebody opens a film.
 """
@@ -15,8 +15,17 @@ LOST = {
     "escrow": ("escrow", "There are no master keys in", "Put the folder back"),
     "master": ("master", "There are no master keys in", "Put the folder back"),
     "journal": ("journal", "The journal is missing", "Put back the newest copy"),
+    "film": ("film", "The film store is missing", "Mount its disk"),
+    "signing": ("signing", "The signing keys are missing", "Put them back"),
 }
 """What is lost: its folder below the data folder, what is said, and what to do."""
+LINES = {
+    "escrow": "master keys",
+    "film": "film store",
+    "master": "master keys",
+    "signing": "set-up",
+}
+"""On which line of the check it stands, where that is called otherwise."""
 VERBS = (("users", "list"), ("audit", "verify"), ("keys", "status"), ("init",), ("upgrade",))
 
 
@@ -60,7 +69,7 @@ def test_check_names_what_was_lost_and_makes_nothing(ready: CommandLine, lost: s
 
     [fault] = [line for line in said.json if line["state"] == "fault"]
     assert said.code == 1
-    assert fault["what"] == {"escrow": "master keys", "master": "master keys"}.get(lost, lost)
+    assert fault["what"] == LINES.get(lost, lost)
     assert LOST[lost][1] in fault["finding"] and LOST[lost][2] in fault["finding"]
     assert not (ready.folder / "data" / LOST[lost][0]).exists()
 
@@ -89,3 +98,55 @@ def test_the_file_of_the_keyring_is_named(ready: CommandLine) -> None:
     assert said.code == 1 and str(file) in said.err
     assert not file.exists()
     kept.rename(file)
+
+
+def test_signing_keys_of_a_disk_that_is_not_mounted_are_not_made_anew(ready: CommandLine) -> None:
+    """Its folder is there and empty. A journal of other keys is one that nobody can read."""
+    folder = ready.folder / "data" / "signing"
+    kept = folder.rename(ready.folder / "kept")
+    folder.mkdir(mode=0o700)
+
+    said = ready("init")
+
+    assert said.code == 1 and "is lost. Restore the file" in said.err, (said.out, said.err)
+    assert not list(folder.iterdir())
+    folder.rmdir()
+    kept.rename(folder)
+    assert ready("init").code == 0
+
+
+def test_a_journal_with_lines_is_not_gone_on_with_by_a_new_service(empty: CommandLine) -> None:
+    """The disk with database and keyring was lost: what the journal says is all there is of them.
+
+    A new service would begin below its lines, and refuse every backup that is put back later.
+    """
+    assert empty("init").code == 0
+    assert empty("audit", "checkpoint").code == 0
+    data = empty.folder / "data"
+    for file in data.glob("consent.sqlite3*"):
+        file.unlink()
+    for folder in ("keyring", "master", "escrow"):
+        shutil.rmtree(data / folder)
+
+    said = empty("init")
+
+    assert said.code == 1, said.out
+    assert "journal holds lines" in said.err and "backups restore" in said.err
+    (data / "journal" / "journal.jsonl").unlink()
+    assert empty("init").code == 0, "one that holds nothing is begun"
+
+
+def test_film_is_not_taken_in_beneath_a_disk_that_is_not_mounted(ready: CommandLine) -> None:
+    """It would be hidden by the disk once that is there. Whoever lost it may say so, or restore."""
+    folder = ready.folder / "data" / "film"
+    kept = folder.rename(ready.folder / "kept")
+    folder.mkdir(mode=0o700)
+
+    refused = ready("users", "list")
+
+    assert refused.code == 1 and "The film store is missing" in refused.err
+    assert not list(folder.iterdir())
+    (folder / ".unfinished").mkdir(mode=0o700)
+    assert ready("check").code == 0
+    shutil.rmtree(folder)
+    kept.rename(folder)

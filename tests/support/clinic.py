@@ -307,7 +307,7 @@ def open_clinic(
 def furnish_clinic(settings: Settings, clock: FixedClock) -> Clinic:
     """Return a clinic with staff and published policies, kept where `settings` say."""
     make_folders(settings, clock)
-    clinic = Clinic(build_context(settings, clock, begin=Begin.KEYS | Begin.JOURNAL), clock)
+    clinic = Clinic(build_context(settings, clock, begin=Begin.ALL), clock)
     _employ(clinic)
     policies.publish_all(clinic.ctx, clinic.ig)
     return clinic

@@ -105,7 +105,7 @@ def served(folder: Path) -> Iterator[Served]:
 
 def _installed(settings: Settings) -> Served:
     make_folders(settings, SystemClock())
-    ctx = build_context(settings, begin=Begin.KEYS | Begin.JOURNAL)
+    ctx = build_context(settings, begin=Begin.ALL)
     schema.upgrade(ctx.engine)
     installer = Caller(
         Actor(ActorKind.SYSTEM, "tests"), roles=frozenset({"administrator", "ig_officer"})

@@ -255,7 +255,7 @@ def open_clinic(settings: Settings, at: datetime) -> Clinic:
     engine = open_engine(settings.database_url)
     schema.upgrade(engine)
     engine.dispose()
-    ctx = build_context(settings, clock, begin=Begin.KEYS | Begin.JOURNAL)
+    ctx = build_context(settings, clock, begin=Begin.ALL)
     policies.publish_all(ctx, operator())
     team = involvements.create_team(ctx, operator(), TEAM)
     return Clinic(ctx, clock, team, employ(ctx, team))

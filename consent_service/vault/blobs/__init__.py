@@ -140,10 +140,10 @@ class BlobStore(Protocol):
         ...
 
 
-def open_store(url: str, *, clock: Clock | None = None) -> BlobStore:
+def open_store(url: str, *, clock: Clock | None = None, must_exist: bool = False) -> BlobStore:
     """Return the store at `file:///folder`, `s3://bucket` or a new `memory://`.
 
-    A missing folder is made, a missing bucket is not. Raises SettingsFault.
+    A missing folder is made, unless it `must_exist`; a missing bucket is not. Raises SettingsFault.
     """
     from consent_service.vault.blobs.folder import FolderStore
     from consent_service.vault.blobs.memory import MemoryStore
@@ -151,7 +151,7 @@ def open_store(url: str, *, clock: Clock | None = None) -> BlobStore:
     parts = urlsplit(url)
     clock = clock or SystemClock()
     if parts.scheme == "file":
-        return FolderStore(local_path(parts, SETTING), clock=clock)
+        return FolderStore(local_path(parts, SETTING), clock=clock, must_exist=must_exist)
     if parts.scheme == "memory":
         return MemoryStore(clock=clock)
     if parts.scheme == "s3":

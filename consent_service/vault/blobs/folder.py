@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from consent_service.clock import Clock, SystemClock
+from consent_service.errors import SettingsFault
 from consent_service.vault import durable
 from consent_service.vault.blobs import (
     LOCAL_STRIDE,
@@ -43,11 +44,14 @@ _FAN_OUT = re.compile(r"[0-9a-z][0-9a-z.-]?")
 class FolderStore:
     """Objects as files below `root`; may be used from many threads and processes."""
 
-    def __init__(self, root: Path, *, clock: Clock | None = None) -> None:
+    def __init__(self, root: Path, *, clock: Clock | None = None, must_exist: bool = False) -> None:
+        """Open the store; a folder that is missing or empty is begun, unless it `must_exist`."""
         self._root = root
         self._unfinished = root / _UNFINISHED
         self._clock = clock or SystemClock()
         with durable.system_faults("making the store's folder"):
+            if must_exist:
+                _require_store(root)
             durable.make_folder(self._unfinished)
 
     @contextlib.contextmanager
@@ -154,6 +158,21 @@ class FolderStore:
                     raise discarded(name) from fault
                 _sync_or_take_back(folder, final)
             durable.sync_folder(self._unfinished)
+
+
+def _require_store(root: Path) -> None:
+    """Raise SettingsFault `store_missing` where there is nothing, as before its disk is mounted.
+
+    What is written there would be hidden by the disk once that is mounted.
+    """
+    if root.is_dir() and any(root.iterdir()):
+        return
+    raise SettingsFault(
+        f"The film store is missing: there is nothing in {root}. Mount its disk, or correct"
+        " CONSENT_BLOB_URL. Where it is lost, put film back with `consent-service backups restore`."
+        f" To go on without any, make the folder {root / _UNFINISHED}.",
+        code="store_missing",
+    )
 
 
 class FolderSink:
