@@ -6,13 +6,14 @@ Rules kept here: leftovers of erased film and of uploads go; what no row knows g
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from consent_service.db.models.recordings import Asset, UploadPart
 from consent_service.domain.assets import ARRIVING, AssetState
-from consent_service.services import keys
+from consent_service.services import film_objects, keys
 from consent_service.services.comparing import GRACE, Comparing, Fault, Finding
 from consent_service.services.context import Context
 
@@ -29,6 +30,7 @@ class KnownAsset:
     key: str
     blob: str | None
     settled: bool
+    begun: datetime
 
 
 def known_assets(ctx: Context, session: Session) -> dict[str, KnownAsset]:
@@ -42,6 +44,7 @@ def known_assets(ctx: Context, session: Session) -> dict[str, KnownAsset]:
             Asset.asset_key_id,
             Asset.blob,
             Asset.stored_at,
+            Asset.created_at,
         )
     )
     return {
@@ -52,6 +55,7 @@ def known_assets(ctx: Context, session: Session) -> dict[str, KnownAsset]:
             row.asset_key_id,
             row.blob,
             row.stored_at is not None and row.stored_at <= limit,
+            row.created_at,
         )
         for row in rows
     }
@@ -85,14 +89,25 @@ def _objects(
 ) -> Iterator[Finding]:
     for name in names:
         asset = assets.get(name.split(".")[0])
-        if asset is None and not run.things.object_may_go():
-            yield Finding(Fault.KEPT_OBJECT, name, False)
-        elif asset is None:
-            yield from _removed(run, Fault.UNKNOWN_OBJECT, name, run.may_go(name))
+        if asset is None or _is_unknown_film(run, asset, name):
+            yield from _unknown(run, name)
         elif asset.state is AssetState.ERASED:
             yield from _removed(run, Fault.OBJECT_OF_ERASED, name, run.repair)
         elif asset.settled and name not in (asset.blob, keys.sidecar_name(asset.id)):
             yield from _removed(run, Fault.LEFTOVER_UPLOAD, name, run.repair)
+
+
+def _is_unknown_film(run: Comparing, asset: KnownAsset, name: str) -> bool:
+    """Tell whether a newer database may know a film of what this one has as on its way in."""
+    arriving = asset.state in ARRIVING and run.things.may_know_more(asset.begun)
+    return arriving and film_objects.is_of_film(name)
+
+
+def _unknown(run: Comparing, name: str) -> Iterator[Finding]:
+    if run.things.object_may_go():
+        yield from _removed(run, Fault.UNKNOWN_OBJECT, name, run.may_go(name))
+    else:
+        yield Finding(Fault.KEPT_OBJECT, name, False)
 
 
 def _removed(run: Comparing, fault: Fault, name: str, mend: bool) -> Iterator[Finding]:

@@ -66,6 +66,11 @@ def object_name(asset: str, generation: int) -> str:
     return f"{asset}.{generation}"
 
 
+def is_of_film(name: str) -> bool:
+    """Tell whether an object is a whole film or its sidecar, and not what came of an upload."""
+    return name.split(".")[1:2] != [str(UPLOAD_GENERATION)]
+
+
 def film_place(asset: str, kind: AssetKind, generation: int) -> ObjectPlace:
     """Return the place of an asset as it is served."""
     context = film_context(keys.OBJECT_KINDS[kind], asset, generation)

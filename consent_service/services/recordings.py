@@ -45,6 +45,7 @@ from consent_service.services.assets import (
 from consent_service.services.context import Context
 from consent_service.services.film_making import Received, facts_of, make_film
 from consent_service.services.film_objects import Upload, refuse_oversize
+from consent_service.services.unknown_things import UnknownThings
 
 __all__ = [
     "AssetView",
@@ -130,26 +131,32 @@ def store(ctx: Context, caller: Caller, request: ReserveFilm, upload: Upload) ->
 
 
 def abandon_stale(ctx: Context, caller: Caller) -> list[str]:
-    """Erase what began to come in more than a day ago and never became a film; returns the ids."""
+    """Erase what began to come in more than a day ago and never became a film; returns the ids.
+
+    But where a database was put back, what it knows as reserved may have become a film since: what
+    has one in the store stays, as unknown objects do, until a person confirms that this may go.
+    """
     require(ctx, caller, Permission.ERASURE_RUN)
     now = ctx.clock.now()
+    things = UnknownThings(ctx, confirmed=False)
     with ctx.read() as session:
         unfinished = unfinished_since(session, now - ABANDONED_AFTER)
         whole = received_since(session, now - ABANDONED_AFTER)
-        refused = [
-            (row.id, row.involvement_id)
-            for row in whole
-            if permission.is_refused_for_good(ctx, session, row, now)
-        ]
-    stale = [(*place, AssetState.RECEIVING) for place in unfinished]
-    stale += [(*place, AssetState.RECEIVED) for place in refused]
+        refused = [r for r in whole if permission.is_refused_for_good(ctx, session, r, now)]
     abandoned = []
-    for identifier, involvement, state in stale:
-        order = _order_abandoned(ctx, caller, identifier, involvement, frozenset({state}))
+    for row in (*unfinished, *refused):
+        if things.may_know_more(row.created_at) and _has_film(ctx, row.id):
+            continue
+        states = frozenset({row.state})
+        order = _order_abandoned(ctx, caller, row.id, row.involvement_id, states)
         if order is not None:
             erasure.carry_out(ctx, order, "abandon-stale")
-            abandoned.append(identifier)
+            abandoned.append(row.id)
     return abandoned
+
+
+def _has_film(ctx: Context, asset: str) -> bool:
+    return any(map(film_objects.is_of_film, ctx.blobs.list(asset)))
 
 
 def give_back(ctx: Context, caller: Caller, identifier: str) -> None:

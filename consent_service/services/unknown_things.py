@@ -49,6 +49,10 @@ class UnknownThings:
         """Whether a newer database than this one may still be put in its place."""
         return self._in_doubt_until is not None
 
+    def may_know_more(self, begun: datetime) -> bool:
+        """Tell whether a newer database may know how something went on that was begun then."""
+        return self._in_doubt_until is not None and begun <= self._in_doubt_until
+
     def object_may_go(self) -> bool:
         """Tell it of any object: whose it was, and since when it is there, nobody knows."""
         if self._in_doubt_until is None:

@@ -12,16 +12,24 @@ from consent_service.cli.terminal import operator
 from consent_service.domain.audit import AuditEvent, EventKind
 from consent_service.domain.holds import HoldKind
 from consent_service.errors import Gone, Refused
-from consent_service.services import holds, key_rotation
+from consent_service.services import holds, key_rotation, recordings
 from consent_service.services.access import Caller, job_caller
+from consent_service.services.backups import MadeBackup
 from consent_service.services.reconcile import Fault, Report, reconcile
 from consent_service.vault.journal import Journal, JournalLine
 from consent_service.vault.key_providers import MemoryKeyProvider
 from consent_service.vault.keyring import KeyKind, Keyring, KeyStatus, shard_of
-from tests.support.clinic import Clinic, Family
+from tests.support.clinic import Clinic, Family, sample_film
 from tests.support.kept_film import asset_row
 from tests.support.putting_back import database_backup, put_back
-from tests.support.safe import consenting_family, encrypts_to, made_backup, open_safe, restored
+from tests.support.safe import (
+    Safe,
+    consenting_family,
+    encrypts_to,
+    made_backup,
+    open_safe,
+    restored,
+)
 
 JOB = job_caller("reconcile")
 OPERATOR = operator()
@@ -65,6 +73,56 @@ def test_a_backup_restored_by_mistake_costs_no_newer_film(
 
     assert clinic.watches(film) == watched
     assert not reconcile(clinic.ctx, JOB).findings
+
+
+def _filmed_since(clinic: Clinic, family: Family, safe: Safe) -> tuple[str, MadeBackup]:
+    """A recording was reserved, a backup made, and then its film came in: it, and the backup."""
+    request = recordings.ReserveFilm(family.involvement, family.everyone, clinic.today)
+    film = recordings.reserve(clinic.ctx, clinic.guider, request).id
+    made = made_backup(clinic, safe)
+    recordings.receive(clinic.ctx, clinic.guider, film, [sample_film()])
+    return film, made
+
+
+def test_film_that_a_backup_knows_as_reserved_is_not_taken_for_abandoned(
+    clinic: Clinic, family: Family, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Its row is as old as the backup: a day later it would go, with its key, for having no film."""
+    safe = open_safe(clinic, tmp_path_factory.mktemp("safe"))
+    film, first = _filmed_since(clinic, family, safe)
+    watched = clinic.watches(film)
+    second = made_backup(clinic, safe)
+    restored(clinic, safe, first, replace=True)
+    clinic.passes(days=1)
+
+    for report in _nights(clinic):
+        assert recordings.abandon_stale(clinic.ctx, JOB) == []
+        assert _subjects(report, KEPT, repaired=False) == {f"{film}.1", f"{film}.json"}
+    restored(clinic, safe, second, replace=True)
+
+    assert clinic.watches(film) == watched
+    assert not reconcile(clinic.ctx, JOB).findings
+
+
+def test_film_of_a_lost_database_is_abandoned_once_somebody_confirms_that_it_goes(
+    clinic: Clinic, family: Family, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Nobody can watch it, and its key must not be kept for ever; what is reserved later is not kept."""
+    safe = open_safe(clinic, tmp_path_factory.mktemp("safe"))
+    film, first = _filmed_since(clinic, family, safe)
+    restored(clinic, safe, first, replace=True)
+    clinic.passes(minutes=1)
+    request = recordings.ReserveFilm(family.involvement, family.everyone, clinic.today)
+    later = recordings.reserve(clinic.ctx, clinic.guider, request).id
+    _nights(clinic)
+
+    assert recordings.abandon_stale(clinic.ctx, JOB) == [later]
+    _confirm(clinic)
+
+    assert not clinic.objects()
+    assert recordings.abandon_stale(clinic.ctx, JOB) == [film]
+    key = asset_row(clinic, film).asset_key_id
+    assert clinic.ctx.keyring.status([key]) == {key: KeyStatus.DESTROYED}
 
 
 def _key_left_behind(clinic: Clinic) -> str:

@@ -85,14 +85,13 @@ def references_of_erased(session: Session, assets: Iterable[str]) -> dict[str, s
     return dict(rows.all())
 
 
-def unfinished_since(session: Session, before: datetime) -> list[tuple[str, str]]:
-    """Return (asset, involvement) of everything that began to be received before an instant."""
-    rows = session.execute(
-        select(Asset.id, Asset.involvement_id)
+def unfinished_since(session: Session, before: datetime) -> Sequence[Asset]:
+    """Return everything that began to be received before an instant."""
+    return session.scalars(
+        select(Asset)
         .where(Asset.state == AssetState.RECEIVING, Asset.created_at < before)
         .order_by(Asset.created_at, Asset.id)
-    )
-    return [(asset, involvement) for asset, involvement in rows]
+    ).all()
 
 
 def received_since(session: Session, before: datetime) -> Sequence[Asset]:
