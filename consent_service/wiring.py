@@ -18,7 +18,7 @@ from consent_service.policy_files import default_policy_dir, read_policies
 from consent_service.services.context import Context, Signers
 from consent_service.settings import Settings, load_settings
 from consent_service.vault.blobs import open_store
-from consent_service.vault.journal import open_journal
+from consent_service.vault.journal import Journal, open_journal
 from consent_service.vault.key_providers import open_provider
 from consent_service.vault.keyring import Keyring, require_keyring_file
 from consent_service.vault.signing import (
@@ -99,17 +99,23 @@ def build_context(
             open_provider(settings.escrow_provider, must_exist=old_keys),
         ),
         blobs=open_store(settings.blob_url, clock=time, must_exist=Begin.STORE not in begin),
-        journal=open_journal(
-            settings.journal_url,
-            signers.journal,
-            lambda: public_keys(folder),
-            # Opening makes nothing in a bucket, where a journal without lines is not to be seen.
-            must_exist=Begin.JOURNAL not in begin and settings.journal_url.startswith("file:"),
-        ),
+        journal=journal_of(settings, begin),
         signers=signers,
         policies=read_policies(settings.policy_dir or default_policy_dir()),
     )
     return replace(context, **fakes) if fakes else context  # type: ignore[arg-type]
+
+
+def journal_of(settings: Settings, begin: Begin) -> Journal:
+    """Return the journal of these settings; it is begun where `begin` says so."""
+    folder = _signing(settings)
+    return open_journal(
+        settings.journal_url,
+        load_signer(folder, SigningUse.JOURNAL),
+        lambda: public_keys(folder),
+        # Opening makes nothing in a bucket, where a journal without lines is not to be seen.
+        must_exist=Begin.JOURNAL not in begin and settings.journal_url.startswith("file:"),
+    )
 
 
 def _not_set_up(settings: Settings, signing: Path) -> SettingsFault:

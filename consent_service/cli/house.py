@@ -106,9 +106,11 @@ def initialise(settings: Settings) -> "tuple[Context, str | None]":
     engine.dispose()
     wiring.make_folders(settings, clock, begin=not known)
     begin = wiring.Begin.NOTHING if known else wiring.Begin.ALL
+    if is_new:
+        installation.require_no_lines(wiring.journal_of(settings, begin))
     ctx = wiring.build_context(settings, clock, begin=begin)
     if is_new:
-        installation.require_new(ctx)
+        installation.require_no_keys(ctx)
         schema.upgrade(ctx.engine)
     return ctx, installation.initialise(ctx, operator())
 

@@ -13,7 +13,7 @@ from consent_service.errors import SettingsFault
 from consent_service.services import accounts, policies
 from consent_service.services.access import Caller
 from consent_service.services.context import Context
-from consent_service.vault.journal import BEFORE_FIRST
+from consent_service.vault.journal import BEFORE_FIRST, Journal
 
 FIRST_ADMINISTRATOR = "administrator@clinic.example"
 
@@ -24,20 +24,26 @@ def is_set_up(engine: Engine) -> bool:
         return session.scalar(select(UserAccount.id).limit(1)) is not None
 
 
-def require_new(ctx: Context) -> None:
-    """Raise SettingsFault `database_lost` where a service was here before, by keys or journal.
+def require_no_lines(journal: Journal) -> None:
+    """Raise SettingsFault `database_lost` where the journal is of a service that was here before.
 
-    Raises JournalBroken for a journal that these signing keys did not sign.
+    Asked before keys are begun. Raises JournalBroken where other signing keys signed it.
     """
+    if journal.head() != BEFORE_FIRST:
+        raise _lost("The journal holds lines")
+
+
+def require_no_keys(ctx: Context) -> None:
+    """Raise SettingsFault `database_lost` where the keyring is of one that was here before."""
     if next(ctx.keyring.list_keys(), None) is not None:
-        what = "The keyring holds keys"
-    elif ctx.journal.head() != BEFORE_FIRST:
-        what = "The journal holds lines"
-    else:
-        return
-    raise SettingsFault(
+        raise _lost("The keyring holds keys")
+
+
+def _lost(what: str) -> SettingsFault:
+    return SettingsFault(
         f"{what} of a service whose database is not here. Put back the newest backup with"
-        " `consent-service backups restore`, or correct CONSENT_DATABASE_URL.",
+        " `consent-service backups restore`, or correct CONSENT_DATABASE_URL. A new"
+        " service needs a keyring and a journal of its own.",
         code="database_lost",
     )
 

@@ -132,6 +132,7 @@ def test_a_journal_with_lines_is_not_gone_on_with_by_a_new_service(empty: Comman
 
     assert said.code == 1, said.out
     assert "journal holds lines" in said.err and "backups restore" in said.err
+    assert not any((data / folder).exists() for folder in ("keyring", "master", "escrow"))
     (data / "journal" / "journal.jsonl").unlink()
     assert empty("init").code == 0, "one that holds nothing is begun"
 
