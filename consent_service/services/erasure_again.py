@@ -71,7 +71,7 @@ def _by_scope(rows: Iterable[ErasureOrder]) -> list[list[ErasureOrder]]:
 def _has_more_to_do(ctx: Context, uow: UnitOfWork, same: Sequence[ErasureOrder]) -> bool:
     scope, involvement = OrderScope.from_json(same[0].scope), same[0].involvement_id
     if _has_sealed_keys(ctx, uow, same) and not any_must_be_sealed(
-        uow.session, involvement, scope.persons
+        uow.session, ctx.policies.purposes, involvement, scope.persons, uow.at
     ):
         return True
     kept = _kept_in_passing(uow.session, same)

@@ -1,8 +1,9 @@
 """How the keys of an order go: sealed while something asks for it, destroyed otherwise.
 
 Rules kept here:
-  * where a hold or the health-record class keeps something, consent keys are sealed instead; which
-    of the two is settled once, under the lock, so that a hold either wins or is told "too late";
+  * where a hold, parents who disagree or the health-record class keep something, consent keys are
+    sealed instead; which of the two is settled once, under the lock, so that a hold either wins or
+    is told "too late";
   * whatever was sealed or destroyed is in the audit log, also after a crash in between;
   * what an order sealed stays sealed: where an older keyring was put in place, it is sealed again.
 """
@@ -177,7 +178,8 @@ def _decide(ctx: Context, order: str) -> tuple[list[str], bool]:
         persons = OrderScope.from_json(row.scope).persons
         if not key_ids or row.keys_going_at is not None:
             return key_ids, False
-        if any_must_be_sealed(uow.session, row.involvement_id, persons):
+        purposes = ctx.policies.purposes
+        if any_must_be_sealed(uow.session, purposes, row.involvement_id, persons, uow.at):
             return key_ids, True
         row.keys_going_at = uow.at
         return key_ids, False

@@ -98,12 +98,6 @@ class UnknownThings:
         )
 
 
-def is_in_doubt(ctx: Context) -> bool:
-    """Tell whether a newer database than this one may still be put in its place."""
-    with ctx.read() as session:
-        return _in_doubt_until(session) is not None
-
-
 def _in_doubt_until(session: Session) -> datetime | None:
     """Return when a database, or after one a key backup, was put back last; None for never."""
     told = list(_told(session, *_PUT_BACK))

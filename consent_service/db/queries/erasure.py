@@ -15,6 +15,7 @@ from consent_service.db.models.erasure import ErasureOrder
 from consent_service.db.models.recordings import Asset, DepictedPerson
 from consent_service.db.models.retention import Hold
 from consent_service.db.queries.consent import findings, states_now
+from consent_service.db.queries.people import members
 from consent_service.db.queries.stories import Question
 from consent_service.domain.assets import AssetKind, AssetState, Depiction, RecordClass
 from consent_service.domain.consent import Answer, ConsentState, Finding
@@ -209,26 +210,45 @@ def holdings(
     ]
 
 
-def any_must_be_sealed(session: Session, involvement: str, persons: Sequence[str]) -> bool:
-    """Tell whether a hold or a health record makes the keys of these people be sealed, not go."""
-    if session.scalar(
-        select(Hold.id).where(Hold.involvement_id == involvement, Hold.released_at.is_(None))
-    ):
-        return True
-    return (
-        session.scalar(
-            select(Asset.id)
-            .join(DepictedPerson, DepictedPerson.asset_id == Asset.id)
-            .where(
-                Asset.involvement_id == involvement,
-                Asset.record_class == RecordClass.HEALTH_RECORD,
-                Asset.state != AssetState.ERASED,
-                DepictedPerson.person_id.in_(persons),
-            )
-            .limit(1)
+def any_must_be_sealed(
+    session: Session,
+    purposes: Mapping[str, Purpose],
+    involvement: str,
+    persons: Sequence[str],
+    at: datetime,
+) -> bool:
+    """Tell whether the keys of these people are sealed and do not go.
+
+    So it is under a hold, where they are in a health record, and while parents disagree about
+    somebody who is in a film with them: without a key, what is kept until that is settled is noise.
+    """
+    held = select(Hold.id).where(Hold.involvement_id == involvement, Hold.released_at.is_(None))
+    with_them = (
+        select(Asset.id)
+        .join(DepictedPerson, DepictedPerson.asset_id == Asset.id)
+        .where(
+            Asset.involvement_id == involvement,
+            Asset.state != AssetState.ERASED,
+            DepictedPerson.person_id.in_(persons),
         )
-        is not None
     )
+    recorded = with_them.where(Asset.record_class == RecordClass.HEALTH_RECORD)
+    disputed = select(DepictedPerson.asset_id).where(
+        DepictedPerson.person_id.in_(_in_dispute(session, purposes, involvement, at)),
+        DepictedPerson.depiction == Depiction.DEPICTED,
+        DepictedPerson.asset_id.in_(with_them),
+    )
+    return bool(session.scalar(select(or_(held.exists(), recorded.exists(), disputed.exists()))))
+
+
+def _in_dispute(
+    session: Session, purposes: Mapping[str, Purpose], involvement: str, at: datetime
+) -> list[str]:
+    """Return those of an involvement about whom parents disagree in anything."""
+    people = [person.id for _, person in members(session, involvement)]
+    uses = _purposes_spelt(session, involvement, purposes)
+    states = states_now(session, involvement, people, uses, at)
+    return [person for person in people if _disputed(states, [person])]
 
 
 def _all_assets(session: Session, involvement: str) -> Iterable[Asset]:
