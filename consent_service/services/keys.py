@@ -148,7 +148,7 @@ def ensure_wraps(ctx: Context, involvement: str) -> int:
     live = ctx.keyring.read(sorted(key_ids))
     gone = _destroyed(ctx, key_ids - live.keys())
     shut = key_ids - live.keys() - gone
-    opening = {**live, **superseded_keys.read(ctx, involvement, shut)} if shut else live
+    opening = superseded_keys.opening(ctx, involvement, live, shut)
     changed = 0
     for asset in assets:
         people = depicted.get(asset.id, ())
@@ -157,7 +157,9 @@ def ensure_wraps(ctx: Context, involvement: str) -> int:
         if any(len(w.key_ids) != len(people) for w in standing):
             continue
         wanted = wanted_keys(picture.findings, people, live)
-        changed += _settle_asset(ctx, asset, _Standing(standing, before, opening), wanted, live)
+        changed += _settle_asset(
+            ctx, asset, _Standing(standing, before, opening(asset.id)), wanted, live
+        )
     return changed
 
 

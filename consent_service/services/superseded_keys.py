@@ -2,13 +2,14 @@
 
 Rules kept here:
   * only a key that no order ended may be read out of escrow: what was withdrawn stays shut, however
-    often somebody agrees to new film later;
+    often somebody agrees to new film later; nor is any read for film that an order found without a
+    use: it waits for its end, or is kept shut;
   * it is read to wrap film anew for what everyone in it agrees to now, and for nothing else;
   * once the state is *given* by a newer yes and no wrap asks for the old key, it is destroyed, its
     journal line first; never out of a database that may be older than the journal.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy import select
@@ -16,7 +17,12 @@ from sqlalchemy.orm import Session
 
 from consent_service.db.models.erasure import ErasureOrder
 from consent_service.db.models.recordings import Asset, AssetWrap
-from consent_service.db.queries.erasure import OrderScope, consent_keys_ended
+from consent_service.db.queries.erasure import (
+    OrderScope,
+    assets_in_scope,
+    consent_keys_ended,
+    holdings,
+)
 from consent_service.db.queries.superseded import superseded_yeses
 from consent_service.domain.audit import Actor, ActorKind, AuditEvent, EventKind
 from consent_service.domain.erasure import OrderState
@@ -27,17 +33,22 @@ from consent_service.vault.keyring_values import KeyStatus, shard_of
 KEY_MAKER = Actor(ActorKind.JOB, "make-keys")
 
 
-def read(ctx: Context, involvement: str, shut: Collection[str]) -> Mapping[str, bytes]:
-    """Return those of these sealed keys that no order ended; none where nothing took their place.
+def opening(
+    ctx: Context, involvement: str, live: Mapping[str, bytes], shut: Collection[str]
+) -> Callable[[str], Mapping[str, bytes]]:
+    """Return what says, for each asset, which keys may open it to wrap it anew.
 
-    Raises Refused (`key_server_forbids`) where this process may not open escrow.
+    These are the live ones and, of these shut ones, those that no order ended and that a later yes
+    took the place of. Raises Refused (`key_server_forbids`) where this process may not open escrow.
     """
     with ctx.read() as session:
         now = ctx.clock.now()
-        if not superseded_yeses(session, involvement, now).keys() & set(shut):
-            return {}
+        if not shut or not superseded_yeses(session, involvement, now).keys() & set(shut):
+            return lambda _: live
         ended = _ended_by_orders(ctx, session, involvement, now)
-    return ctx.keyring.read_sealed(sorted(set(shut) - ended))
+        unused = _found_without_use(ctx, session, involvement, now)
+    both = {**live, **ctx.keyring.read_sealed(sorted(set(shut) - ended))}
+    return lambda asset: live if asset in unused else both
 
 
 def destroy(ctx: Context, involvement: str) -> list[str]:
@@ -82,17 +93,35 @@ def _ended_by_orders(
     ctx: Context, session: Session, involvement: str, at: datetime
 ) -> frozenset[str]:
     """Return every consent key that an order ends, or has ended, in this involvement."""
+    purposes = ctx.policies.purposes
+    return frozenset(
+        key
+        for scope in _scopes(session, involvement)
+        for key in consent_keys_ended(session, involvement, scope, purposes, at)
+    )
+
+
+def _found_without_use(
+    ctx: Context, session: Session, involvement: str, at: datetime
+) -> frozenset[str]:
+    """Return the assets that nothing permitted any more when an order ended somebody's consent."""
+    found: set[str] = set()
+    for scope in _scopes(session, involvement):
+        ended = scope.ended_at or at
+        there = [a for a in assets_in_scope(session, involvement, scope) if a.created_at <= ended]
+        for one in holdings(session, ctx.policies.purposes, there, ended, known_at=at):
+            if not one.sustained_by and not one.disputed:
+                found.add(one.asset)
+    return frozenset(found)
+
+
+def _scopes(session: Session, involvement: str) -> list[OrderScope]:
+    """Return what each order that stands is about, of those that are about people."""
     orders = session.scalars(
         select(ErasureOrder.scope).where(
             ErasureOrder.involvement_id == involvement,
             ErasureOrder.state != OrderState.CANCELLED,
         )
-    ).all()
-    scopes = [OrderScope.from_json(scope) for scope in orders]
-    purposes = ctx.policies.purposes
-    return frozenset(
-        key
-        for scope in scopes
-        if scope.persons
-        for key in consent_keys_ended(session, involvement, scope, purposes, at)
     )
+    scopes = [OrderScope.from_json(scope) for scope in orders]
+    return [scope for scope in scopes if scope.persons]

@@ -90,7 +90,7 @@ def wrap_anew(ctx: Context, place: storing.Place) -> None:
     asset_key = live.get(place.asset_key)
     if not shut or asset_key is None:
         return
-    opening = {**live, **superseded_keys.read(ctx, place.involvement, shut)}
+    opening = superseded_keys.opening(ctx, place.involvement, live, shut)(place.asset)
     if not opening.keys() >= set(wrap.key_ids):
         return
     _replace(ctx, place, wrap, _wrapped(ctx, place, open_wrap(wrap, asset_key, opening)))
