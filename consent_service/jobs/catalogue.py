@@ -13,6 +13,7 @@ from consent_service.services import (
     backup_register,
     clock_guard,
     depicted,
+    erasure_again,
     invalidation,
     jobs,
     key_rotation,
@@ -57,9 +58,10 @@ class Job:
 
 
 def run_retention(ctx: Context) -> Figures:
-    """Destroy what an appraisal covers, queue the rest."""
+    """Destroy what an appraisal covers, queue the rest; order anew what nothing keeps any more."""
     clock_guard.beat(ctx)
     done = retention.run(ctx, job_caller("retention"))
+    erasure_again.order_everywhere(ctx, job_caller("retention").actor)
     again = invalidation.review_received(ctx, job_caller("retention"))
     return {
         "due": len(done.plan.lines),

@@ -90,7 +90,7 @@ def open_where_parents_disagree(
     opened = []
     for involvement in reached:
         uow.session.get_one(Involvement, involvement).consent_epoch += 1
-        opened += _open_in(ctx, uow, involvement)
+        opened += _open_in(uow, involvement)
         uow.after_commit(partial(at_once, ctx, follow, involvement))
     return opened
 
@@ -104,7 +104,7 @@ def _shared_with(uow: UnitOfWork, involvements: Sequence[str]) -> set[str]:
     return {other for child in children for other in elsewhere[child]}
 
 
-def _open_in(ctx: Context, uow: UnitOfWork, involvement: str) -> list[str]:
+def _open_in(uow: UnitOfWork, involvement: str) -> list[str]:
     states = _children_states(uow, involvement)
     standing = {
         (d.person_id, d.purpose): d
@@ -118,15 +118,10 @@ def _open_in(ctx: Context, uow: UnitOfWork, involvement: str) -> list[str]:
     for (person, purpose), state in states.items():
         if state is ConsentState.DISPUTED and (person, purpose) not in standing:
             opened.append(_open(uow, involvement, person, purpose))
-    agreed = [
-        row for pair, row in standing.items() if states.get(pair) is not ConsentState.DISPUTED
-    ]
-    for dispute in agreed:
-        dispute.resolved_at = uow.at
-        dispute.resolution = "agreed"
-    if agreed:
-        uow.session.flush()
-        erasure_again.order_again(ctx, uow, SERVICE, involvement)
+    for pair, dispute in standing.items():
+        if states.get(pair) is not ConsentState.DISPUTED:
+            dispute.resolved_at = uow.at
+            dispute.resolution = "agreed"
     return opened
 
 

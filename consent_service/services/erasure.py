@@ -270,7 +270,7 @@ def _close(ctx: Context, uow: UnitOfWork, order: ErasureOrder) -> None:
             fence.lifted_at = fence.lifted_at or uow.at
     uow.record(AuditEvent(EventKind.ERASURE_COMPLETED, ERASER, order.id, order.involvement_id))
     uow.session.flush()
-    erasure_again.order_again(ctx, uow, ERASER, order.involvement_id)
+    erasure_again.order_what_is_over(ctx, uow, ERASER, order.involvement_id)
 
 
 def _leave(ctx: Context, claimed: Claimed) -> None:

@@ -3,8 +3,9 @@
 A hold released, a dispute settled, the last health record gone: what a withdrawal had asked to
 destroy then goes, under an order of its own, and keys that were sealed are destroyed.
 
-Rules kept here: nothing is ordered anew while something still keeps it; each scope once at a time;
-an order that waited ends no consent if it is about film alone, and so has no keys under seal.
+Rules kept here: nothing is ordered anew while something still keeps it, nor by itself while days to
+think are running, since who takes a stop back may disagree again; each scope once at a time; an
+order that waited ends no consent if it is about film alone, and so has no keys under seal.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,7 @@ from consent_service.db.queries.erasure import (
     any_must_be_sealed,
     assets_in_scope,
     holdings,
+    still_keeping,
 )
 from consent_service.db.unit_of_work import UnitOfWork
 from consent_service.domain.assets import AssetState
@@ -54,6 +56,28 @@ def order_again(ctx: Context, uow: UnitOfWork, actor: Actor, involvement: str) -
         if all(row.state is OrderState.DONE for row in same) and _has_more_to_do(ctx, uow, same):
             again.append(_order(uow, actor, same[0]))
     return again
+
+
+def order_what_is_over(ctx: Context, uow: UnitOfWork, actor: Actor, involvement: str) -> None:
+    """Order anew whatever nothing keeps any more, unless days to think are running there."""
+    waiting = select(ErasureOrder.id).where(
+        ErasureOrder.involvement_id == involvement, ErasureOrder.state == OrderState.WAITING
+    )
+    if uow.session.scalar(waiting.limit(1)) is None:
+        order_again(ctx, uow, actor, involvement)
+
+
+def order_everywhere(ctx: Context, actor: Actor) -> None:
+    """Order anew what nothing keeps any more, in every family of whom something is kept so far.
+
+    Parents who disagreed may agree, or a yes that was disputed run out, and no order closes then.
+    """
+    with ctx.read() as session:
+        involvements = still_keeping(session, PASSING)
+    for involvement in involvements:
+        with ctx.begin() as uow:
+            uow.lock_involvement(involvement)
+            order_what_is_over(ctx, uow, actor, involvement)
 
 
 def _by_scope(rows: Iterable[ErasureOrder]) -> list[list[ErasureOrder]]:

@@ -9,8 +9,10 @@ from sqlalchemy import bindparam, select
 from consent_service.db.models.consent import ConsentDecision
 from consent_service.domain.assets import AssetState
 from consent_service.domain.consent import Answer
+from consent_service.domain.withdrawal import Speed
 from consent_service.errors import Gone
-from consent_service.services import certificates, disputes, erasure, revocation
+from consent_service.jobs.catalogue import CATALOGUE
+from consent_service.services import certificates, disputes, erasure, revocation, withdrawal
 from consent_service.vault.keyring import KeyStatus
 from tests.support.clinic import Clinic, Family
 from tests.support.kept_film import asset_row
@@ -84,8 +86,38 @@ def test_it_is_kept_shut_until_they_agree_or_are_settled_and_goes_then(
     for dispute in disputes.standing(clinic.ctx, clinic.ig):
         give = ending == "for"
         disputes.resolve(clinic.ctx, clinic.ig, dispute.id, give=give, reason="Heard both")
+    if ending == "agreed":
+        CATALOGUE["retention"].act(clinic.ctx)  # tonight
     erasure.work(clinic.ctx, "worker")
 
     assert asset_row(clinic, film).state is AssetState.ERASED
     assert _keys_of(clinic, family) == {KeyStatus.DESTROYED}
     assert clinic.objects() == set()
+
+
+@pytest.mark.parametrize("taken_back", [True, False])
+def test_it_waits_for_the_days_to_think_of_whoever_ends_the_dispute(
+    clinic: Clinic, family: Family, taken_back: bool
+) -> None:
+    """The other parent says stop for the baby too, and may take it back: then they disagree anew."""
+    film = _disputed_film(clinic, family)
+    _stops(clinic, family)
+    erasure.work(clinic.ctx, "worker")
+    clinic.passes(minutes=1)
+
+    said = clinic.withdraws(family, family.baby, by=family.father, speed=Speed.SEVEN_DAYS)
+    clinic.passes(minutes=1)
+    erasure.work(clinic.ctx, "worker")
+    CATALOGUE["retention"].act(clinic.ctx)
+    assert asset_row(clinic, film).state is AssetState.RESTRICTED
+
+    if taken_back:
+        withdrawal.cancel(clinic.ctx, clinic.guider, said.id, family.father)
+    clinic.passes(days=8)
+    erasure.work(clinic.ctx, "worker")
+    CATALOGUE["retention"].act(clinic.ctx)
+    erasure.work(clinic.ctx, "worker")
+
+    left = AssetState.RESTRICTED if taken_back else AssetState.ERASED
+    assert asset_row(clinic, film).state is left
+    assert len(disputes.standing(clinic.ctx, clinic.ig)) == int(taken_back)

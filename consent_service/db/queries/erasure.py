@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from consent_service.clock import london_day
 from consent_service.db.models.consent import ConsentDecision
-from consent_service.db.models.erasure import ErasureOrder
+from consent_service.db.models.erasure import ErasureItem, ErasureOrder
 from consent_service.db.models.recordings import Asset, DepictedPerson
 from consent_service.db.models.retention import Hold
 from consent_service.db.queries.consent import findings, states_now
@@ -19,7 +19,7 @@ from consent_service.db.queries.people import members
 from consent_service.db.queries.stories import Question
 from consent_service.domain.assets import AssetKind, AssetState, Depiction, RecordClass
 from consent_service.domain.consent import Answer, ConsentState, Finding
-from consent_service.domain.erasure import Holding, OrderState, cascade
+from consent_service.domain.erasure import Ground, Holding, OrderState, cascade
 from consent_service.domain.purposes import Purpose, split_use
 
 
@@ -119,6 +119,22 @@ def orders_under_seal(session: Session, newest: int | None = None) -> list[str]:
     )
     last_first = query.order_by(ErasureOrder.sealed_at.desc(), ErasureOrder.id.desc())
     return list(reversed(session.scalars(last_first.limit(newest)).all()))
+
+
+def still_keeping(session: Session, grounds: Iterable[Ground]) -> list[str]:
+    """Return, sorted, the involvements where a done order keeps film on these grounds, or keys."""
+    film = (
+        select(ErasureOrder.involvement_id)
+        .join(ErasureItem, ErasureItem.order_id == ErasureOrder.id)
+        .join(Asset, Asset.id == ErasureItem.asset_id)
+        .where(ErasureItem.ground.in_(list(grounds)), Asset.state != AssetState.ERASED)
+    )
+    sealed = select(ErasureOrder.involvement_id).where(
+        ErasureOrder.sealed_at.is_not(None),
+        ErasureOrder.keys_going_at.is_(None),
+        ErasureOrder.state == OrderState.DONE,
+    )
+    return sorted({*session.scalars(film), *session.scalars(sealed)})
 
 
 def yeses_under_seal(session: Session, orders: Sequence[str], at: datetime) -> dict[str, list[str]]:
