@@ -11,7 +11,6 @@ from consent_service.domain.answers import GivenAnswer
 from consent_service.domain.assets import AssetState
 from consent_service.domain.audit import EventKind
 from consent_service.domain.consent import Answer, ConsentState
-from consent_service.domain.people import FamilyRole
 from consent_service.domain.withdrawal import Speed, WithdrawalScope
 from consent_service.errors import Conflict, Refused
 from consent_service.services import (
@@ -26,6 +25,7 @@ from consent_service.services import (
 from consent_service.vault.journal import LineKind
 from consent_service.vault.keyring import Zone
 from tests.support.clinic import Clinic, Family
+from tests.support.safe import agrees_elsewhere
 
 POSTER = "publication:poster-2026"
 PUBLISHING = frozenset({"PUB.WEB"})
@@ -91,25 +91,10 @@ def test_a_no_to_every_use_is_one_dispute_and_settling_it_settles_them_all(clini
 def test_a_no_for_a_child_reaches_its_other_open_involvement(clinic: Clinic) -> None:
     """A parent says no once: film of the child with another team freezes and its streams end."""
     family = clinic.family()
-    again = involvements.start_involvement(
-        clinic.ctx,
-        clinic.guider,
-        involvements.InvolvementDetails(
-            clinic.team,
-            clinic.guider.id,
-            (
-                involvements.Member(family.mother, FamilyRole.PARENT),
-                involvements.Member(family.baby, FamilyRole.BABY),
-            ),
-            clinic.today,
-        ),
-    )
-    issue = clinic.gives_leaflet(again.id, family.mother)
-    other = Family(again.id, family.mother, family.father, family.baby, {family.mother: issue})
-    clinic.captures(other, family.mother, clinic.answers(other, family.mother))
+    other = agrees_elsewhere(clinic, family)
     film = clinic.stores_film(other, depicted=(family.mother, family.baby))
     clinic.passes(minutes=1)
-    before = _epoch(clinic, again.id)
+    before = _epoch(clinic, other.involvement)
 
     clinic.captures(
         family,
@@ -117,8 +102,8 @@ def test_a_no_for_a_child_reaches_its_other_open_involvement(clinic: Clinic) -> 
         clinic.answers(family, family.father, no=frozenset({"CARE.FILM.CHILD"})),
     )
 
-    assert {d.involvement for d in disputes.standing(clinic.ctx, clinic.ig)} == {again.id}
-    assert _epoch(clinic, again.id) > before
+    assert {d.involvement for d in disputes.standing(clinic.ctx, clinic.ig)} == {other.involvement}
+    assert _epoch(clinic, other.involvement) > before
     assert any(clinic.ctx.keyring.list_keys(zone=Zone.ESCROW))
     with pytest.raises(Refused):
         clinic.watches(film.id)
@@ -294,25 +279,10 @@ def _disputed_with_two_teams(clinic: Clinic) -> tuple[Family, str, str]:
     family = clinic.family()
     clinic.captures(family, family.mother, clinic.answers(family, family.mother))
     film = clinic.stores_film(family, depicted=(family.mother, family.baby)).id
-    again = involvements.start_involvement(
-        clinic.ctx,
-        clinic.guider,
-        involvements.InvolvementDetails(
-            clinic.team,
-            clinic.guider.id,
-            (
-                involvements.Member(family.mother, FamilyRole.PARENT),
-                involvements.Member(family.baby, FamilyRole.BABY),
-            ),
-            clinic.today,
-        ),
-    )
-    issue = clinic.gives_leaflet(again.id, family.mother)
-    other = Family(again.id, family.mother, family.father, family.baby, {family.mother: issue})
-    clinic.captures(other, family.mother, clinic.answers(other, family.mother))
+    other = agrees_elsewhere(clinic, family)
     clinic.passes(minutes=1)
     _says_no(clinic, family, family.father)
-    return family, again.id, film
+    return family, other.involvement, film
 
 
 def test_a_no_that_counts_again_is_put_before_the_ig_officer(clinic: Clinic) -> None:

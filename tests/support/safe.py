@@ -7,10 +7,8 @@ import pyrage
 from sqlalchemy import ColumnElement, func, select
 
 from consent_service.db.base import Base
-from consent_service.services import (
-    backups,
-    restores,
-)
+from consent_service.domain.people import FamilyRole
+from consent_service.services import backups, involvements, restores
 from tests.support.clinic import Clinic, Family
 
 
@@ -43,6 +41,20 @@ def consenting_mother(clinic: Clinic) -> Family:
     found = clinic.family()
     clinic.captures(found, found.mother, clinic.answers(found, found.mother))
     return found
+
+
+def agrees_elsewhere(clinic: Clinic, family: Family) -> Family:
+    """The mother begins anew with the baby, without the father, and agrees there too."""
+    members = (
+        involvements.Member(family.mother, FamilyRole.PARENT),
+        involvements.Member(family.baby, FamilyRole.BABY),
+    )
+    details = involvements.InvolvementDetails(clinic.team, clinic.guider.id, members, clinic.today)
+    started = involvements.start_involvement(clinic.ctx, clinic.guider, details).id
+    issues = {family.mother: clinic.gives_leaflet(started, family.mother)}
+    other = Family(started, family.mother, family.father, family.baby, issues)
+    clinic.captures(other, family.mother, clinic.answers(other, family.mother))
+    return other
 
 
 def film_of_mother_and_baby(clinic: Clinic, family: Family) -> str:
