@@ -1,6 +1,6 @@
 """How long lives are lived: a few in the build, always the same; many by chance when asked.
 
-`pytest tests/model --hypothesis-profile=long` is the second.
+`pytest tests/model --hypothesis-profile=long --timeout=0` is the second.
 """
 
 from hypothesis import HealthCheck, Phase, settings
