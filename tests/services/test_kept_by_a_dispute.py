@@ -9,11 +9,13 @@ from sqlalchemy import bindparam, select
 from consent_service.db.models.consent import ConsentDecision
 from consent_service.domain.assets import AssetState
 from consent_service.domain.consent import Answer
+from consent_service.domain.holds import HoldKind
 from consent_service.domain.withdrawal import Speed
 from consent_service.errors import Gone
 from consent_service.jobs.catalogue import CATALOGUE
-from consent_service.services import certificates, disputes, erasure, revocation, withdrawal
+from consent_service.services import certificates, disputes, erasure, holds, revocation, withdrawal
 from consent_service.vault.keyring import KeyStatus
+from tests.support import whole_lists
 from tests.support.clinic import Clinic, Family
 from tests.support.kept_film import asset_row
 
@@ -121,3 +123,31 @@ def test_it_waits_for_the_days_to_think_of_whoever_ends_the_dispute(
     left = AssetState.RESTRICTED if taken_back else AssetState.ERASED
     assert asset_row(clinic, film).state is left
     assert len(disputes.standing(clinic.ctx, clinic.ig)) == int(taken_back)
+
+
+@pytest.mark.parametrize("why", ["dispute", "hold", "over"])
+def test_nights_order_nothing_twice(clinic: Clinic, family: Family, why: str) -> None:
+    """Each order has lines, a certificate and a rotation: one a night would go on for years."""
+    film = _disputed_film(clinic, family)
+    if why == "hold":
+        worry = holds.PlaceHold(family.involvement, HoldKind.SAFEGUARDING, "A worry")
+        holds.place(clinic.ctx, clinic.guider, worry)
+    _stops(clinic, family)
+    erasure.work(clinic.ctx, "worker")
+    if why == "over":
+        clinic.captures(family, family.mother, clinic.answers(family, family.mother))
+        _a_night_passes(clinic)
+    before = len(whole_lists.orders(clinic.ctx, clinic.ig))
+
+    for _ in range(3):
+        _a_night_passes(clinic)
+
+    assert len(whole_lists.orders(clinic.ctx, clinic.ig)) == before == (2 if why == "over" else 1)
+    left = AssetState.ERASED if why == "over" else AssetState.RESTRICTED
+    assert asset_row(clinic, film).state is left
+
+
+def _a_night_passes(clinic: Clinic) -> None:
+    clinic.passes(days=1)
+    CATALOGUE["retention"].act(clinic.ctx)
+    erasure.work(clinic.ctx, "worker")
